@@ -1,0 +1,3 @@
+export type * from './types.ts';
+export { rootNode } from './types.ts';
+export type * from './content/types.ts';

@@ -1,0 +1,180 @@
+import type { UserId, DeviceId } from '../identity/index.ts';
+import type {
+  EntryId,
+  EntryHash,
+  FeedTip,
+  Fork,
+  HistoryCheck,
+  Entry,
+  IngestResult,
+} from '../history/index.ts';
+import type { Events } from '../../src-shared/runtime.ts';
+
+/** 32 hex characters (16 random bytes); the root folder is 32 zeros. Stable for the life of a file or folder. */
+export type NodeId = string;
+export const rootNode: NodeId = '00000000000000000000000000000000';
+export type NodeKind = 'dir' | 'file' | 'link';
+/** Names one operation: `<entry id>/<index in its body>`. Version ids in the CLI have this form. */
+export type OpId = string;
+/** 64 hex characters: SHA-256 name of a key epoch (see keys.ts). */
+export type EpochId = string;
+
+export type Role = 'owner' | 'manager' | 'editor' | 'reader';
+
+/** One sealed block of a file. */
+export interface BlockRef {
+  /** SHA-256 of the ciphertext, 32 bytes. */
+  readonly id: Uint8Array;
+  /** The key epoch it is sealed under. */
+  readonly epoch: EpochId;
+  /** SHA-256 of the plaintext, 32 bytes. */
+  readonly plainHash: Uint8Array;
+  /** Plaintext bytes. */
+  readonly len: number;
+  /** Weak rolling sum of the plaintext (rsync's idea), unsigned 32 bits. */
+  readonly weak: number;
+}
+
+export interface FileContent {
+  readonly kind: 'file';
+  readonly size: number;
+  /** ms since the epoch, for display and to set on disk; never for order. */
+  readonly mtime: number;
+  readonly exec: boolean;
+  /** SHA-256 of the whole plaintext, 32 bytes (what sha256sum prints). */
+  readonly hash: Uint8Array;
+  /** Present for files up to 4 KiB: the bytes themselves; `blocks` is empty then. */
+  readonly inline: Uint8Array | null;
+  readonly blockSize: number;
+  readonly blocks: readonly BlockRef[];
+}
+export interface LinkContent {
+  readonly kind: 'link';
+  readonly target: string;
+}
+export type Content = FileContent | LinkContent;
+
+/**
+ * Tree operations as the sync engine and the API ask for them. `parents`/`seen` name what the asker had before its eyes;
+ * the drive fills in op ids. Names are NFC and hold no `/`, no NUL, are not `.` or `..`, 1..255 UTF-8 bytes... the drive checks.
+ */
+export type OpDraft =
+  | {
+      readonly t: 'make';
+      readonly node: NodeId;
+      readonly kind: NodeKind;
+      readonly parent: NodeId;
+      readonly name: string;
+      readonly content: Content | null;
+    }
+  | { readonly t: 'move'; readonly node: NodeId; readonly parent: NodeId; readonly name: string }
+  /** `base`: the content op(s) this one replaces, as last seen by the asker. Empty = made without sight of any (join). */
+  | { readonly t: 'put'; readonly node: NodeId; readonly base: readonly OpId[]; readonly content: Content }
+  /** Deletes what the asker saw; what others did meanwhile survives (edit and move beat delete). */
+  | { readonly t: 'del'; readonly node: NodeId; readonly base: readonly OpId[] };
+
+/** One visible entry of the merged tree, conflicts and duplicate names already resolved. */
+export interface TreeNode {
+  readonly id: NodeId;
+  readonly parent: NodeId;
+  /** As shown: the conflict name when this is a conflict copy. Unique among its siblings (exact NFC comparison). */
+  readonly name: string;
+  readonly kind: NodeKind;
+  /** null for folders. */
+  readonly content: Content | null;
+  /** The op that set the content shown (the version id); for folders the op that made it. */
+  readonly version: OpId;
+  /** Set on conflict copies: the node whose name they could not have. */
+  readonly conflictOf: NodeId | null;
+}
+
+/** Read access to the merged tree; what the planner calls `remote`. */
+export interface DriveTree {
+  get(id: NodeId): TreeNode | null;
+  child(parent: NodeId, name: string): TreeNode | null;
+  /** Sorted by name (code units), at most `limit` after `after`. */
+  children(parent: NodeId, page?: { after?: string; limit?: number }): readonly TreeNode[];
+  /** `/`-separated path from the root without a leading slash; '' is the root. */
+  resolve(path: string): TreeNode | null;
+  path(id: NodeId): string | null;
+  /** Monotone; grows with every change of the visible tree. */
+  revision(): number;
+  /** Ids whose visible node changed (or vanished) after that revision, oldest first; null when that is too long ago. */
+  changedSince(
+    revision: number,
+    limit: number,
+  ): { readonly ids: readonly NodeId[]; readonly revision: number } | null;
+  count(): { readonly files: number; readonly dirs: number; readonly bytes: number };
+}
+
+export interface Member {
+  readonly userId: UserId;
+  readonly role: Role;
+  /** ms, of the entry that granted it. */
+  readonly since: number;
+}
+
+export interface Version {
+  readonly version: OpId;
+  readonly node: NodeId;
+  readonly writer: string;
+  readonly user: UserId | null;
+  readonly device: string;
+  readonly time: number;
+  readonly size: number;
+  readonly hash: Uint8Array | null;
+  readonly op: 'create' | 'change' | 'delete' | 'move' | 'restore';
+  readonly content: Content | null;
+}
+
+export interface DriveCheck extends HistoryCheck {
+  /** Entries whose writer had no right to them. */
+  readonly forbidden: readonly { readonly id: EntryId; readonly reason: string }[];
+  readonly quarantined: readonly EntryId[];
+}
+
+export type DriveEvents = {
+  /** The visible tree changed. */
+  tree: { readonly revision: number };
+  /** Entries were added here (local or from a peer): announce them. */
+  entries: { readonly entries: readonly Entry[]; readonly local: boolean };
+  /** Members, roles or key epochs changed. */
+  access: Record<string, never>;
+  fork: Fork;
+};
+
+/** A drive = history + content + access. */
+export interface Drive extends Events<DriveEvents> {
+  readonly id: EntryId;
+  name(): string;
+  readonly tree: DriveTree;
+  /** Appends operations as one or more signed entries and applies them; returns the op id of each, in order. */
+  commit(ops: readonly OpDraft[]): Promise<readonly OpId[]>;
+  ingest(entries: readonly Uint8Array[]): Promise<IngestResult>;
+  /** Content of any version ever, also superseded ones. */
+  contentOf(version: OpId): Content | null;
+  /** Newest first; of a live or deleted path, following moves. */
+  versions(path: string): readonly Version[];
+  /** Content of every version whose blocks might be wanted: for the version budget and for serving. */
+  members(): readonly Member[];
+  roleOf(user: UserId): Role | null;
+  ownRole(): Role | null;
+  /** Grants or changes a role; lowering below editor or removing lists last accepted entries and starts a new epoch. */
+  share(user: UserId, encKey: Uint8Array, role: Exclude<Role, 'owner'>): Promise<void>;
+  unshare(user: UserId): Promise<void>;
+  /** Cuts off one device's writers (a lost device), new epoch. */
+  revokeDevice(device: DeviceId): Promise<void>;
+  /** The epoch new blocks are sealed under. Throws `key_missing` when this device can't read the drive (yet). */
+  currentEpoch(): EpochId;
+  /** 32-byte content key of an epoch; throws `key_missing`. */
+  contentKey(epoch: EpochId): Uint8Array;
+  heads(): readonly EntryHash[];
+  frontier(): readonly FeedTip[];
+  missingFor(frontier: readonly FeedTip[]): Iterable<Entry>;
+  forks(): readonly Fork[];
+  quarantined(): readonly EntryId[];
+  verify(): Promise<DriveCheck>;
+  /** Bytes of a proof of one version of the file at `path` (the current one by default). */
+  proof(path: string, version?: OpId): Promise<Uint8Array>;
+  close(): void;
+}

@@ -1,0 +1,66 @@
+import type { BlockRef, Drive } from '../drive/index.ts';
+import type { SealedBlock } from '../drive/index.ts';
+import type { DeviceId, UserId } from '../identity/index.ts';
+import type { EntryId } from '../history/index.ts';
+import type { Events, Service } from '../../src-shared/runtime.ts';
+
+/** Where this node's own copies of blocks come from (plaintext files re-sealed on demand, or retained ciphertext). */
+export interface BlockSource {
+  /** Ciphertext of each block, null when it is not (or no longer) here. Called with at most 16 MiB at once. */
+  read(ids: readonly Uint8Array[]): Promise<readonly (Uint8Array | null)[]>;
+}
+
+/** Blocks of a version that does not exist yet: a member is still indexing the file. */
+export interface EarlyBlocks {
+  readonly from: DeviceId;
+  /** Names the file being indexed; the same in all announcements of one file. */
+  readonly token: string;
+  readonly node: string;
+  readonly blocks: readonly { readonly ref: BlockRef; readonly offset: number }[];
+}
+
+export interface MemberSync {
+  readonly peerId: DeviceId;
+  readonly userId: UserId;
+  /** It has every entry we have and we have every entry it has. */
+  readonly sameHistory: boolean;
+  /** It says that its folder equals its tree (nothing pending). */
+  readonly settled: boolean;
+}
+
+export type ExchangeEvents = {
+  /** Coalesced to 4 Hz. Bytes of ciphertext, running totals. */
+  progress: { readonly driveId: EntryId; readonly received: number; readonly sent: number };
+  members: { readonly driveId: EntryId };
+  early: { readonly driveId: EntryId; readonly early: EarlyBlocks };
+  /** A peer claims entries we have never made under our own writer: our database is older than what we once sent. */
+  ownFeedBehind: { readonly driveId: EntryId };
+};
+
+export interface FetchRequest {
+  readonly ref: BlockRef;
+  /** Given the ciphertext, already checked against `ref.id`. Awaited: back-pressure. Throwing asks elsewhere. */
+  readonly accept: (ciphertext: Uint8Array) => Promise<void>;
+}
+
+/** Moves entries and blocks between the members of drives. */
+export interface Exchange extends Service, Events<ExchangeEvents> {
+  addDrive(drive: Drive, source: BlockSource): void;
+  removeDrive(driveId: EntryId): Promise<void>;
+  /** Fetches the genesis and all entries of a drive not yet known here; used by join. Throws `forbidden`, `unreachable`, `timeout`. */
+  fetchHistory(
+    driveId: EntryId,
+    from: readonly DeviceId[],
+    signal: AbortSignal,
+  ): Promise<readonly Uint8Array[]>;
+  /**
+   * Fetches blocks from whoever has them, several sources at once, in about the given order. Resolves when each was
+   * accepted; rejects with `gone` (details.ids: nobody reachable has them), after the others were accepted, or `cancelled`.
+   */
+  fetch(driveId: EntryId, requests: readonly FetchRequest[], signal: AbortSignal): Promise<void>;
+  /** Offers blocks while their file is still being indexed; resolves when there is room for more. */
+  announceEarly(driveId: EntryId, token: string, node: string, blocks: readonly SealedBlock[]): Promise<void>;
+  /** Tells the members whether this node's folder equals its tree. */
+  setSettled(driveId: EntryId, settled: boolean): void;
+  members(driveId: EntryId): readonly MemberSync[];
+}

@@ -1,0 +1,81 @@
+/**
+ * Every failure that may reach a person or another program has one of these codes. The code is stable (scripts and the
+ * window translate it); the message is one English sentence for people; the cause is for the log.
+ */
+export const errorCodes = [
+  // asked for wrongly
+  'invalid_argument',
+  'not_found',
+  'already_exists',
+  'not_allowed',
+  'unsupported',
+  // this node
+  'locked', // another daemon runs on this data folder
+  'keystore_locked', // a password is needed
+  'wrong_password',
+  'no_identity',
+  'not_running', // no daemon on this data folder
+  'shutting_down',
+  'internal',
+  'timeout',
+  'cancelled',
+  // people and devices
+  'user_unknown',
+  'device_unknown',
+  'code_invalid',
+  'phrase_invalid',
+  // bytes from disk or the network
+  'malformed', // could not be decoded
+  'too_large',
+  'bad_signature',
+  'bad_hash',
+  'bad_link', // prev, seq, parents or lamport do not fit
+  'unknown_writer',
+  'forbidden', // the writer or reader has no such right
+  'quarantined',
+  'fork',
+  'key_missing',
+  'corrupt', // a stored record is damaged
+  'proof_invalid',
+  // drives and folders
+  'drive_unknown',
+  'root_missing',
+  'root_unmarked',
+  'folder_in_use',
+  'mass_delete_held',
+  'disk_full',
+  'permission_denied',
+  'name_unsupported', // the local file system can't hold the name
+  'changed_while_reading',
+  'content_lost',
+  'gone', // a source no longer has the block
+  // network
+  'unreachable',
+  'protocol_violation',
+  'rate_limited',
+] as const;
+
+export type ErrorCode = (typeof errorCodes)[number];
+
+/** The one error type of the product. Thrown or returned; crosses the contract as `{code, message, details}`. */
+export class AppError extends Error {
+  readonly code: ErrorCode;
+  /** Facts a program may use (a path, a limit); never secrets. Plain JSON. */
+  readonly details: Readonly<Record<string, unknown>> | undefined;
+
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { cause?: unknown; details?: Readonly<Record<string, unknown>> } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'AppError';
+    this.code = code;
+    this.details = options.details;
+  }
+}
+
+/** True when `error` is an `AppError`, with that code if one is given. */
+export function isAppError(error: unknown, code?: ErrorCode): error is AppError {
+  return error instanceof AppError && (code === undefined || error.code === code);
+}
