@@ -1,0 +1,1 @@
+export type { ByteSource, Node, NodeEvents, NodeOptions, NodeServices } from './node-services.ts';

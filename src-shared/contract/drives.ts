@@ -1,0 +1,224 @@
+import { z } from './zod.ts';
+import { errorCodes } from '../errors.ts';
+import {
+  count,
+  done,
+  download,
+  driveId,
+  hash,
+  localPath,
+  nothing,
+  path,
+  role,
+  time,
+  userId,
+  version,
+  watched,
+  watchedList,
+} from './common.ts';
+import { command, query, subscription } from '../rpc/contract.ts';
+
+/** What stands for a drive in inputs: its id, or its name when only one has it. */
+const drive = z.string().min(1).max(255);
+
+export const driveState = z.enum([
+  'scanning',
+  'syncing',
+  'in_step',
+  'waiting', // nobody who has the rest is reachable
+  'paused',
+  'held', // a mass delete waits for a person
+  'stopped', // a problem only a person can solve, named in `problems`
+]);
+
+export const driveSummary = z.object({
+  driveId,
+  name: z.string(),
+  state: driveState,
+  folder: localPath,
+  role: role.nullable(),
+  files: count,
+  bytes: count,
+});
+export type DriveSummary = z.infer<typeof driveSummary>;
+
+export const problem = z.object({ code: z.enum(errorCodes), path, message: z.string() });
+export type DriveProblem = z.infer<typeof problem>;
+
+export const driveStatus = z.object({
+  driveId,
+  name: z.string(),
+  state: driveState,
+  folder: localPath,
+  role: role.nullable(),
+  files: count,
+  bytes: count,
+  /** Entry ids without a successor, sorted: equal on all computers that know the same history. */
+  heads: z.array(z.string()),
+  /** Changes of the folder not yet in the history / of the history not yet in the folder. */
+  pendingUp: count,
+  pendingDown: count,
+  /** Bytes still to be fetched. */
+  pendingBytes: count,
+  conflicts: count,
+  /** Computers known to hold everything, this one included. */
+  copies: count,
+  problems: z.array(problem),
+});
+export type DriveStatus = z.infer<typeof driveStatus>;
+
+export const member = z.object({ userId, role, since: time });
+export type DriveMember = z.infer<typeof member>;
+
+export const driveCheck = z.object({
+  ok: z.boolean(),
+  entries: count,
+  writers: count,
+  forks: count,
+  /** When the ledger last took in the head; null: never. */
+  anchoredAt: time.nullable(),
+  /** Everything that does not hold, one by one. */
+  findings: z.array(
+    z.object({
+      kind: z.enum(['fork', 'damaged', 'rejected', 'forbidden', 'quarantined']),
+      /** The entry, if it is known which. */
+      entry: z.string().nullable(),
+      writer: z.string().nullable(),
+      seq: count.nullable(),
+      message: z.string(),
+    }),
+  ),
+});
+export type DriveCheckReport = z.infer<typeof driveCheck>;
+
+const link = z.object({ link: z.string() });
+
+export const drives = {
+  create: command(
+    z.object({
+      name: z.string().min(1).max(255),
+      folder: localPath,
+      visibility: z.enum(['private', 'unlisted', 'public']).default('private'),
+    }),
+    z.object({ driveId, link: z.string() }),
+  ),
+  /** `link`: a link, or the id of a drive shared with this user. */
+  join: command(
+    z.object({
+      link: z.string().min(1).max(8192),
+      folder: localPath,
+      onlineOnly: z.boolean().default(false),
+    }),
+    z.object({ driveId, name: z.string() }),
+  ),
+  list: query(nothing, z.array(driveSummary)),
+  status: query(z.object({ drive }), driveStatus),
+  /** Key `driveId`. */
+  watchList: subscription(nothing, watchedList(driveSummary)),
+  watchStatus: subscription(z.object({ drive }), watched(driveStatus)),
+  pause: command(z.object({ drive }), done),
+  resume: command(z.object({ drive }), done),
+  /** Forgets the drive here; the folder and its files stay. */
+  leave: command(z.object({ drive }), done),
+  /** Answers when scanned, planned and in step with all reachable members; `timeout` (seconds) refuses after that. */
+  wait: query(
+    z.object({ drive, timeout: z.number().positive().max(86_400).nullable().default(null) }),
+    driveStatus,
+  ),
+  /** `expires`: a moment; null: never. */
+  link: command(z.object({ drive, expires: time.nullable().default(null) }), link),
+  share: command(z.object({ drive, user: userId, role: z.enum(['reader', 'editor', 'manager']) }), link),
+  unshare: command(z.object({ drive, user: userId }), done),
+  members: query(z.object({ drive }), z.array(member)),
+  verify: query(z.object({ drive }), driveCheck),
+  confirm: command(z.object({ drive }), done),
+};
+
+export const fileEntry = z.object({
+  path,
+  name: z.string(),
+  kind: z.enum(['file', 'dir', 'link']),
+  size: count,
+  /** null for folders. */
+  mtime: time.nullable(),
+  hash: hash.nullable(),
+  version,
+  /** `online`: known, its bytes are elsewhere; `pending`: on its way. */
+  state: z.enum(['here', 'pending', 'online']),
+  /** The path of the file whose name it could not have. */
+  conflictOf: path.nullable(),
+});
+export type FileEntry = z.infer<typeof fileEntry>;
+
+export const filePage = z.object({
+  items: z.array(fileEntry),
+  /** Pass as `after` for the next page; null: this was the last. */
+  next: z.string().nullable(),
+});
+export type FilePage = z.infer<typeof filePage>;
+
+export const fileVersion = z.object({
+  version,
+  /** The per-drive key that signed it, hex. */
+  writer: z.string(),
+  user: userId.nullable(),
+  device: z.string(),
+  time,
+  size: count,
+  hash: hash.nullable(),
+  op: z.enum(['create', 'change', 'delete', 'move', 'restore']),
+  content: z.enum(['here', 'elsewhere', 'lost']),
+  anchored: z.boolean(),
+});
+export type FileVersion = z.infer<typeof fileVersion>;
+
+const aFile = z.object({ drive, path });
+const aVersion = z.object({ drive, path, version: version.nullable().default(null) });
+
+export const files = {
+  /** One folder, by name, at most `limit` at a time. */
+  list: query(
+    z.object({
+      drive,
+      path: path.default(''),
+      after: z.string().nullable().default(null),
+      limit: z.int().min(1).max(1000).default(200),
+    }),
+    filePage,
+  ),
+  history: query(aFile, z.array(fileVersion)),
+  restore: command(z.object({ drive, path, version }), done),
+  /** Makes it online-only: refused unless others hold it. */
+  free: command(aFile, done),
+  /** Answers when it is whole. */
+  fetch: command(aFile, done),
+  open: command(aVersion, download),
+  proof: command(aVersion, download),
+};
+
+export const trashItem = z.object({
+  path,
+  size: count,
+  time,
+  reason: z.enum(['deleted', 'replaced']),
+});
+export type TrashEntry = z.infer<typeof trashItem>;
+
+export const trash = {
+  list: query(z.object({ drive }), z.array(trashItem)),
+  restore: command(aFile, done),
+  empty: command(z.object({ drive }), done),
+};
+
+export const proofCheck = z.object({
+  ok: z.boolean(),
+  drive: driveId,
+  path,
+  version,
+  hash,
+  user: userId.nullable(),
+  anchored: z.boolean(),
+  /** A sentence: what the answer rests on. */
+  root: z.string(),
+});
+export type ProofCheck = z.infer<typeof proofCheck>;

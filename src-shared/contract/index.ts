@@ -1,0 +1,24 @@
+import { devices, identity } from './identity.ts';
+import { drives, files, trash } from './drives.ts';
+import { doctor, node } from './node.ts';
+import { net, settings } from './net.ts';
+
+/** Every call and event of the product, once. Both carriers (MessagePort, WebSocket) serve exactly this. */
+export const contract = { node, doctor, identity, devices, drives, files, trash, net, settings };
+export type AppContract = typeof contract;
+
+export type { Activity, Check, Diagnosis, NodeStatus, Transfer } from './node.ts';
+export type { Actor, Device, DeviceInvite, DeviceJoin, IdentityInfo } from './identity.ts';
+export type {
+  DriveCheckReport,
+  DriveMember,
+  DriveProblem,
+  DriveStatus,
+  DriveSummary,
+  FileEntry,
+  FilePage,
+  FileVersion,
+  ProofCheck,
+  TrashEntry,
+} from './drives.ts';
+export type { Bandwidth, Peer, SettingValue } from './net.ts';

@@ -1,0 +1,68 @@
+import { z } from './zod.ts';
+import { count, nothing, peerId, userId, watchedList } from './common.ts';
+import { command, query, subscription } from '../rpc/contract.ts';
+
+export const peer = z.object({
+  peerId,
+  userId: userId.nullable(),
+  address: z.string(),
+  direction: z.enum(['inbound', 'outbound']),
+  relayed: z.boolean(),
+  /** Round trip in ms; null: not measured yet. */
+  rtt: z.number().nonnegative().nullable(),
+  /** Bytes of this connection. */
+  sent: count,
+  received: count,
+  agent: z.string(),
+});
+export type Peer = z.infer<typeof peer>;
+
+/** Bytes a second; null: no limit. */
+const rate = z.int().positive().nullable();
+
+export const bandwidth = z.object({
+  /** The limits. */
+  up: rate,
+  down: rate,
+  /** What flows now, bytes a second, and what flowed since the start, bytes. */
+  upNow: z.number().nonnegative(),
+  downNow: z.number().nonnegative(),
+  sent: count,
+  received: count,
+});
+export type Bandwidth = z.infer<typeof bandwidth>;
+
+export const net = {
+  peers: query(nothing, z.array(peer)),
+  /** Key `peerId`. */
+  watchPeers: subscription(nothing, watchedList(peer)),
+  /** A peer id, or a multiaddr ending in /p2p/<id>; dials when not connected. */
+  ping: query(z.object({ peer: z.string().min(1).max(1024) }), z.object({ peerId, rtt: z.number() })),
+  bandwidth: query(nothing, bandwidth),
+  /** What is left out stays as it is. */
+  limit: command(z.object({ up: rate.optional(), down: rate.optional() }), bandwidth),
+};
+
+/** Settings are named by dotted words; what each may hold is known to the node, which answers `invalid_argument`. */
+const settingKey = z
+  .string()
+  .regex(/^[a-z][A-Za-z0-9]*(\.[a-z][A-Za-z0-9]*)*$/)
+  .max(100);
+export const settingValue = z.union([
+  z.string().max(4096),
+  z.number(),
+  z.boolean(),
+  z.null(),
+  z.array(z.string().max(1024)).max(100),
+]);
+export type SettingValue = z.infer<typeof settingValue>;
+
+export const settings = {
+  /** All, with their defaults filled in. */
+  all: query(nothing, z.record(z.string(), settingValue)),
+  get: query(z.object({ key: settingKey }), z.object({ key: z.string(), value: settingValue })),
+  set: command(
+    z.object({ key: settingKey, value: settingValue }),
+    z.object({ key: z.string(), value: settingValue }),
+  ),
+};
