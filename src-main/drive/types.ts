@@ -170,6 +170,8 @@ export interface Drive extends Events<DriveEvents> {
   contentKey(epoch: EpochId): Uint8Array;
   heads(): readonly EntryHash[];
   frontier(): readonly FeedTip[];
+  /** This device's feed in the drive; null before its first entry here. */
+  ownTip(): FeedTip | null;
   missingFor(frontier: readonly FeedTip[]): Iterable<Entry>;
   forks(): readonly Fork[];
   quarantined(): readonly EntryId[];
