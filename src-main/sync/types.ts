@@ -1,4 +1,4 @@
-import type { NodeId, NodeKind, OpDraft, TreeNode } from '../drive/index.ts';
+import type { Content, NodeId, NodeKind, OpId } from '../drive/index.ts';
 import type { EntryId } from '../history/index.ts';
 import type { AppError, ErrorCode } from '../../src-shared/errors.ts';
 import type { Events, Service } from '../../src-shared/runtime.ts';
@@ -35,6 +35,8 @@ export interface SyncRow {
   /** Hex SHA-256 of the file, `link:<target>` of a link, '' of a folder. */
   readonly content: string;
   readonly exec: boolean;
+  /** The op that set the content, as `TreeNode.version`; '' in the local tree. */
+  readonly version: OpId;
 }
 
 /** What the planner reads; backed by SQLite in the app and by Maps in tests. */
@@ -44,16 +46,34 @@ export interface TreeView {
   child(parent: NodeId, name: string): SyncRow | null;
 }
 
+/**
+ * One step towards folder = drive. The order of a plan is an order of execution: parents are made before children, names
+ * are freed before they are taken. Each step checks again what it rests on before it acts.
+ */
 export type PlanOp =
   /** Bring the folder to the drive's tree. */
-  | { readonly t: 'mkdir'; readonly node: TreeNode | SyncRow }
+  | { readonly t: 'mkdir'; readonly node: SyncRow }
   | { readonly t: 'write'; readonly node: SyncRow }
   | { readonly t: 'rename'; readonly id: NodeId; readonly parent: NodeId; readonly name: string }
   | { readonly t: 'trash'; readonly id: NodeId }
-  /** Bring the drive's tree to the folder. */
-  | { readonly t: 'commit'; readonly op: OpDraft }
-  /** Both already agree: remember it. */
+  /**
+   * The same thing got two ids (made on two computers): the local row takes the drive's id. Touches no disk. `base` is
+   * what counts as last agreed for that id from now on.
+   */
+  | { readonly t: 'relabel'; readonly from: NodeId; readonly to: NodeId; readonly base: SyncRow | null }
+  /** Bring the drive's tree to the folder; content and names are taken from the local row. */
+  | { readonly t: 'make'; readonly id: NodeId }
+  | { readonly t: 'move'; readonly id: NodeId }
+  | { readonly t: 'put'; readonly id: NodeId; readonly base: readonly OpId[] }
+  | { readonly t: 'del'; readonly id: NodeId; readonly base: readonly OpId[] }
+  /** Both already agree: remember it (or forget what both no longer have). */
   | { readonly t: 'agree'; readonly id: NodeId };
+
+export interface Plan {
+  readonly ops: readonly PlanOp[];
+  /** Nodes that can only be decided after these operations are done, or that did not fit into the slice. */
+  readonly later: readonly NodeId[];
+}
 
 export interface TrashItem {
   readonly id: string;
@@ -82,6 +102,10 @@ export interface FolderSync extends Service, Events<FolderEvents> {
   scan(): Promise<void>;
   /** Resolves when scanned, planned and applied: folder equals tree, nothing pending. */
   settled(signal?: AbortSignal): Promise<void>;
+  /** The bytes of a version from wherever they are: the folder, its trash, what was retained, or other members. */
+  readContent(content: Content, signal?: AbortSignal): AsyncIterable<Uint8Array>;
+  /** Whether those bytes are on this computer, perhaps on others, or known to be nowhere. */
+  contentState(content: Content): 'here' | 'elsewhere' | 'lost';
   trash: {
     list(): readonly TrashItem[];
     restore(path: string): Promise<void>;

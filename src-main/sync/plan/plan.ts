@@ -1,0 +1,371 @@
+import { rootNode, type NodeId } from '../../drive/index.ts';
+import type { Plan, PlanOp, SyncRow, TreeView } from '../types.ts';
+import { createDraft } from './draft.ts';
+import { sameContent, sameLocation, tempName, tempNameOwner } from './rows.ts';
+
+/** Chains of nodes that wait for one another (a folder in a folder in ..., 1 to 2, 2 to 3, ...) may be this long in one plan. */
+const maxDepth = 250;
+
+/**
+ * Compares three trees at some nodes and says what has to be done there: pure, deterministic, and in an order in which it
+ * can be done. The idea of three trees (what is on disk, what the drive says, what both last agreed on) is Dropbox
+ * Nucleus' ("Rewriting the heart of our sync engine", 2020).
+ *
+ * What decides: a side that still equals `synced` did nothing, so the other side's change is carried over. Edits and moves
+ * beat deletes. Where both sides edited, the local edit is committed with the agreed version as its base and the drive
+ * shows a conflict copy; nothing local that the drive does not hold is ever overwritten.
+ *
+ * @param remote the drive's merged tree
+ * @param local what the last scan saw
+ * @param synced what both had in common when they last agreed
+ * @param dirty nodes to look at; others are looked at where these depend on them
+ * @param limit about how many nodes to look at before the rest is put off
+ */
+export function plan(
+  remote: TreeView,
+  local: TreeView,
+  synced: TreeView,
+  dirty: Iterable<NodeId>,
+  limit = Number.POSITIVE_INFINITY,
+): Plan {
+  const ops: PlanOp[] = [];
+  const later = new Set<NodeId>();
+  const draft = createDraft(local);
+  const agreed = new Map<NodeId, SyncRow | null>();
+  const relabelled = new Map<NodeId, NodeId>();
+  const done = new Set<NodeId>();
+  const active = new Set<NodeId>();
+  const deleted = new Set<NodeId>();
+  /** Nodes on their way to another place, or out: in a ring of them one has to step aside. */
+  const leaving = new Set<NodeId>();
+  const survivorsMemo = new Map<NodeId, boolean>();
+  let visits = 0;
+
+  function syncedGet(id: NodeId): SyncRow | null {
+    const known = agreed.get(id);
+    const row = known === undefined ? synced.get(id) : known;
+    const parent = row === null ? undefined : relabelled.get(row.parent);
+    return row === null || parent === undefined ? row : { ...row, parent };
+  }
+
+  /** The drive knows this folder, or will when the operations so far are committed. */
+  function knownToDrive(id: NodeId): boolean {
+    return id === rootNode || remote.get(id) !== null || syncedGet(id) !== null;
+  }
+
+  /** What others depend on is looked at beyond the limit, up to a depth that spares the stack. */
+  function visit(id: NodeId): void {
+    if (id === rootNode || done.has(id) || active.has(id)) return;
+    if (active.size >= maxDepth) {
+      later.add(id);
+      return;
+    }
+    visits += 1;
+    active.add(id);
+    step(id);
+    active.delete(id);
+    done.add(id);
+  }
+
+  function step(id: NodeId): void {
+    const before = draft.get(id);
+    if (before !== null && !knownToDrive(before.parent)) visit(before.parent);
+    const mine = draft.get(id);
+    const theirs = remote.get(id);
+    const base = syncedGet(id);
+    if (mine === null) {
+      if (theirs === null) {
+        if (base !== null) agree(id, null);
+      } else if (base !== null && sameContent(base, theirs) && sameLocation(base, theirs)) {
+        deletedHere(theirs, base);
+      } else bringDown(theirs);
+    } else if (theirs === null) {
+      if (!relabel(mine)) onlyHere(mine, base);
+    } else merge(mine, theirs, base);
+  }
+
+  function agree(id: NodeId, row: SyncRow | null): void {
+    ops.push({ t: 'agree', id });
+    agreed.set(id, row);
+  }
+
+  // ---- the drive has it, the folder does not
+
+  function bringDown(theirs: SyncRow): void {
+    if (!parentHere(theirs.parent) || !freeName(theirs)) {
+      later.add(theirs.id);
+      return;
+    }
+    const mine = draft.get(theirs.id);
+    if (mine !== null) return merge(mine, theirs, syncedGet(theirs.id));
+    ops.push(theirs.kind === 'dir' ? { t: 'mkdir', node: theirs } : { t: 'write', node: theirs });
+    draft.set({ ...theirs, version: '' });
+    agreed.set(theirs.id, theirs);
+  }
+
+  function parentHere(parent: NodeId): boolean {
+    if (parent === rootNode) return true;
+    if (draft.get(parent) === null) visit(parent);
+    return draft.get(parent)?.kind === 'dir';
+  }
+
+  /** Makes sure nothing else has the name `row` wants; false when that has to wait. */
+  function freeName(row: SyncRow): boolean {
+    const other = draft.child(row.parent, row.name);
+    if (other === null || other.id === row.id) return true;
+    if (leaving.has(other.id)) {
+      // It is waiting for the name we are leaving (a to b, b to a): it steps aside first.
+      const name = tempName(other.id);
+      ops.push({ t: 'rename', id: other.id, parent: other.parent, name });
+      draft.set({ ...other, name });
+      return true;
+    }
+    visit(other.id);
+    const still = draft.child(row.parent, row.name);
+    return still === null || still.id === row.id;
+  }
+
+  function deletedHere(theirs: SyncRow, base: SyncRow): void {
+    const successor = draft.child(base.parent, base.name);
+    if (successor !== null && remote.get(successor.id) === null && relabel(successor)) {
+      const mine = draft.get(theirs.id);
+      if (mine !== null) return merge(mine, theirs, syncedGet(theirs.id));
+    }
+    if (theirs.kind === 'dir') {
+      if (hasSurvivors(theirs.id)) return bringDown(theirs);
+      for (const child of remote.children(theirs.id)) {
+        visit(child.id);
+        if (visits >= limit) {
+          later.add(theirs.id);
+          return;
+        }
+      }
+    }
+    ops.push({ t: 'del', id: theirs.id, base: [base.version] });
+    agreed.set(theirs.id, null);
+    deleted.add(theirs.id);
+  }
+
+  /** Whether a folder deleted here has to come back, because something in it was made, edited or moved there meanwhile. */
+  function hasSurvivors(dir: NodeId): boolean {
+    const known = survivorsMemo.get(dir);
+    if (known !== undefined) return known;
+    survivorsMemo.set(dir, false);
+    let result = false;
+    for (const child of remote.children(dir)) {
+      if (survives(child)) {
+        result = true;
+        break;
+      }
+    }
+    survivorsMemo.set(dir, result);
+    return result;
+  }
+
+  function survives(theirs: SyncRow): boolean {
+    if (deleted.has(theirs.id)) return false;
+    const mine = draft.get(theirs.id);
+    const base = syncedGet(theirs.id);
+    if (mine !== null) return base === null || sameLocation(mine, base);
+    if (base === null || !sameContent(base, theirs) || !sameLocation(base, theirs)) return true;
+    return theirs.kind === 'dir' && hasSurvivors(theirs.id);
+  }
+
+  // ---- the folder has it, the drive does not
+
+  /** The drive shows the same thing under another id: go on with that id. */
+  function relabel(mine: SyncRow): boolean {
+    const theirs = remote.child(mine.parent, mine.name);
+    if (theirs === null || theirs.id === mine.id || theirs.kind !== mine.kind) return false;
+    if (deleted.has(theirs.id) || draft.get(theirs.id) !== null) return false;
+    const ours = syncedGet(mine.id);
+    const base = syncedGet(theirs.id);
+    const same =
+      mine.kind === 'dir' ||
+      sameContent(mine, theirs) ||
+      (ours !== null && sameContent(ours, theirs)) ||
+      // Deleted and made anew here, before the drive heard of it: an edit of the same file.
+      (ours === null && base !== null);
+    if (!same) return false;
+    let newBase = base;
+    if (base === null && ours !== null) {
+      newBase = {
+        ...ours,
+        id: theirs.id,
+        version: mine.kind === 'dir' || sameContent(ours, theirs) ? theirs.version : ours.version,
+      };
+    }
+    ops.push({ t: 'relabel', from: mine.id, to: theirs.id, base: newBase });
+    relabelled.set(mine.id, theirs.id);
+    const children = [...draft.children(mine.id)];
+    draft.remove(mine.id);
+    draft.set({ ...mine, id: theirs.id });
+    for (const child of children) {
+      draft.set({ ...child, parent: theirs.id });
+      done.delete(child.id);
+    }
+    agreed.set(mine.id, null);
+    agreed.set(theirs.id, newBase);
+    later.delete(theirs.id);
+    if (!active.has(theirs.id)) {
+      done.delete(theirs.id);
+      visit(theirs.id);
+    }
+    for (const child of children) visit(child.id);
+    return true;
+  }
+
+  function onlyHere(mine: SyncRow, base: SyncRow | null): void {
+    if (base === null) {
+      if (!knownToDrive(mine.parent)) {
+        later.add(mine.id);
+        return;
+      }
+      freeNameThere(mine);
+      ops.push({ t: 'make', id: mine.id });
+      agreed.set(mine.id, mine);
+      return;
+    }
+    const moved = movedHere(mine, base);
+    const edited = !sameContent(mine, base);
+    if (moved) moveUp(mine, base);
+    if (edited) putUp(mine, syncedGet(mine.id));
+    if (moved || edited) return;
+    leaving.add(mine.id);
+    deletedThere(mine.id);
+    leaving.delete(mine.id);
+  }
+
+  /** What had this name in the drive has left it here: let the drive hear of that first, or it would see a conflict. */
+  function freeNameThere(mine: SyncRow): void {
+    const other = remote.child(mine.parent, mine.name);
+    if (other !== null && other.id !== mine.id) visit(other.id);
+  }
+
+  function movedHere(mine: SyncRow, base: SyncRow): boolean {
+    return tempNameOwner(mine.name) !== mine.id && !sameLocation(mine, base);
+  }
+
+  function moveUp(mine: SyncRow, base: SyncRow): void {
+    if (!knownToDrive(mine.parent)) {
+      later.add(mine.id);
+      return;
+    }
+    freeNameThere(mine);
+    ops.push({ t: 'move', id: mine.id });
+    agreed.set(mine.id, { ...base, parent: mine.parent, name: mine.name });
+  }
+
+  function putUp(mine: SyncRow, base: SyncRow | null): void {
+    ops.push({ t: 'put', id: mine.id, base: base === null ? [] : [base.version] });
+    agreed.set(mine.id, { ...(base ?? mine), content: mine.content, exec: mine.exec });
+  }
+
+  function deletedThere(id: NodeId): void {
+    for (const child of [...draft.children(id)]) {
+      if (visits >= limit) {
+        later.add(id);
+        return;
+      }
+      visit(child.id);
+    }
+    // What stays in it makes the drive show the folder again.
+    for (const _ of draft.children(id)) return;
+    const mine = draft.get(id);
+    if (mine === null) return;
+    ops.push({ t: 'trash', id: mine.id });
+    draft.remove(mine.id);
+    agreed.set(mine.id, null);
+    const parent = mine.parent;
+    if (parent !== rootNode && remote.get(parent) === null && !active.has(parent)) {
+      done.delete(parent);
+      visit(parent);
+    }
+  }
+
+  // ---- both have it
+
+  function merge(mine: SyncRow, theirs: SyncRow, base: SyncRow | null): void {
+    let committed = false;
+    if (!sameLocation(mine, theirs)) {
+      if (base !== null && movedHere(mine, base)) {
+        moveUp(mine, base);
+        committed = true;
+      } else renameDown(theirs);
+    }
+    const now = draft.get(mine.id);
+    if (now === null) return;
+    const agreedNow = syncedGet(mine.id);
+    if (!sameContent(now, theirs)) {
+      if (agreedNow === null || !sameContent(now, agreedNow)) {
+        putUp(now, agreedNow);
+        committed = true;
+      } else {
+        ops.push({ t: 'write', node: theirs });
+        draft.set({ ...now, content: theirs.content, exec: theirs.exec });
+        agreed.set(mine.id, {
+          ...agreedNow,
+          content: theirs.content,
+          exec: theirs.exec,
+          version: theirs.version,
+        });
+      }
+    }
+    if (committed) return;
+    const end = draft.get(mine.id);
+    const known = syncedGet(mine.id);
+    if (end === null || !sameLocation(end, theirs) || !sameContent(end, theirs)) return;
+    if (
+      known === null ||
+      !sameLocation(known, theirs) ||
+      !sameContent(known, theirs) ||
+      known.version !== theirs.version
+    ) {
+      agree(mine.id, theirs);
+    }
+  }
+
+  function renameDown(theirs: SyncRow): void {
+    const { id } = theirs;
+    leaving.add(id);
+    const free = parentHere(theirs.parent) && outOfOwnSubtree(id, theirs.parent) && freeName(theirs);
+    leaving.delete(id);
+    if (!free) {
+      later.add(id);
+      return;
+    }
+    const mine = draft.get(id);
+    if (mine === null || sameLocation(mine, theirs)) return;
+    ops.push({ t: 'rename', id, parent: theirs.parent, name: theirs.name });
+    draft.set({ ...mine, parent: theirs.parent, name: theirs.name });
+    const base = syncedGet(id);
+    if (base !== null) agreed.set(id, { ...base, parent: theirs.parent, name: theirs.name });
+  }
+
+  /** A folder can't move into itself: what lies between has to move out first. */
+  function outOfOwnSubtree(id: NodeId, parent: NodeId): boolean {
+    const between = pathUp(parent, id);
+    if (between === null) return true;
+    for (const ancestor of between) visit(ancestor);
+    return pathUp(parent, id) === null;
+  }
+
+  /** The folders from `from` up to just below `top`, nearest `top` first; null when `top` is not above `from`. */
+  function pathUp(from: NodeId, top: NodeId): NodeId[] | null {
+    const chain: NodeId[] = [];
+    for (let at = from; at !== rootNode;) {
+      if (at === top) return chain.reverse();
+      chain.push(at);
+      const row = draft.get(at);
+      if (row === null || chain.length > 100_000) return null;
+      at = row.parent;
+    }
+    return null;
+  }
+
+  for (const id of dirty) {
+    if (visits < limit) visit(id);
+    else if (!done.has(id)) later.add(id);
+  }
+  return { ops, later: [...later] };
+}
