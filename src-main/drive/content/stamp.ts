@@ -1,0 +1,36 @@
+import type { BigIntStats } from 'node:fs';
+import { AppError } from '../../../src-shared/errors.ts';
+import type { FileStamp } from './types.ts';
+
+/** The stamp of what `fs.stat(…, { bigint: true })` found. Throws `unsupported` for anything but a regular file. */
+export function stampOf(stats: BigIntStats): FileStamp {
+  if (!stats.isFile()) throw new AppError('unsupported', 'The path is not a regular file.');
+  return {
+    size: Number(stats.size),
+    mtimeNs: stats.mtimeNs,
+    ctimeNs: stats.ctimeNs,
+    ino: stats.ino,
+    dev: stats.dev,
+    mode: Number(stats.mode),
+  };
+}
+
+/** True when nothing tells the two apart: the same file, not written in between as far as the file system says. */
+export function sameStamp(a: FileStamp, b: FileStamp): boolean {
+  return (
+    a.size === b.size &&
+    a.mtimeNs === b.mtimeNs &&
+    a.ctimeNs === b.ctimeNs &&
+    a.ino === b.ino &&
+    a.dev === b.dev
+  );
+}
+
+/** Milliseconds, as a `FileContent` has them. */
+export function mtimeOf(stamp: FileStamp): number {
+  return Number(stamp.mtimeNs / 1_000_000n);
+}
+
+export function isExecutable(stamp: FileStamp): boolean {
+  return (stamp.mode & 0o100) !== 0;
+}
