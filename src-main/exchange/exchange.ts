@@ -1,0 +1,271 @@
+import { AppError, isAppError } from '../../src-shared/errors.ts';
+import { createEmitter } from '../../src-shared/emitter.ts';
+import type { Clock, Logger } from '../../src-shared/runtime.ts';
+import type { EntryId } from '../history/index.ts';
+import type { DeviceId } from '../identity/index.ts';
+import type { FrameStream, Network, ProtocolOptions } from '../network/index.ts';
+import { serveBlocks } from './block-provider.ts';
+import { createDriveExchange, driveUnknown } from './drive-exchange.ts';
+import type { DriveExchange } from './drive-exchange.ts';
+import { createEarlyRing } from './early-ring.ts';
+import { createFetcher } from './fetcher.ts';
+import { fetchWholeHistory } from './history-fetch.ts';
+import { decodeHistoryMessage, encodeHistoryMessage } from './history-messages.ts';
+import { limits } from './limits.ts';
+import { createMembership } from './membership.ts';
+import { createProgress } from './progress.ts';
+import { createRefusals } from './refusals.ts';
+import type { Exchange, ExchangeEvents } from './types.ts';
+
+export interface ExchangeDeps {
+  readonly network: Network;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export interface ExchangeOptions {
+  /** Memory for blocks announced early, bytes. */
+  readonly earlyBytes?: number;
+}
+
+const historyProtocol = 'history/1';
+const blocksProtocol = 'blocks/1';
+const historyOptions: ProtocolOptions = {
+  maxFrame: limits.historyFrame,
+  maxStreams: limits.historyStreams,
+  idleTimeout: 0,
+  maxRate: 0,
+};
+const blocksOptions: ProtocolOptions = {
+  maxFrame: limits.blocksFrame,
+  maxStreams: 4,
+  idleTimeout: 0,
+  maxRate: 0,
+};
+/** A subscriber says what it wants within this time, ms; and so long its card is waited for. */
+const helloMs = 10_000;
+const cardMs = 10_000;
+/** Longest that announcing waits for slow takers, ms. */
+const earlyPatienceMs = 2_000;
+
+/**
+ * Builds the exchange over a network. Drives may be added before or after `start`.
+ * @param deps the host, the time, the log
+ */
+export function createExchange(deps: ExchangeDeps, options: ExchangeOptions = {}): Exchange {
+  const { network, clock, logger } = deps;
+  const events = createEmitter<ExchangeEvents>((error) =>
+    logger.error({ error }, 'an exchange listener failed'),
+  );
+  const changes = createEmitter<{ changed: Record<string, never> }>();
+  const membership = createMembership(network, clock);
+  const drives = new Map<EntryId, DriveExchange>();
+  const serving = new Set<FrameStream>();
+  const ring = createEarlyRing(clock, options.earlyBytes ?? limits.earlyRingBytes, earlyPatienceMs);
+  const progress = createProgress(clock, (totals) => events.emit('progress', totals));
+  const refusals = createRefusals(clock, (peer) =>
+    network.penalise(peer, 'it keeps asking for drives it is no member of'),
+  );
+  const off: (() => void)[] = [];
+  let running = false;
+
+  const fetcher = createFetcher({
+    clock,
+    logger,
+    sources: (id) => {
+      const known = drives.get(id);
+      return known ? membership.members(known.drive) : [];
+    },
+    rtt: (peer) => membership.rtt(peer),
+    open: (peer, signal) => network.open(peer, blocksProtocol, blocksOptions, signal),
+    penalise: (peer, reason) => network.penalise(peer, reason),
+    onReceived: (drive, bytes) => progress.received(drive, bytes),
+  });
+
+  /** Connections, cards or rights changed: who sees what is worked out anew. */
+  function peersChanged(): void {
+    if (!running) return;
+    membership.changed();
+    for (const drive of drives.values()) drive.reconcile();
+    fetcher.sourcesChanged();
+    changes.emit('changed', {});
+  }
+
+  /** Waits until `ready` holds after some change, at most `ms`. */
+  async function settle(ready: () => boolean, ms: number): Promise<boolean> {
+    if (ready()) return true;
+    const done = Promise.withResolvers<void>();
+    const stop = changes.on('changed', () => {
+      if (ready() || !running) done.resolve();
+    });
+    const cancel = clock.after(ms, () => done.resolve());
+    await done.promise;
+    stop();
+    cancel();
+    return ready();
+  }
+
+  async function handleHistory(stream: FrameStream): Promise<void> {
+    const { peer } = stream;
+    const slow = new AbortController();
+    const cancel = clock.after(helloMs, () => slow.abort());
+    const first = await stream.read(slow.signal).finally(cancel);
+    if (first === null) return;
+    const hello = decodeHistoryMessage(first);
+    if (hello.t !== 'hello') {
+      throw new AppError('protocol_violation', 'A subscriber did not begin by saying what it wants.');
+    }
+    if (drives.has(hello.drive)) await settle(() => membership.userOf(peer) !== null, cardMs);
+    const known = drives.get(hello.drive);
+    if (!known || !running || !membership.isMember(known.drive, peer)) {
+      refusals.count(peer);
+      await stream.send(encodeHistoryMessage({ t: 'forbidden' }));
+      await stream.close();
+      return;
+    }
+    known.retry(peer);
+    await known.serve(stream, hello.frontier);
+  }
+
+  async function handleBlocks(stream: FrameStream): Promise<void> {
+    const { peer } = stream;
+    await serveBlocks({
+      stream,
+      logger,
+      onRefused: () => refusals.count(peer),
+      servable: (id) => {
+        const known = drives.get(id);
+        if (!known || !running || !membership.isMember(known.drive, peer)) return null;
+        return {
+          source: known.source,
+          cached: (key) => ring.take(id, key, peer),
+          onSent: (bytes) => progress.sent(id, bytes),
+        };
+      },
+    });
+  }
+
+  /** Counts breaches against the peer; what the transport says about a lost connection is no breach. */
+  function handler(serve: (stream: FrameStream) => Promise<void>): (stream: FrameStream) => Promise<void> {
+    return async (stream) => {
+      if (!running) return stream.abort(new AppError('shutting_down', 'The node is stopping.'));
+      serving.add(stream);
+      try {
+        await serve(stream);
+        await stream.close();
+      } catch (error) {
+        if (isBreach(error)) network.penalise(stream.peer, error.message);
+        else logger.debug({ peer: stream.peer, error }, 'an exchange stream ended');
+        stream.abort(error instanceof Error ? error : new Error(String(error)));
+      } finally {
+        serving.delete(stream);
+      }
+    };
+  }
+
+  async function openTo(peer: DeviceId, signal: AbortSignal): Promise<FrameStream> {
+    if (!membership.isConnected(peer)) await network.connect(peer, signal);
+    return network.open(peer, historyProtocol, historyOptions, signal);
+  }
+
+  return {
+    on: (name, listener) => events.on(name, listener),
+    async start() {
+      running = true;
+      network.handle(historyProtocol, historyOptions, handler(handleHistory));
+      network.handle(blocksProtocol, blocksOptions, handler(handleBlocks));
+      off.push(
+        network.on('peerConnected', peersChanged),
+        network.on('peerDisconnected', ({ peerId }) => {
+          membership.changed();
+          // One of several connections may have ended.
+          if (!membership.isConnected(peerId)) {
+            fetcher.dropPeer(peerId);
+            ring.forgetPeer(peerId);
+          }
+          peersChanged();
+        }),
+        network.on('card', peersChanged),
+      );
+      peersChanged();
+    },
+    async stop() {
+      running = false;
+      for (const remove of off.splice(0)) remove();
+      changes.emit('changed', {});
+      await fetcher.stop();
+      await Promise.all([...drives.values()].map((drive) => drive.stop()));
+      drives.clear();
+      const error = new AppError('shutting_down', 'The node is stopping.');
+      for (const stream of serving) stream.abort(error);
+      progress.stop();
+    },
+    addDrive(drive, source) {
+      if (drives.has(drive.id)) throw new AppError('already_exists', 'This drive is open here already.');
+      drives.set(
+        drive.id,
+        createDriveExchange({
+          drive,
+          source,
+          clock,
+          logger,
+          membership,
+          open: openTo,
+          penalise: (peer, reason) => network.penalise(peer, reason),
+          onMembers: () => events.emit('members', { driveId: drive.id }),
+          onEarly: (early) => events.emit('early', { driveId: drive.id, early }),
+          onOwnFeedBehind: () => events.emit('ownFeedBehind', { driveId: drive.id }),
+          onAccess: () => fetcher.sourcesChanged(),
+        }),
+      );
+      peersChanged();
+    },
+    async removeDrive(driveId) {
+      const known = drives.get(driveId);
+      if (!known) return;
+      drives.delete(driveId);
+      fetcher.dropDrive(driveId);
+      ring.forgetDrive(driveId);
+      progress.forget(driveId);
+      membership.changed();
+      await known.stop();
+    },
+    async fetchHistory(driveId, from, signal) {
+      return fetchWholeHistory(
+        { clock, open: openTo, penalise: (peer, reason) => network.penalise(peer, reason) },
+        driveId,
+        from,
+        signal,
+      );
+    },
+    async fetch(driveId, requests, signal) {
+      if (!drives.has(driveId)) throw driveUnknown();
+      await fetcher.fetch(driveId, requests, signal);
+    },
+    async announceEarly(driveId, token, node, blocks) {
+      const known = drives.get(driveId);
+      if (!known) throw driveUnknown();
+      const listeners = known.listeners();
+      if (listeners.length === 0 || blocks.length === 0) return;
+      const kept = ring.put(
+        driveId,
+        blocks.map(({ ref, ciphertext }) => ({ id: ref.id, bytes: ciphertext })),
+        listeners,
+      );
+      known.announce(token, node, blocks);
+      await kept;
+    },
+    setSettled(driveId, settled) {
+      drives.get(driveId)?.setSettled(settled);
+    },
+    members: (driveId) => drives.get(driveId)?.members() ?? [],
+  };
+}
+
+function isBreach(error: unknown): error is AppError {
+  return (
+    isAppError(error, 'malformed') ||
+    isAppError(error, 'protocol_violation') ||
+    isAppError(error, 'too_large')
+  );
+}
