@@ -8,6 +8,7 @@ import {
   type BlockRef,
   type FileContent,
   type Indexed,
+  type IndexInput,
 } from '../../src-main/drive/index.ts';
 
 const mib = 1024 * 1024;
