@@ -1,1 +1,4 @@
 export type * from './types.ts';
+export { createNetwork } from './network.ts';
+export type { NetworkDeps, NodeNetwork } from './network.ts';
+export { protocolId } from './protocols.ts';
