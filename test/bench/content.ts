@@ -19,9 +19,14 @@ const io = createContentIo();
 
 async function timed<T>(name: string, bytes: number, work: () => Promise<T>): Promise<T> {
   const start = performance.now();
+  const before = process.cpuUsage();
   const result = await work();
   const seconds = (performance.now() - start) / 1000;
-  console.log(`${name.padEnd(44)} ${seconds.toFixed(2)} s  ${(bytes / mib / seconds).toFixed(0)} MiB/s`);
+  const { user, system } = process.cpuUsage(before);
+  const cpu = `cpu ${(user / 1e6).toFixed(2)} + ${(system / 1e6).toFixed(2)} s`;
+  console.log(
+    `${name.padEnd(44)} ${seconds.toFixed(2)} s  ${(bytes / mib / seconds).toFixed(0)} MiB/s  ${cpu}`,
+  );
   return result;
 }
 function ok<T>(result: T | Error | undefined): T {
