@@ -36,8 +36,7 @@ export function plan(
   const done = new Set<NodeId>();
   const active = new Set<NodeId>();
   const deleted = new Set<NodeId>();
-  /** Nodes on their way to another place, or out: in a ring of them one has to step aside. */
-  const leaving = new Set<NodeId>();
+  const movedUp = new Set<NodeId>();
   const survivorsMemo = new Map<NodeId, boolean>();
   let visits = 0;
 
@@ -82,6 +81,16 @@ export function plan(
     } else if (theirs === null) {
       if (!relabel(mine)) onlyHere(mine, base);
     } else merge(mine, theirs, base);
+    const after = draft.get(id)?.parent;
+    if (before !== null && before.parent !== after) lookAgain(before.parent);
+    if (base !== null && base.parent !== after && base.parent !== before?.parent) lookAgain(base.parent);
+  }
+
+  /** A folder the drive no longer has may have been kept for a child that has left it now. */
+  function lookAgain(dir: NodeId): void {
+    if (dir === rootNode || active.has(dir) || draft.get(dir) === null || remote.get(dir) !== null) return;
+    done.delete(dir);
+    visit(dir);
   }
 
   function agree(id: NodeId, row: SyncRow | null): void {
@@ -113,16 +122,24 @@ export function plan(
   function freeName(row: SyncRow): boolean {
     const other = draft.child(row.parent, row.name);
     if (other === null || other.id === row.id) return true;
-    if (leaving.has(other.id)) {
-      // It is waiting for the name we are leaving (a to b, b to a): it steps aside first.
-      const name = tempName(other.id);
-      ops.push({ t: 'rename', id: other.id, parent: other.parent, name });
-      draft.set({ ...other, name });
-      return true;
-    }
     visit(other.id);
     const still = draft.child(row.parent, row.name);
-    return still === null || still.id === row.id;
+    if (still === null || still.id === row.id) return true;
+    if (!mayStepAside(still)) return false;
+    // It waits for the name we are leaving (a to b, b to a), or for us to leave it (a folder's file takes its name).
+    const name = tempName(still.id);
+    ops.push({ t: 'rename', id: still.id, parent: still.parent, name });
+    draft.set({ ...still, name });
+    return true;
+  }
+
+  /** Nobody here wants it at this place: the drive has it elsewhere, or no more. */
+  function mayStepAside(mine: SyncRow): boolean {
+    const theirs = remote.get(mine.id);
+    const base = syncedGet(mine.id);
+    if (base !== null && movedHere(mine, base)) return false;
+    if (theirs !== null) return !sameLocation(mine, theirs);
+    return base !== null && sameContent(mine, base);
   }
 
   function deletedHere(theirs: SyncRow, base: SyncRow): void {
@@ -163,7 +180,7 @@ export function plan(
   }
 
   function survives(theirs: SyncRow): boolean {
-    if (deleted.has(theirs.id)) return false;
+    if (deleted.has(theirs.id) || movedUp.has(theirs.id)) return false;
     const mine = draft.get(theirs.id);
     const base = syncedGet(theirs.id);
     if (mine !== null) return base === null || sameLocation(mine, base);
@@ -230,10 +247,7 @@ export function plan(
     const edited = !sameContent(mine, base);
     if (moved) moveUp(mine, base);
     if (edited) putUp(mine, syncedGet(mine.id));
-    if (moved || edited) return;
-    leaving.add(mine.id);
-    deletedThere(mine.id);
-    leaving.delete(mine.id);
+    if (!moved && !edited) deletedThere(mine.id);
   }
 
   /** What had this name in the drive has left it here: let the drive hear of that first, or it would see a conflict. */
@@ -253,6 +267,7 @@ export function plan(
     }
     freeNameThere(mine);
     ops.push({ t: 'move', id: mine.id });
+    movedUp.add(mine.id);
     agreed.set(mine.id, { ...base, parent: mine.parent, name: mine.name });
   }
 
@@ -276,11 +291,6 @@ export function plan(
     ops.push({ t: 'trash', id: mine.id });
     draft.remove(mine.id);
     agreed.set(mine.id, null);
-    const parent = mine.parent;
-    if (parent !== rootNode && remote.get(parent) === null && !active.has(parent)) {
-      done.delete(parent);
-      visit(parent);
-    }
   }
 
   // ---- both have it
@@ -327,10 +337,7 @@ export function plan(
 
   function renameDown(theirs: SyncRow): void {
     const { id } = theirs;
-    leaving.add(id);
-    const free = parentHere(theirs.parent) && outOfOwnSubtree(id, theirs.parent) && freeName(theirs);
-    leaving.delete(id);
-    if (!free) {
+    if (!parentHere(theirs.parent) || !outOfOwnSubtree(id, theirs.parent) || !freeName(theirs)) {
       later.add(id);
       return;
     }
