@@ -20,3 +20,10 @@ export {
   maxDevices,
 } from './card.ts';
 export type { CardDevices } from './card.ts';
+export { phraseOf, parsePhrase } from './phrase.ts';
+export { createKeystoreFiles } from './keystore-files.ts';
+export type { KeystoreFiles } from './keystore-files.ts';
+export type { KeyProtector, Protection, ScryptCost, WrapRecord } from './keystore-protection.ts';
+export { parseInviteCode, maxApprovalBytes } from './linking.ts';
+export { createIdentity } from './identity.ts';
+export type { Identity, IdentityDeps, JoinSession } from './identity.ts';

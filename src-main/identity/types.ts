@@ -44,3 +44,56 @@ export interface ActorCard {
   readonly time: number;
   readonly sig: Uint8Array;
 }
+
+/** `none`: this computer has a device key but no user yet. `locked`: a password is needed, no secret is in memory. */
+export type IdentityState = 'none' | 'locked' | 'open';
+
+export interface IdentityStatus {
+  readonly state: IdentityState;
+  /** `none` is shown to people as "unprotected". */
+  readonly protection: 'password' | 'keychain' | 'none';
+  readonly deviceId: DeviceId;
+  /** The actor in use. */
+  readonly userId: UserId | null;
+  /** Linked to another computer: it has a certificate and encryption keys, but neither phrase nor root key. */
+  readonly linked: boolean;
+  /** The newest card known no longer certifies this device. */
+  readonly revoked: boolean;
+  /** A linked device lacks the newest encryption key; some other device of the user must hand it over (`keysFor`). */
+  readonly keysMissing: boolean;
+}
+
+export interface ActorInfo {
+  readonly name: string;
+  readonly userId: UserId;
+  readonly inUse: boolean;
+}
+
+export interface DeviceInfo {
+  readonly deviceId: DeviceId;
+  /** '' of a revoked device. */
+  readonly name: string;
+  /** ms since the epoch; null for a revoked device. */
+  readonly linkedAt: number | null;
+  readonly revokedAt: number | null;
+  readonly thisDevice: boolean;
+}
+
+export type IdentityEvents = {
+  /** Something in `status()` changed. */
+  status: IdentityStatus;
+  /** An own card is new: publish it. */
+  card: ActorCard;
+  /** A computer asks to be linked. */
+  joinRequest: JoinInfo;
+};
+
+/** A computer that knows an invite's code and waits for approval. */
+export interface JoinInfo {
+  readonly code: string;
+  readonly deviceId: DeviceId;
+  readonly name: string;
+  /** Six digits, the same on both screens. */
+  readonly digits: string;
+  readonly approved: boolean;
+}
