@@ -1,2 +1,14 @@
 export { command, query, subscription } from './contract.ts';
 export type { AnyEntry, Contract, Entry, InputOf, OutputOf, ParsedInputOf } from './contract.ts';
+export type { Port, Signal } from './port.ts';
+export { creditWindow, errorToWire, maxMessage, maxOpenCalls } from './frames.ts';
+export { messagePortCarrier } from './message-port.ts';
+export type { MessagePortLike } from './message-port.ts';
+export { implement, serve } from './server.ts';
+export type { HandlerOf, Handlers, Implementation, ServeOptions } from './server.ts';
+export { connect } from './client.ts';
+export type { CallOptions, Client, ClientOptions, Connection } from './client.ts';
+export { createLink } from './reconnect.ts';
+export type { Link, LinkOptions } from './reconnect.ts';
+export { diffWatched, diffWatchedList, foldWatched, foldWatchedList } from './watched.ts';
+export type { WatchedItem, WatchedListItem } from './watched.ts';

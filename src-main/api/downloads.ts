@@ -1,0 +1,131 @@
+import { AppError, isAppError } from '../../src-shared/errors.ts';
+import type { Clock, RandomBytes } from '../../src-shared/runtime.ts';
+import type { ByteSource } from './node-services.ts';
+
+/** How long an URL stays good after it was last used, ms. */
+const lifetime = 60_000;
+const maxOpen = 1000;
+
+/** Something that can be fetched. */
+export interface Download {
+  readonly fileName: string;
+  /** The part from `start` to before `end` (null: the end). */
+  open(start: number, end: number | null, signal: AbortSignal): Promise<ByteSource>;
+}
+
+export interface Downloads {
+  /** @returns a URL that whoever holds it may fetch, for a minute after its last use */
+  offer(download: Download): string;
+  /** Answers a GET or HEAD of such an URL, ranges included. Never throws. */
+  serve(request: Request): Promise<Response>;
+}
+
+export interface DownloadsOptions {
+  readonly clock: Clock;
+  readonly random: RandomBytes;
+  /** The origin that `serve` answers on, without a slash at the end: never the window's. */
+  readonly origin: () => string;
+}
+
+/**
+ * Users' bytes, by capability URL. They are served from an origin of their own, as attachments inside a sandbox that
+ * may load and run nothing, so that a hostile file reaches nothing.
+ */
+export function createDownloads({ clock, random, origin }: DownloadsOptions): Downloads {
+  const offered = new Map<string, { readonly download: Download; until: number }>();
+
+  function take(token: string): Download | null {
+    const found = offered.get(token);
+    if (!found) return null;
+    offered.delete(token);
+    if (found.until < clock.now()) return null;
+    // Put back at the end: the map stays ordered by last use.
+    offered.set(token, { download: found.download, until: clock.now() + lifetime });
+    return found.download;
+  }
+
+  return {
+    offer(download) {
+      for (const [token, { until }] of offered) {
+        if (until >= clock.now() && offered.size < maxOpen) break;
+        offered.delete(token);
+      }
+      const token = Buffer.from(random(32)).toString('base64url');
+      offered.set(token, { download, until: clock.now() + lifetime });
+      return `${origin()}/bytes/${token}`;
+    },
+    async serve(request) {
+      if (request.method !== 'GET' && request.method !== 'HEAD')
+        return answer(405, null, { allow: 'GET, HEAD' });
+      const token = /^\/bytes\/([A-Za-z0-9_-]{43})$/.exec(new URL(request.url).pathname)?.[1];
+      const download = token === undefined ? null : take(token);
+      if (!download) return answer(404, 'This link does not exist or has expired.\n');
+      try {
+        return await respond(request, download);
+      } catch (error) {
+        if (isAppError(error, 'invalid_argument')) return answer(416, null);
+        if (isAppError(error, 'not_found')) return answer(404, `${error.message}\n`);
+        if (error instanceof AppError) return answer(502, `${error.code}: ${error.message}\n`);
+        return answer(500, 'Something went wrong inside the node; its log says more.\n');
+      }
+    },
+  };
+}
+
+async function respond(request: Request, download: Download): Promise<Response> {
+  const range = parseRange(request.headers.get('range'));
+  if (range && range.start === null) {
+    // The last n bytes: the size has to be known first.
+    const { size, bytes } = await download.open(0, 0, request.signal);
+    await bytes[Symbol.asyncIterator]().return?.();
+    range.start = Math.max(0, size - (range.end ?? 0));
+    range.end = null;
+  }
+  const start = range?.start ?? 0;
+  const { size, bytes } = await download.open(start, range?.end ?? null, request.signal);
+  if (range && start >= size) {
+    await bytes[Symbol.asyncIterator]().return?.();
+    return answer(416, null, { 'content-range': `bytes */${size}` });
+  }
+  const end = Math.min(range?.end ?? size, size);
+  const headers: Record<string, string> = {
+    'content-length': String(end - start),
+    'accept-ranges': 'bytes',
+    'content-type': 'application/octet-stream',
+    'content-disposition': `attachment; filename*=UTF-8''${encodeURIComponent(download.fileName)}`,
+  };
+  if (range) headers['content-range'] = `bytes ${start}-${end - 1}/${size}`;
+  if (request.method === 'HEAD') {
+    await bytes[Symbol.asyncIterator]().return?.();
+    return answer(range ? 206 : 200, null, headers);
+  }
+  return answer(range ? 206 : 200, ReadableStream.from(bytes) as ReadableStream<Uint8Array>, headers);
+}
+
+/** One range of RFC 9110, section 14.1.2; anything else is as if none was asked. `end` is exclusive. */
+function parseRange(header: string | null): { start: number | null; end: number | null } | null {
+  const match = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header ?? '');
+  if (!match || (match[1] === '' && match[2] === '')) return null;
+  if (match[1] === '') return { start: null, end: Number(match[2]) };
+  const start = Number(match[1]);
+  const end = match[2] === '' ? null : Number(match[2]) + 1;
+  return end !== null && end <= start ? null : { start, end };
+}
+
+function answer(
+  status: number,
+  body: string | ReadableStream<Uint8Array> | null,
+  headers: Record<string, string> = {},
+): Response {
+  return new Response(body, {
+    status,
+    headers: {
+      'content-type': 'text/plain; charset=utf-8',
+      'content-security-policy': "sandbox; default-src 'none'; frame-ancestors 'none'",
+      'x-content-type-options': 'nosniff',
+      'referrer-policy': 'no-referrer',
+      'cache-control': 'no-store',
+      ...headers,
+    },
+  });
+}

@@ -1,0 +1,235 @@
+import path from 'node:path';
+import type { Command } from '@commander-js/extra-typings';
+import { Option } from '@commander-js/extra-typings';
+import type { DriveStatus } from '../../../../src-shared/contract/index.ts';
+import { foldWatched } from '../../../../src-shared/rpc/index.ts';
+import { isAppError } from '../../../../src-shared/errors.ts';
+import { formatBytes, formatFields, formatTable, formatTime } from '../format.ts';
+import { parseMoment, parseSeconds } from '../parse.ts';
+import { createDriveMeter } from '../progress.ts';
+import type { AppClient, Session } from '../session.ts';
+import type { Run } from '../program.ts';
+import { verifyOffline } from '../offline.ts';
+
+function statusText(status: DriveStatus): string {
+  const fields: [string, string | number][] = [
+    ['drive', status.driveId],
+    ['name', status.name],
+    ['folder', status.folder],
+    ['state', status.state.replace('_', ' ')],
+    ['your role', status.role ?? 'none'],
+    ['files', `${status.files} (${formatBytes(status.bytes)})`],
+    ['to send', status.pendingUp],
+    ['to fetch', `${status.pendingDown} (${formatBytes(status.pendingBytes)})`],
+    ['conflicts', status.conflicts],
+    ['full copies', status.copies],
+  ];
+  for (const { code, path: where, message } of status.problems) {
+    fields.push(['problem', `${where === '' ? '' : `${where}: `}${message} [${code}]`]);
+  }
+  return formatFields(fields);
+}
+
+/** Shows a bar on a terminal until `work` is done. */
+export async function withDriveProgress<T>(
+  session: Session,
+  client: AppClient,
+  drive: string,
+  work: () => Promise<T>,
+): Promise<T> {
+  if (!process.stderr.isTTY) return work();
+  const end = new AbortController();
+  const meter = createDriveMeter(() => Date.now());
+  const fold = foldWatched<DriveStatus>();
+  const watching = (async () => {
+    for await (const item of client.drives.watchStatus({ drive }, { signal: end.signal })) {
+      const { fraction, note } = meter(fold(item));
+      session.progress.update(fraction, note);
+    }
+  })().catch((error: unknown) => {
+    // The command itself reports what is wrong with the drive; here it would only be said twice.
+    if (!isAppError(error)) throw error;
+  });
+  try {
+    return await work();
+  } finally {
+    end.abort();
+    await watching;
+  }
+}
+
+export function addDriveCommands(program: Command, run: Run): void {
+  const drive = program.command('drive').description('folders in step on several computers');
+  drive
+    .command('create')
+    .description('makes a drive of a folder')
+    .argument('<name>')
+    .requiredOption('--folder <path>', 'the folder; made when missing')
+    .addOption(
+      new Option('--visibility <who>', 'who may find it')
+        .choices(['private', 'unlisted', 'public'] as const)
+        .default('private' as const),
+    )
+    .action((name, { folder, visibility }) =>
+      run(async ({ client, signal }) => {
+        const input = { name, folder: path.resolve(folder), visibility };
+        const value = await (await client()).drives.create(input, { signal });
+        return {
+          value,
+          text: formatFields([
+            ['drive', value.driveId],
+            ['link', value.link],
+          ]),
+        };
+      }),
+    );
+  drive
+    .command('join')
+    .description('brings a shared drive into a folder')
+    .argument('<link>', 'a link, or the id of a drive shared with you')
+    .requiredOption('--folder <path>', 'the folder; what it holds already is kept and compared')
+    .option('--online-only', 'fetch files only when asked to')
+    .action((link, { folder, onlineOnly = false }) =>
+      run(async ({ client, signal }) => {
+        const input = { link, folder: path.resolve(folder), onlineOnly };
+        const value = await (await client()).drives.join(input, { signal });
+        return { value, text: `Joined ${value.name} (${value.driveId}).` };
+      }),
+    );
+  drive
+    .command('list')
+    .description('the drives of this node')
+    .action(() =>
+      run(async ({ client, signal }) => {
+        const value = await (await client()).drives.list({}, { signal });
+        const rows = value.map((one) => [
+          one.name,
+          one.state.replace('_', ' '),
+          one.files,
+          formatBytes(one.bytes),
+          one.folder,
+          one.driveId,
+        ]);
+        const head = ['name', 'state', 'files', 'size', 'folder', 'drive'];
+        return {
+          value,
+          text: () => formatTable(head, rows, 'No drives yet: extrachain drive create NAME --folder PATH'),
+        };
+      }),
+    );
+  drive
+    .command('status')
+    .description('how far a drive is')
+    .argument('<drive>')
+    .action((id) =>
+      run(async ({ client, signal }) => {
+        const value = await (await client()).drives.status({ drive: id }, { signal });
+        return { value, text: statusText(value) };
+      }),
+    );
+  for (const [name, description, text] of [
+    ['pause', 'stops keeping it in step for now', 'Paused.'],
+    ['resume', 'goes on', 'Goes on.'],
+    ['leave', 'forgets the drive here; the folder and its files stay', 'Left. The folder stays as it is.'],
+    ['confirm', 'lets a held mass delete go ahead', 'The delete goes ahead.'],
+  ] as const) {
+    drive
+      .command(name)
+      .description(description)
+      .argument('<drive>')
+      .action((id) =>
+        run(async ({ client, signal }) => {
+          const value = await (await client()).drives[name]({ drive: id }, { signal });
+          return { value, text };
+        }),
+      );
+  }
+  drive
+    .command('wait')
+    .description('returns when it is in step with all reachable members')
+    .argument('<drive>')
+    .option('--timeout <seconds>', 'gives up after that', parseSeconds)
+    .action((id, { timeout }) =>
+      run(async (session) => {
+        const client = await session.client();
+        const value = await withDriveProgress(session, client, id, () =>
+          client.drives.wait({ drive: id, timeout: timeout ?? null }, { signal: session.signal }),
+        );
+        return { value, text: `In step: ${value.files} files, ${formatBytes(value.bytes)}.` };
+      }),
+    );
+  drive
+    .command('link')
+    .description('what others need to join')
+    .argument('<drive>')
+    .option('--expires <time>', 'such as 30d or 2026-12-31', (text: string) => parseMoment(text, Date.now()))
+    .action((id, { expires }) =>
+      run(async ({ client, signal }) => {
+        const value = await (await client()).drives.link({ drive: id, expires: expires ?? null }, { signal });
+        return { value, text: value.link };
+      }),
+    );
+  drive
+    .command('share')
+    .description('lets a person in, or changes what they may do')
+    .argument('<drive>')
+    .argument('<user>')
+    .addOption(
+      new Option('--role <role>', 'what they may do')
+        .choices(['reader', 'editor', 'manager'] as const)
+        .makeOptionMandatory(),
+    )
+    .action((id, user, { role }) =>
+      run(async ({ client, signal }) => {
+        const value = await (await client()).drives.share({ drive: id, user, role }, { signal });
+        return { value, text: value.link };
+      }),
+    );
+  drive
+    .command('unshare')
+    .description('takes a person out; what they have already read, they keep')
+    .argument('<drive>')
+    .argument('<user>')
+    .action((id, user) =>
+      run(async ({ client, signal }) => {
+        const value = await (await client()).drives.unshare({ drive: id, user }, { signal });
+        return { value, text: 'Taken out. What they have already read, they keep.' };
+      }),
+    );
+  drive
+    .command('members')
+    .description('who may do what')
+    .argument('<drive>')
+    .action((id) =>
+      run(async ({ client, signal }) => {
+        const value = await (await client()).drives.members({ drive: id }, { signal });
+        const rows = value.map((member) => [member.role, formatTime(member.since), member.userId]);
+        return { value, text: () => formatTable(['role', 'since', 'user'], rows, 'Nobody.') };
+      }),
+    );
+  drive
+    .command('verify')
+    .description('replays the whole history and checks every byte of it; works with no daemon, too')
+    .argument('<drive>')
+    .action((id) =>
+      run(async (session) => {
+        let value;
+        try {
+          value = await (await session.client()).drives.verify({ drive: id }, { signal: session.signal });
+        } catch (error) {
+          if (!isAppError(error, 'not_running')) throw error;
+          value = await verifyOffline(session.dataDir, id, session.signal);
+        }
+        const rows = value.findings.map((one) => [one.kind, one.seq ?? '', one.entry ?? '', one.message]);
+        const sum = `${value.entries} entries of ${value.writers} writers, ${value.forks} forks.`;
+        return {
+          value,
+          text: async () =>
+            value.ok
+              ? `All is well: ${sum}`
+              : `${await formatTable(['what', 'seq', 'entry', ''], rows, 'Not in order.')}\n\n${sum}`,
+          failed: !value.ok,
+        };
+      }),
+    );
+}

@@ -1,0 +1,176 @@
+import path from 'node:path';
+import { once } from 'node:events';
+import type { Command } from '@commander-js/extra-typings';
+import type { FileEntry } from '../../../../src-shared/contract/index.ts';
+import { formatBytes, formatTable, formatTime } from '../format.ts';
+import { fetchBytes, fetchToFile } from '../fetch.ts';
+import type { Run } from '../program.ts';
+import { withDriveProgress } from './drives.ts';
+
+/** Drive paths never begin with a slash, people's fingers do. */
+const inDrive = (text: string) => text.replace(/^\/+|\/+$/g, '');
+
+export function addFileCommands(program: Command, run: Run): void {
+  const file = program.command('file').description('files of a drive');
+  file
+    .command('list')
+    .description('what a folder of a drive holds')
+    .argument('<drive>')
+    .argument('[path]', 'a folder in the drive', inDrive, '')
+    .action((drive, folder) =>
+      run(async ({ client, signal }) => {
+        const { files } = await client();
+        const value: FileEntry[] = [];
+        for (let after: string | null = null; ;) {
+          const page: Awaited<ReturnType<typeof files.list>> = await files.list(
+            { drive, path: folder, after, limit: 1000 },
+            { signal },
+          );
+          value.push(...page.items);
+          after = page.next;
+          if (after === null) break;
+        }
+        const rows = value.map((one) => [
+          one.kind === 'dir' ? `${one.name}/` : one.name,
+          one.kind === 'file' ? formatBytes(one.size) : '',
+          formatTime(one.mtime),
+          one.state,
+        ]);
+        return {
+          value,
+          text: () => formatTable(['name', 'size', 'changed', 'where'], rows, 'Nothing in here.'),
+        };
+      }),
+    );
+  file
+    .command('history')
+    .description('all versions of a file, newest first')
+    .argument('<drive>')
+    .argument('<path>', '', inDrive)
+    .action((drive, where) =>
+      run(async ({ client, signal }) => {
+        const value = await (await client()).files.history({ drive, path: where }, { signal });
+        const rows = value.map((one) => [
+          formatTime(one.time),
+          one.op,
+          formatBytes(one.size),
+          one.content,
+          one.device,
+          one.user ?? '',
+          one.version,
+        ]);
+        const head = ['time', 'what', 'size', 'content', 'computer', 'user', 'version'];
+        return { value, text: () => formatTable(head, rows, 'It has no history.') };
+      }),
+    );
+  file
+    .command('restore')
+    .description('makes an older version the newest one')
+    .argument('<drive>')
+    .argument('<path>', '', inDrive)
+    .requiredOption('--version <version>', 'as "file history" names it')
+    .action((drive, where, { version }) =>
+      run(async ({ client, signal }) => {
+        const value = await (await client()).files.restore({ drive, path: where, version }, { signal });
+        return { value, text: 'Restored.' };
+      }),
+    );
+  file
+    .command('free')
+    .description('keeps a file online only, if others hold it')
+    .argument('<drive>')
+    .argument('<path>', '', inDrive)
+    .action((drive, where) =>
+      run(async ({ client, signal }) => {
+        const value = await (await client()).files.free({ drive, path: where }, { signal });
+        return { value, text: 'It takes no space here any more.' };
+      }),
+    );
+  file
+    .command('fetch')
+    .description('brings an online-only file here; returns when it is whole')
+    .argument('<drive>')
+    .argument('<path>', '', inDrive)
+    .action((drive, where) =>
+      run(async (session) => {
+        const client = await session.client();
+        const value = await withDriveProgress(session, client, drive, () =>
+          client.files.fetch({ drive, path: where }, { signal: session.signal }),
+        );
+        return { value, text: 'It is here.' };
+      }),
+    );
+  file
+    .command('cat')
+    .description('writes the bytes of a file to stdout, with --json too')
+    .argument('<drive>')
+    .argument('<path>', '', inDrive)
+    .option('--version <version>', 'as "file history" names it')
+    .action((drive, where, { version }) =>
+      run(async ({ client, signal }) => {
+        const { url } = await (
+          await client()
+        ).files.open({ drive, path: where, version: version ?? null }, { signal });
+        let gone = false;
+        process.stdout.once('error', () => (gone = true));
+        for await (const chunk of fetchBytes(url, signal)) {
+          if (gone) break;
+          if (!process.stdout.write(chunk))
+            await Promise.race([once(process.stdout, 'drain'), once(process.stdout, 'close')]);
+        }
+        return null;
+      }),
+    );
+  file
+    .command('proof')
+    .description('writes a proof of one version that anybody can check with "extrachain verify"')
+    .argument('<drive>')
+    .argument('<path>', '', inDrive)
+    .option('--version <version>', 'as "file history" names it; else the newest')
+    .requiredOption('--out <file>', 'where the proof goes')
+    .action((drive, where, { version, out }) =>
+      run(async ({ client, signal }) => {
+        const { files } = await client();
+        const { url, size } = await files.proof({ drive, path: where, version: version ?? null }, { signal });
+        const target = path.resolve(out);
+        await fetchToFile(url, target, signal);
+        return { value: { file: target, size }, text: `The proof is in ${target}.` };
+      }),
+    );
+}
+
+export function addTrashCommands(program: Command, run: Run): void {
+  const trash = program.command('trash').description('what was deleted or replaced');
+  trash
+    .command('list')
+    .argument('<drive>')
+    .action((drive) =>
+      run(async ({ client, signal }) => {
+        const value = await (await client()).trash.list({ drive }, { signal });
+        const rows = value.map((one) => [formatTime(one.time), one.reason, formatBytes(one.size), one.path]);
+        return {
+          value,
+          text: () => formatTable(['time', 'why', 'size', 'path'], rows, 'The trash is empty.'),
+        };
+      }),
+    );
+  trash
+    .command('restore')
+    .argument('<drive>')
+    .argument('<path>', '', inDrive)
+    .action((drive, where) =>
+      run(async ({ client, signal }) => {
+        const value = await (await client()).trash.restore({ drive, path: where }, { signal });
+        return { value, text: 'Restored.' };
+      }),
+    );
+  trash
+    .command('empty')
+    .argument('<drive>')
+    .action((drive) =>
+      run(async ({ client, signal }) => {
+        const value = await (await client()).trash.empty({ drive }, { signal });
+        return { value, text: 'The trash is empty now.' };
+      }),
+    );
+}

@@ -1,0 +1,95 @@
+import type { Command } from '@commander-js/extra-typings';
+import type { Bandwidth } from '../../../../src-shared/contract/index.ts';
+import { formatBytes, formatFields, formatRate, formatTable } from '../format.ts';
+import { parseRate, parseSettingValue } from '../parse.ts';
+import type { Run } from '../program.ts';
+
+function bandwidthAnswer(value: Bandwidth) {
+  const limit = (rate: number | null) => (rate === null ? 'no limit' : `limit ${formatRate(rate)}`);
+  const text = formatFields([
+    ['up', `${formatRate(value.upNow)}, ${limit(value.up)}, ${formatBytes(value.sent)} since the start`],
+    [
+      'down',
+      `${formatRate(value.downNow)}, ${limit(value.down)}, ${formatBytes(value.received)} since the start`,
+    ],
+  ]);
+  return { value, text };
+}
+
+export function addNetCommands(program: Command, run: Run): void {
+  const net = program.command('net').description('the network of this node');
+  net
+    .command('peers')
+    .description('who it is connected to')
+    .action(() =>
+      run(async ({ client, signal }) => {
+        const value = await (await client()).net.peers({}, { signal });
+        const rows = value.map((peer) => [
+          peer.rtt === null ? '-' : `${Math.round(peer.rtt)} ms`,
+          peer.direction + (peer.relayed ? ', relayed' : ''),
+          formatBytes(peer.sent),
+          formatBytes(peer.received),
+          peer.userId ?? '',
+          peer.address,
+        ]);
+        const head = ['round trip', 'direction', 'sent', 'received', 'user', 'address'];
+        return { value, text: () => formatTable(head, rows, 'Nobody is connected.') };
+      }),
+    );
+  net
+    .command('ping')
+    .description('measures the round trip to a peer')
+    .argument('<peer>', 'a peer id or an address ending in /p2p/ID')
+    .action((peer) =>
+      run(async ({ client, signal }) => {
+        const value = await (await client()).net.ping({ peer }, { signal });
+        return { value, text: `${value.rtt.toFixed(1)} ms` };
+      }),
+    );
+  net
+    .command('bandwidth')
+    .description('shows the traffic and its limits, or sets them')
+    .option('--up <rate>', 'such as 50Mbit or 5MB (a second), or off', parseRate)
+    .option('--down <rate>', 'the same', parseRate)
+    .action(({ up, down }) =>
+      run(async ({ client, signal }) => {
+        const calls = (await client()).net;
+        if (up === undefined && down === undefined)
+          return bandwidthAnswer(await calls.bandwidth({}, { signal }));
+        return bandwidthAnswer(await calls.limit({ up, down }, { signal }));
+      }),
+    );
+}
+
+export function addSettingsCommands(program: Command, run: Run): void {
+  const settings = program.command('settings').description('how this node behaves');
+  settings
+    .command('get')
+    .description('one setting, or all')
+    .argument('[key]')
+    .action((key) =>
+      run(async ({ client, signal }) => {
+        const calls = (await client()).settings;
+        if (key === undefined) {
+          const value = await calls.all({}, { signal });
+          const rows = Object.entries(value).map(([name, one]) => [name, JSON.stringify(one)] as const);
+          return { value, text: rows.length === 0 ? 'There are none.' : formatFields(rows) };
+        }
+        const value = await calls.get({ key }, { signal });
+        return { value, text: JSON.stringify(value.value) };
+      }),
+    );
+  settings
+    .command('set')
+    .description('changes one')
+    .argument('<key>')
+    .argument('<value>', 'JSON, or plain text')
+    .action((key, value) =>
+      run(async ({ client, signal }) => {
+        const answer = await (
+          await client()
+        ).settings.set({ key, value: parseSettingValue(value) }, { signal });
+        return { value: answer, text: `${answer.key} = ${JSON.stringify(answer.value)}` };
+      }),
+    );
+}

@@ -1,0 +1,41 @@
+import { Command } from '@commander-js/extra-typings';
+import { runCommand } from './session.ts';
+import type { Answer, GlobalOptions, Session } from './session.ts';
+import { addDaemonCommand } from './commands/daemon.ts';
+import { addDeviceCommands, addIdentityCommands } from './commands/identity.ts';
+import { addDriveCommands } from './commands/drives.ts';
+import { addFileCommands, addTrashCommands } from './commands/files.ts';
+import { addNetCommands, addSettingsCommands } from './commands/net.ts';
+import { addNodeCommands } from './commands/node.ts';
+import { addVerifyCommand } from './commands/verify.ts';
+
+/** Runs the body of one command with the options given before or after its name. */
+export type Run = (body: (session: Session) => Promise<Answer | null>) => Promise<void>;
+
+/**
+ * The whole command line. Wrong usage throws a CommanderError.
+ * @param version printed by `--version`
+ */
+export function createProgram(version: string) {
+  const program = new Command('extrachain')
+    .description('Peer-to-peer folders with a full node inside.')
+    // Only the short flag: `--version V` names a version of a file. `main` answers `extrachain --version`.
+    .version(version, '-V', 'prints the version of extrachain')
+    .option('--data <dir>', "the node's folder (or EXTRACHAIN_DATA)")
+    .option('--json', 'print exactly one JSON value on stdout')
+    // Inherited by every command made below.
+    .exitOverride()
+    .showHelpAfterError('(add --help for what is possible)');
+  const run: Run = (body) => runCommand(program.opts() as GlobalOptions, body);
+  addDaemonCommand(program as unknown as Command, run);
+  addNodeCommands(program as unknown as Command, run);
+  addIdentityCommands(program as unknown as Command, run);
+  addDeviceCommands(program as unknown as Command, run);
+  addDriveCommands(program as unknown as Command, run);
+  addFileCommands(program as unknown as Command, run);
+  addTrashCommands(program as unknown as Command, run);
+  addVerifyCommand(program as unknown as Command, run);
+  addNetCommands(program as unknown as Command, run);
+  addSettingsCommands(program as unknown as Command, run);
+  return program;
+}
