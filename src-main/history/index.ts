@@ -1,1 +1,25 @@
 export type * from './types.ts';
+export { createHistory } from './history.ts';
+export type { HistoryDeps } from './history.ts';
+export { createGenesis } from './author.ts';
+export type { AuthorDeps } from './author.ts';
+export { entryId, entryHash, compareBytes } from './ids.ts';
+export {
+  decodeEntry,
+  encodeEntry,
+  decodeHeader,
+  encodeHeader,
+  signingBytes,
+  maxBodyBytes,
+  maxEntryBytes,
+  maxHeaderBytes,
+  maxParents,
+  maxAccess,
+} from './codec.ts';
+export { validateEntry, linksOf } from './validate.ts';
+export type { LinkLookup, LinkTarget } from './validate.ts';
+export { merkleRoot, merkleLeaf, merkleLeaves, merklePath, opSalt, verifyMerklePath } from './merkle.ts';
+export type { MerkleProof } from './merkle.ts';
+export { verifyHeaderChain, maxChainLinks } from './header-chain.ts';
+export type { HeaderChain } from './header-chain.ts';
+export type { WaitingLimits } from './waiting-room.ts';

@@ -119,8 +119,12 @@ export interface History {
   readonly driveId: EntryId;
   /** Signs and stores entries with this device's writer, one after another, durable (fsync) on return. */
   append(drafts: readonly EntryDraft[]): Promise<readonly Entry[]>;
-  /** Checks and stores entries from elsewhere. Malformed or lying ones are rejected one by one, the rest is kept. */
-  ingest(entries: readonly Uint8Array[]): Promise<IngestResult>;
+  /**
+   * Checks and stores entries from elsewhere. Malformed or lying ones are rejected one by one, the rest is kept. `source` (a
+   * device id) is who sent them: each source has its own bounded room for entries that must wait. The bytes must not be changed
+   * afterwards. A rejection with `disk_full` or another code of the disk is not the sender's fault.
+   */
+  ingest(entries: readonly Uint8Array[], source?: string): Promise<IngestResult>;
   has(hash: EntryHash): boolean;
   /** Throws `not_found`, or `corrupt` when the stored record is damaged. */
   get(hash: EntryHash): Entry;
@@ -132,6 +136,19 @@ export interface History {
   missingFor(frontier: readonly FeedTip[]): Iterable<Entry>;
   /** Every entry by (lamport, hash): the one deterministic order. Reads lazily from disk. */
   inOrder(): Iterable<Entry>;
+  /**
+   * Entries in the order they came to be stored here, from a `position()` taken earlier on: how a reader that keeps state of its
+   * own (the tree) catches up after a crash. One that was damaged and fetched again comes a second time. After the index was
+   * rebuilt positions still hold; the file only grows, except for what was never acknowledged.
+   */
+  storedFrom(position: number): Iterable<Entry>;
+  /** The position after everything stored so far. */
+  position(): number;
+  /**
+   * The shortest chain of signed headers from genesis to that entry, through prev, parents and access links: for proofs, checked
+   * by `verifyHeaderChain`. Throws `not_found`, `corrupt`.
+   */
+  headerChain(hash: EntryHash): readonly Uint8Array[];
   /** True when `ancestor` is `entry` or in its causal past. */
   includes(entry: EntryHash, ancestor: EntryHash): boolean;
   forks(): readonly Fork[];
