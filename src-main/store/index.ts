@@ -4,3 +4,5 @@ export { migrate } from './migrate.ts';
 export { storeError } from './store-error.ts';
 export { createSettings } from './settings.ts';
 export type { JsonValue, Setting, Settings } from './settings.ts';
+export { createChunkStore } from './chunks.ts';
+export type { Chunk, ChunkStore, ChunkStoreOptions } from './chunks.ts';
