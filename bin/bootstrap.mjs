@@ -1,7 +1,7 @@
 // Makes a fresh checkout ready: installs what the lockfile names and provides the pinned Node. Uses only Node's own
 // modules and runs on Node 20. Says nothing, and takes a few milliseconds, when all is in place.
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
@@ -33,14 +33,24 @@ export function requireNode() {
   process.exit(1);
 }
 
-function modified(file) {
-  return existsSync(file) ? statSync(file).mtimeMs : -Infinity;
+const modified = (file) => statSync(file).mtimeMs;
+
+/** Every package that the lockfile names is here in its version; those of other systems may be missing. */
+function hasLockedVersions(lockFile, installedFile) {
+  const installed = JSON.parse(readFileSync(installedFile, 'utf8')).packages;
+  return Object.entries(JSON.parse(readFileSync(lockFile, 'utf8')).packages).every(
+    ([name, { version, optional }]) =>
+      name === '' || (name in installed ? installed[name].version === version : optional === true),
+  );
 }
 
-/** npm writes `.package-lock.json` last, so it is as new as the last whole install. */
+/** npm writes `.package-lock.json` last, so it stands for a whole install. */
 function isInstalled() {
-  const installed = modified(path.join(modules, '.package-lock.json'));
-  return installed >= modified(path.join(root, 'package-lock.json')) && readdirSync(modules).length > 1;
+  const lockFile = path.join(root, 'package-lock.json');
+  const installedFile = path.join(modules, '.package-lock.json');
+  if (!existsSync(installedFile)) return false;
+  // The lockfile may be newer only because git wrote it again.
+  return modified(installedFile) >= modified(lockFile) || hasLockedVersions(lockFile, installedFile);
 }
 
 function install() {

@@ -27,15 +27,17 @@ export function createProgram(version: string) {
     .exitOverride()
     .showHelpAfterError('(add --help for what is possible)');
   const run: Run = (body) => runCommand(program.opts() as GlobalOptions, body);
-  addDaemonCommand(program as unknown as Command, run);
-  addNodeCommands(program as unknown as Command, run);
-  addIdentityCommands(program as unknown as Command, run);
-  addDeviceCommands(program as unknown as Command, run);
-  addDriveCommands(program as unknown as Command, run);
-  addFileCommands(program as unknown as Command, run);
-  addTrashCommands(program as unknown as Command, run);
-  addVerifyCommand(program as unknown as Command, run);
-  addNetCommands(program as unknown as Command, run);
-  addSettingsCommands(program as unknown as Command, run);
+  // The adders need no more of it than that commands can be added.
+  const commands = program as unknown as Command;
+  addDaemonCommand(commands, run);
+  addNodeCommands(commands, run);
+  addIdentityCommands(commands, run);
+  addDeviceCommands(commands, run);
+  addDriveCommands(commands, run);
+  addFileCommands(commands, run);
+  addTrashCommands(commands, run);
+  addVerifyCommand(commands, run);
+  addNetCommands(commands, run);
+  addSettingsCommands(commands, run);
   return program;
 }
