@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { wrapFor } from './ecies.ts';
 import { deviceKeyOf, userIdOf } from './ids.ts';
-import type { Identity } from './identity.ts';
+import type { Identity } from './identity-types.ts';
 import { verifyCard, verifyDeviceCertificate } from './card.ts';
 import { verifySignature } from './signature.ts';
 import { memoryFiles, seededRandom, testClock, testComputer } from './test-world.ts';

@@ -1,4 +1,5 @@
 export type * from './types.ts';
+export type * from './identity-types.ts';
 export { verifySignature, verifySignatureAsync, createSigner, isSigningKey } from './signature.ts';
 export { wrapFor, unwrap, tryUnwrap, isEncryptionKey, boxOverhead, maxBoxBytes } from './ecies.ts';
 export { userIdOf, parseUserId, deviceIdOf, deviceKeyOf } from './ids.ts';
@@ -26,4 +27,3 @@ export type { KeystoreFiles } from './keystore-files.ts';
 export type { KeyProtector, Protection, ScryptCost, WrapRecord } from './keystore-protection.ts';
 export { parseInviteCode, maxApprovalBytes } from './linking.ts';
 export { createIdentity } from './identity.ts';
-export type { Identity, IdentityDeps, JoinSession } from './identity.ts';

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Clock, RandomBytes } from '../../src-shared/runtime.ts';
 import { createIdentity } from './identity.ts';
 import type { KeystoreFiles } from './keystore-files.ts';
-import type { Identity } from './identity.ts';
+import type { Identity } from './identity-types.ts';
 
 /** Keystore files in memory. */
 export interface MemoryFiles extends KeystoreFiles {

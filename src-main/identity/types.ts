@@ -1,3 +1,5 @@
+import type { Protection } from './keystore-protection.ts';
+
 /** bech32m, prefix `exc`, over SHA-256 of the actor's root signing key. */
 export type UserId = string;
 /** libp2p peer ID of a device (string form of its Ed25519 key). */
@@ -51,7 +53,7 @@ export type IdentityState = 'none' | 'locked' | 'open';
 export interface IdentityStatus {
   readonly state: IdentityState;
   /** `none` is shown to people as "unprotected". */
-  readonly protection: 'password' | 'keychain' | 'none';
+  readonly protection: Protection;
   readonly deviceId: DeviceId;
   /** The actor in use. */
   readonly userId: UserId | null;
