@@ -85,7 +85,8 @@ export function createContentIo(options: ContentIoOptions = {}): ContentIo {
     inputs: readonly IndexInput[],
     signal: AbortSignal | undefined,
   ): Promise<(Indexed | Error)[]> {
-    if (signal?.aborted || stopping.signal.aborted) return inputs.map(cancelled);
+    if (stopping.signal.aborted) return inputs.map(shuttingDown);
+    if (signal?.aborted) return inputs.map(cancelled);
     const items: IndexItem[] = [];
     const previous = inputs.flatMap((input) => input.previous?.blocks ?? []);
     let start = 0;
@@ -187,8 +188,9 @@ export function createContentIo(options: ContentIoOptions = {}): ContentIo {
     async open(ref, key, ciphertext) {
       const refs = packRefs([ref]);
       const task = { op: 'open', key, ciphertext, refs } as const;
-      const [plain] = await lanes.run<[Uint8Array]>('any', task, refBuffers(refs));
-      return plain;
+      const answer = await lanes.run<[Uint8Array] | { error: PlainError }>('any', task, refBuffers(refs));
+      if ('error' in answer) throw revivedError(answer.error);
+      return answer[0];
     },
     async stop() {
       stopping.abort();
@@ -197,6 +199,7 @@ export function createContentIo(options: ContentIoOptions = {}): ContentIo {
   };
 }
 
+const shuttingDown = (): AppError => new AppError('shutting_down', 'The node is shutting down.');
 const cancelled = (): AppError => new AppError('cancelled', 'Reading the files was cancelled.');
 const withoutRef = ({ path, offset, key, stamp }: SealRequest): Omit<SealRequest, 'ref'> => ({
   path,

@@ -1,7 +1,7 @@
 import { Piscina } from 'piscina';
 import pLimit from 'p-limit';
 import type { Transferable } from 'node:worker_threads';
-import { AppError, isAppError, type ErrorCode } from '../../../src-shared/errors.ts';
+import { AppError } from '../../../src-shared/errors.ts';
 import type { Logger } from '../../../src-shared/runtime.ts';
 import type { Task } from './messages.ts';
 
@@ -9,8 +9,8 @@ import type { Task } from './messages.ts';
 export interface Lanes {
   readonly count: number;
   /**
-   * Does a task on thread `lane`, or on the least busy one. Rejects with the task's `AppError`; with `internal` when the
-   * thread died (it is replaced); with `shutting_down` after `stop`.
+   * Does a task on thread `lane`, or on the least busy one. Rejects with `internal` when the thread
+   * died (it is replaced), with `shutting_down` after `stop`.
    */
   run<R>(lane: number | 'any', task: Task, transfer: readonly Transferable[]): Promise<R>;
   /** Holds back all but two such tasks a thread. */
@@ -54,7 +54,8 @@ export function createLanes(options: {
     try {
       return (await pool(lane).run(task, { transferList: [...transfer] as never })) as R;
     } catch (error) {
-      throw asAppError(error);
+      // Tasks answer with what failed inside them; a rejection means that the thread itself broke.
+      throw new AppError('internal', 'A worker that reads and writes files failed.', { cause: error });
     } finally {
       load[lane]!--;
     }
@@ -78,12 +79,4 @@ export function createLanes(options: {
       await Promise.all(pools.map((made) => made?.destroy()));
     },
   };
-}
-
-/** An `AppError` loses its class on the way between threads; anything else means the thread broke. */
-function asAppError(error: unknown): AppError {
-  if (isAppError(error)) return error;
-  const plain = error as { name?: unknown; code?: unknown; message?: unknown } | null;
-  if (plain?.name === 'AppError') return new AppError(plain.code as ErrorCode, String(plain.message));
-  return new AppError('internal', 'A worker that reads and writes files failed.', { cause: error });
 }

@@ -7,7 +7,7 @@ import { fileError } from './file-error.ts';
 import { indexSource } from './index-source.ts';
 import type { MemoryPool } from './memory-pool.ts';
 import type { OpenFiles } from './open-files.ts';
-import { isExecutable, mtimeOf, sameStamp, stampOf } from './stamp.ts';
+import { isExecutable, mtimeOf, sameStamp, stampOf, utimesSeconds } from './stamp.ts';
 import type {
   CopyRequest,
   FileStamp,
@@ -191,7 +191,8 @@ export function createNodeFiles(memory: MemoryPool, openFiles: OpenFiles, umask:
       if (content.inline) writeAllSync(fd, content.inline, 0);
       fs.ftruncateSync(fd, content.size);
       fs.fchmodSync(fd, (content.exec ? 0o777 : 0o666) & ~umask);
-      fs.futimesSync(fd, content.mtime / 1000, content.mtime / 1000);
+      const seconds = utimesSeconds(content.mtime);
+      fs.futimesSync(fd, seconds, seconds);
       if (fsync) await fsyncAsync(fd);
       const stamp = stampOf(fs.fstatSync(fd, { bigint: true }));
       if (fs.lstatSync(temp, { bigint: true }).ino !== stamp.ino) {

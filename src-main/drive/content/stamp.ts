@@ -34,3 +34,11 @@ export function mtimeOf(stamp: FileStamp): number {
 export function isExecutable(stamp: FileStamp): boolean {
   return (stamp.mode & 0o100) !== 0;
 }
+
+/**
+ * Seconds to hand to `utimes` so that the file then has exactly `mtime` (ms): a microsecond more, since seconds as a
+ * floating-point number are cut off on the way and would often come out a millisecond early.
+ */
+export function utimesSeconds(mtime: number): number {
+  return (mtime + 0.001) / 1000;
+}

@@ -60,8 +60,11 @@ export default async function contentTask(task: Task): Promise<unknown> {
     case 'finish':
       return Promise.all(task.items.map(finish));
     case 'open': {
-      const plain = openBlock(task.key, unpackRefs(task.refs)[0]!, task.ciphertext);
-      return handOver([plain]);
+      try {
+        return handOver([openBlock(task.key, unpackRefs(task.refs)[0]!, task.ciphertext)]);
+      } catch (error) {
+        return { error: plainError(fileError(error, '')) };
+      }
     }
   }
 }
