@@ -175,7 +175,11 @@ export function createExchange(deps: ExchangeDeps, options: ExchangeOptions = {}
       network.handle(historyProtocol, historyOptions, handler(handleHistory));
       network.handle(blocksProtocol, blocksOptions, handler(handleBlocks));
       off.push(
-        network.on('peerConnected', peersChanged),
+        network.on('peerConnected', ({ peerId }) => {
+          peersChanged();
+          // Streams may have died with an older connection of a peer that never was quite away.
+          for (const drive of drives.values()) drive.retry(peerId);
+        }),
         network.on('peerDisconnected', ({ peerId }) => {
           membership.changed();
           // One of several connections may have ended.

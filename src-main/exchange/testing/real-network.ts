@@ -1,0 +1,59 @@
+import { createHash } from 'node:crypto';
+import { silentLogger } from '../../../src-shared/runtime.ts';
+import type { Clock } from '../../../src-shared/runtime.ts';
+import { createSigner, encodeCard, signCard, signDeviceCertificate } from '../../identity/index.ts';
+import { createNetwork } from '../../network/index.ts';
+import type { NodeNetwork } from '../../network/index.ts';
+import { openDatabase } from '../../store/index.ts';
+
+export interface RealNode {
+  readonly network: NodeNetwork;
+  readonly user: string;
+  stop(): Promise<void>;
+}
+
+const wallClock: Clock = {
+  now: () => Date.now(),
+  after(ms, fn) {
+    const timer = setTimeout(fn, ms);
+    return () => clearTimeout(timer);
+  },
+};
+
+/** A libp2p node on a loopback address, with a user of its own whose card it shows. */
+export async function startRealNode(name: string, ip: string): Promise<RealNode> {
+  const seed = (what: string): Uint8Array => createHash('sha256').update(`${name} ${what}`).digest();
+  const root = createSigner(seed('root'));
+  const device = createSigner(seed('device'));
+  const certificate = signDeviceCertificate(root, { deviceKey: device.publicKey, name, issuedAt: 1 });
+  const card = signCard(root, {
+    number: 1,
+    encKey: seed('enc'),
+    encKeyNumber: 0,
+    devices: [certificate],
+    revoked: [],
+    time: 1,
+  });
+  const db = openDatabase(':memory:');
+  const network = await createNetwork({
+    deviceSeed: seed('device'),
+    db,
+    listen: [`/ip4/${ip}/tcp/0`],
+    bootstrap: [],
+    mdns: false,
+    upnp: false,
+    relay: 'off',
+    ownCard: () => encodeCard(card),
+    clock: wallClock,
+    logger: silentLogger,
+  });
+  await network.start();
+  return {
+    network,
+    user: card.user,
+    async stop() {
+      await network.stop();
+      db.close();
+    },
+  };
+}
