@@ -4,16 +4,18 @@ import { verifySignatureAsync } from '../identity/index.ts';
 import { maxRecordBytes } from './chain-log.ts';
 import type { ChainLog, RecordPlace } from './chain-log.ts';
 import { decodeEntry, headerBytesOf, signingBytes } from './codec.ts';
-import type { EntryIndex, IndexRow, LostRow } from './entry-index.ts';
+import type { DamagedRegion, EntryIndex, IndexRow, LostRow } from './entry-index.ts';
 import { identifyDamaged } from './identify.ts';
 import { hashKey, sameBytes } from './ids.ts';
 import { byteCost, createPace } from './pace.ts';
-import type { DamagedRecord, Entry, EntryHash, Rejection } from './types.ts';
+import type { DamagedRecord, Entry, EntryHash, EntryId, Rejection } from './types.ts';
 import type { LinkTarget } from './validate.ts';
 import { validateEntry } from './validate.ts';
 
 /** Entries put into the index in one transaction. */
 const batchSize = 256;
+/** Signatures checked side by side. */
+const preparedRecords = 32;
 
 export interface AuditOptions {
   readonly log: ChainLog;
@@ -43,6 +45,17 @@ export interface AuditResult {
   readonly rejected: readonly Rejection[];
 }
 
+/** A good record on its way through the checks. */
+interface Prepared extends RecordPlace {
+  /** What the index has at this place. */
+  readonly row: IndexRow | null;
+  /** Null when it was not looked at (its checksum says enough) or has a `problem`. */
+  readonly entry: Entry | null;
+  readonly problem: AppError | null;
+  /** Null when the signature need not be checked. */
+  readonly signed: Promise<boolean> | null;
+}
+
 /**
  * Goes over the log and makes the index agree with it: adds what it lacks, takes out what can't be read, names what
  * stood there. This is the opening of a history, the rebuilding of a lost index and `verify`, at different depths.
@@ -55,7 +68,10 @@ export async function auditLog(options: AuditOptions): Promise<AuditResult> {
   const rejected: Rejection[] = [];
   /** Good records whose entry the index has elsewhere: they count if that other place turns out to be bad. */
   const duplicates: (RecordPlace & { readonly hash: EntryHash })[] = [];
-  const unlinked: Entry[] = [];
+  const unlinked: EntryId[] = [];
+  /** Records whose signatures are being checked side by side. */
+  const prepared: Prepared[] = [];
+  let preparedBytes = 0;
   const hadDamage = index.damagedBetween(0, Infinity).length > 0;
   const batch = new Map<string, { readonly entry: Entry; readonly place: RecordPlace }>();
 
@@ -69,42 +85,60 @@ export async function auditLog(options: AuditOptions): Promise<AuditResult> {
   const lookup = (hash: EntryHash): LinkTarget | null =>
     batch.get(hashKey(hash))?.entry.header ?? index.get(hash);
 
-  /** Checks what needs other entries or keys. Throws what is wrong. */
-  async function check(entry: Entry): Promise<void> {
-    const { writer } = entry.header;
-    if (!(await verifySignatureAsync(writer, signingBytes(headerBytesOf(entry)), entry.sig))) {
-      throw new AppError('bad_signature', 'The signature of a history entry is wrong.');
-    }
-    if (validateEntry(entry, drive, lookup).length > 0) unlinked.push(entry);
-  }
-
-  async function onRecord({ offset, length, payload }: RecordPlace & { payload: Uint8Array }): Promise<void> {
-    lose(index.between(offset + 1, offset + length), 'Another record lies over its place.');
+  /** Decodes a record and begins to check its signature, where that is asked for. */
+  function prepare({ offset, length, payload }: RecordPlace & { readonly payload: Uint8Array }): Prepared {
     const row = index.at(offset);
     if (row !== null && row.length === length && depth === 'checksums') {
-      forgetHealed(offset, length, row.hash);
-      return;
+      return { offset, length, row, entry: null, problem: null, signed: null };
     }
-    let entry: Entry | null = null;
     try {
-      entry = decodeEntry(payload);
-      forgetHealed(offset, length, entry.hash);
-      if (row !== null && sameBytes(entry.hash, row.hash)) {
-        if (depth === 'signatures') await check(entry);
-        return;
-      }
-      if (row !== null) lose([row], 'Another entry stands in its place.');
-      await check(entry);
-      if (index.has(entry.hash) || batch.has(hashKey(entry.hash)))
-        duplicates.push({ offset, length, hash: entry.hash });
-      else batch.set(hashKey(entry.hash), { entry, place: { offset, length } });
-      if (batch.size >= batchSize) flush();
+      const entry = decodeEntry(payload);
+      const isExpected = row !== null && sameBytes(entry.hash, row.hash);
+      const { header, sig } = entry;
+      const signed =
+        isExpected && depth !== 'signatures'
+          ? null
+          : verifySignatureAsync(header.writer, signingBytes(headerBytesOf(entry)), sig);
+      return { offset, length, row, entry, problem: null, signed };
     } catch (error) {
       if (!isAppError(error)) throw error;
-      // An entry that does not hold is not served: what stood here is gone, however good the checksum.
-      if (row !== null && (entry === null || sameBytes(entry.hash, row.hash))) lose([row], error.message);
-      rejected.push({ id: entry?.id ?? null, error });
+      return { offset, length, row, entry: null, problem: error, signed: null };
     }
+  }
+
+  async function onRecord({ offset, length, row, entry, problem, signed }: Prepared): Promise<void> {
+    lose(index.between(offset + 1, offset + length), 'Another record lies over its place.');
+    if (entry === null) {
+      if (problem === null) return forgetHealed(offset, length, (row as IndexRow).hash);
+      // What does not decode is not served, however good its checksum.
+      if (row !== null) lose([row], problem.message);
+      rejected.push({ id: null, error: problem });
+      return;
+    }
+    const isExpected = row !== null && sameBytes(entry.hash, row.hash);
+    forgetHealed(offset, length, entry.hash);
+    if (row !== null && !isExpected) lose([row], 'Another entry stands in its place.');
+    if (signed === null) return;
+    try {
+      if (!(await signed)) throw new AppError('bad_signature', 'The signature of a history entry is wrong.');
+      if (validateEntry(entry, drive, lookup).length > 0) unlinked.push(entry.id);
+    } catch (error) {
+      if (!isAppError(error)) throw error;
+      if (isExpected) lose([row], error.message);
+      rejected.push({ id: entry.id, error });
+      return;
+    }
+    if (isExpected) return;
+    const key = hashKey(entry.hash);
+    if (index.has(entry.hash) || batch.has(key)) duplicates.push({ offset, length, hash: entry.hash });
+    else batch.set(key, { entry, place: { offset, length } });
+    if (batch.size >= batchSize) flush();
+  }
+
+  async function settle(): Promise<void> {
+    for (const record of prepared) await onRecord(record);
+    prepared.length = 0;
+    preparedBytes = 0;
   }
 
   /** A place once found bad that holds what it should (a disk that came back). */
@@ -139,9 +173,12 @@ export async function auditLog(options: AuditOptions): Promise<AuditResult> {
   for await (const item of log.scan(from, to)) {
     await pace(byteCost(item.length));
     if (item.kind === 'record') {
-      await onRecord(item);
+      prepared.push(prepare(item));
+      preparedBytes += item.length;
+      if (prepared.length >= preparedRecords || preparedBytes >= maxRecordBytes) await settle();
       continue;
     }
+    await settle();
     const { acknowledged } = options;
     const cut = acknowledged === null ? item.torn : item.offset >= (acknowledged ?? Infinity);
     if (item.tail && cut && index.between(item.offset, to).length === 0) {
@@ -154,6 +191,7 @@ export async function auditLog(options: AuditOptions): Promise<AuditResult> {
       await onDamage(item);
     }
   }
+  await settle();
   flush();
   lose(index.between(log.size(), Infinity), 'The file ends before it.');
   if (lost.length > 0) index.lose(lost);
@@ -169,9 +207,13 @@ export async function auditLog(options: AuditOptions): Promise<AuditResult> {
   if (index.damagedBetween(0, Infinity).length === 0) {
     // With damage about, links that lead nowhere are its consequence, and named with it.
     const error = new AppError('bad_link', 'An entry that this one follows is not in the chain.');
-    for (const entry of unlinked) rejected.push({ id: entry.id, error });
+    for (const id of unlinked) rejected.push({ id, error });
   }
-  return { damaged: damaged.map(({ hash: _, ...region }) => region), rejected };
+  return { damaged: damaged.map(withoutHash), rejected };
+}
+
+function withoutHash({ offset, length, id, writer, seq, reason }: DamagedRegion): DamagedRecord {
+  return { offset, length, id, writer, seq, reason };
 }
 
 const unknownEntry = { hash: null, id: null, writer: null, seq: null } as const;
