@@ -130,7 +130,11 @@ export function createContentIo(options: ContentIoOptions = {}): ContentIo {
   return {
     async index(inputs, signal) {
       // Few at once, so that a long import leaves room for peers that wait for blocks.
-      return inRuns(inputs, runsOf(inputs, indexBatch), (run) => lanes.longTask(() => indexRun(run, signal)));
+      return inRuns(
+        inputs,
+        runsOf(inputs, indexBatch, (input) => input.previous?.size ?? 0),
+        (run) => lanes.longTask(() => indexRun(run, signal)),
+      );
     },
     async seal(requests) {
       const runs = runsOf(requests, itemBatch, (request) => request.ref.len);

@@ -45,7 +45,7 @@ function power(n: number): number {
   return result;
 }
 
-/** Which sums are wanted: a bitmap that answers most positions with one load, before a Set is asked. */
+/** Which sums are wanted: a bitmap (16 KiB, so that it stays in the fastest cache) answers most positions before a Set is asked. */
 export interface WeakFilter {
   readonly length: number;
   add(sum: number): void;
@@ -66,7 +66,7 @@ export interface WeakFilter {
 
 /** A filter for windows of `length` bytes. */
 export function createWeakFilter(length: number): WeakFilter {
-  const bits = new Uint8Array(1 << 17);
+  const bits = new Uint8Array(1 << 14);
   const wanted = new Set<number>();
   // Taking a byte out also takes out what the seed has become at that distance; one table holds both.
   const out = power(length);
@@ -78,14 +78,14 @@ export function createWeakFilter(length: number): WeakFilter {
     length,
     add(sum) {
       wanted.add(sum);
-      bits[sum >>> 15]! |= 1 << ((sum >>> 12) & 7);
+      bits[sum >>> 18]! |= 1 << ((sum >>> 15) & 7);
     },
     roll(bytes, from, to, start) {
       const entering = bytes.subarray(length);
       let sum = start | 0;
       let at = from | 0;
       while (at < to) {
-        if (((bits[sum >>> 15]! >>> ((sum >>> 12) & 7)) & 1) !== 0 && wanted.has(sum >>> 0)) break;
+        if (((bits[sum >>> 18]! >>> ((sum >>> 15) & 7)) & 1) !== 0 && wanted.has(sum >>> 0)) break;
         sum = (Math.imul(sum, m1) + ((entering[at]! + leave[bytes[at]!]!) | 0)) | 0;
         at = (at + 1) | 0;
       }
