@@ -13,7 +13,7 @@ import type { LinkTarget } from './validate.ts';
 import { validateEntry } from './validate.ts';
 
 /** Entries put into the index in one transaction. */
-const batchSize = 256;
+const batchSize = 32;
 /** Signatures checked side by side. */
 const preparedRecords = 32;
 

@@ -103,8 +103,11 @@ export function createIngester({ drive, index, store, exclusive, limits }: Inges
         await store(accepted);
         outcome.added.push(...accepted);
       } catch (error) {
-        if (!isAppError(error)) throw error;
-        for (const { id } of accepted) outcome.rejected.push({ id, error });
+        if (!isAppError(error) || error.code === 'shutting_down') throw error;
+        for (const entry of accepted) {
+          if (index.has(entry.hash)) outcome.added.push(entry);
+          else outcome.rejected.push({ id: entry.id, error });
+        }
       }
     };
 

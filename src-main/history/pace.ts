@@ -19,7 +19,7 @@ export function createPace(): (cost: number) => Promise<void> | void {
   };
 }
 
-/** The cost of going over that many bytes. */
+/** The cost of going over a record of that many bytes and looking it up. */
 export function byteCost(bytes: number): number {
-  return 0.02 + bytes / bytesPerUnit;
+  return 0.2 + bytes / bytesPerUnit;
 }
