@@ -139,7 +139,10 @@ export function signCard(
     (cert) => !revoked.some((entry) => equalBytes(entry.deviceKey, cert.deviceKey)),
   );
   if (devices.length > maxDevices || revoked.length > maxRevoked) {
-    throw new AppError('too_large', `An actor can have at most ${maxDevices} devices.`);
+    throw new AppError(
+      'too_large',
+      `An actor can have at most ${maxDevices} devices, and ${maxRevoked} revoked ones.`,
+    );
   }
   const unsigned = { ...fields, v: 1, rootKey: root.publicKey, devices, revoked } as const;
   const sig = root.sign(Buffer.concat([cardDomain, cardBody(unsigned)]));

@@ -90,7 +90,8 @@ export function encodeDeviceKeys({ card, secrets }: DeviceKeys): Uint8Array {
 }
 
 /**
- * Strict; also checks that the secret of the card's own encryption key is there and fits.
+ * Strict; also checks that the secret of the card's own encryption key is there and fits, and that none claims to be of a
+ * later key than that, which could not be checked.
  * @throws AppError `malformed`, `too_large`, `bad_signature`
  */
 export function decodeDeviceKeys(bytes: Uint8Array): DeviceKeys {
@@ -99,7 +100,7 @@ export function decodeDeviceKeys(bytes: Uint8Array): DeviceKeys {
   const fields = fieldsOf(decodeStrict(bytes, maxBytes, what), ['v', 'card', 'secrets'], what);
   fields.integer('v', 1, 1);
   const card = openCard(fields.bytes('card'));
-  const secrets = parseSecrets(fields.list('secrets', maxSecrets), what);
+  const secrets = parseSecrets(fields.list('secrets', maxSecrets), what, card.encKeyNumber);
   const newest = secrets.get(card.encKeyNumber);
   if (!newest || !equalBytes(x25519Public(newest), card.encKey)) {
     throw new AppError('malformed', 'The key message does not hold the key it promises.');
@@ -111,12 +112,16 @@ function secretPairs(secrets: EncSecrets): (readonly [number, Uint8Array])[] {
   return [...secrets].sort(([a], [b]) => a - b);
 }
 
-function parseSecrets(list: readonly unknown[], what: string): Map<number, Uint8Array> {
+function parseSecrets(
+  list: readonly unknown[],
+  what: string,
+  maxNumber = maxEncKeyNumber,
+): Map<number, Uint8Array> {
   const secrets = new Map<number, Uint8Array>();
   let last = -1;
   for (const item of list) {
     const pair = fieldsOf({ ...(Array.isArray(item) ? item : []) }, ['0', '1'], what);
-    const number = pair.integer('0', last + 1, maxEncKeyNumber);
+    const number = pair.integer('0', last + 1, maxNumber);
     secrets.set(number, pair.bytes('1', 32));
     last = number;
   }

@@ -146,7 +146,7 @@ describe('linking', () => {
     const asked: string[] = [];
     laptop.on('joinRequest', (info) => asked.push(info.name));
     const [shown, approved] = await link(laptop, desktop);
-    expect(shown).toMatch(/^\d{3} \d{3}$/);
+    expect(shown).toMatch(/^\d{6}$/);
     expect(approved).toBe(shown);
     expect(asked).toEqual(['Desktop']);
     expect(desktop.status()).toMatchObject({ state: 'open', userId: user, linked: true, keysMissing: false });

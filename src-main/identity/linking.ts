@@ -69,11 +69,10 @@ function session(psk: Uint8Array, shared: Uint8Array, h2: Uint8Array) {
   const secret = Buffer.concat([psk, shared]);
   const chain = hkdf(secret, 'session', h2);
   const number = Buffer.from(hkdf(chain, 'digits', h2)).readUIntBE(0, 6) % 1_000_000;
-  const digits = String(number).padStart(6, '0');
   const keys = {
     confirm: hkdf(chain, 'confirm', h2),
     approval: hkdf(chain, 'approval', h2),
-    digits: `${digits.slice(0, 3)} ${digits.slice(3)}`,
+    digits: String(number).padStart(6, '0'),
   };
   wipe(secret, shared, chain);
   return keys;

@@ -185,12 +185,13 @@ export function createSession(
       const secret = parsed(() => decodeSecret(stored.secret));
       content = nextRecord;
       protection = protector.kind;
-      // The decoder's byte strings are views of the buffer wiped below.
+      // Copies: what the decoder returned may be views of the buffer wiped below.
       setOpen({
         deviceSeed: secret.deviceSeed.slice(),
         phrase: secret.phrase?.slice() ?? null,
         linked: secret.linked && new Map([...secret.linked].map(([number, key]) => [number, key.slice()])),
       });
+      wipe(secret.deviceSeed, secret.phrase, ...(secret.linked?.values() ?? []));
     } catch (error) {
       keystore.lock();
       throw error;
