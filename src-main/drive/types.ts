@@ -150,7 +150,12 @@ export interface Drive extends Events<DriveEvents> {
   readonly tree: DriveTree;
   /** Appends operations as one or more signed entries and applies them; returns the op id of each, in order. */
   commit(ops: readonly OpDraft[]): Promise<readonly OpId[]>;
-  ingest(entries: readonly Uint8Array[]): Promise<IngestResult>;
+  /**
+   * Stores and applies entries from elsewhere. What its writer had no right to is stored too (others may link to it) and never
+   * applied: it stands in `added` and, with `forbidden`, `unknown_writer`, `quarantined` or `malformed`, in `rejected`.
+   * @param source the peer, for the bounds on entries that wait for a parent
+   */
+  ingest(entries: readonly Uint8Array[], source?: string): Promise<IngestResult>;
   /** Content of any version ever, also superseded ones. */
   contentOf(version: OpId): Content | null;
   /** Newest first; of a live or deleted path, following moves. */
@@ -164,6 +169,12 @@ export interface Drive extends Events<DriveEvents> {
   unshare(user: UserId): Promise<void>;
   /** Cuts off one device's writers (a lost device), new epoch. */
   revokeDevice(device: DeviceId): Promise<void>;
+  /**
+   * Writes what is needed so that every member can read: keys some lack (handed out before a concurrent removal) and this
+   * user's own new encryption key. Done by itself after access entries came in; call it when the user's key was replaced.
+   * @returns entries written
+   */
+  repairAccess(): Promise<number>;
   /** The epoch new blocks are sealed under. Throws `key_missing` when this device can't read the drive (yet). */
   currentEpoch(): EpochId;
   /** 32-byte content key of an epoch; throws `key_missing`. */
@@ -172,6 +183,8 @@ export interface Drive extends Events<DriveEvents> {
   frontier(): readonly FeedTip[];
   /** This device's feed in the drive; null before its first entry here. */
   ownTip(): FeedTip | null;
+  /** The next own entry starts a new feed: peers know more of the old one than this device (restored backup). */
+  newIncarnation(): void;
   missingFor(frontier: readonly FeedTip[]): Iterable<Entry>;
   forks(): readonly Fork[];
   quarantined(): readonly EntryId[];

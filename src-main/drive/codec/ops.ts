@@ -1,0 +1,128 @@
+import { byteList, decodeCbor, encodeCbor, itemsOf, malformed } from './bytes.ts';
+import { contentFromWire, contentToWire } from './content.ts';
+import { isName } from './names.ts';
+import type { Content, NodeKind } from '../types.ts';
+
+/** Names an operation inside the tree: entry hash (32) and index in the body (u24). */
+export type OpRef = Uint8Array;
+export const opRefBytes = 35;
+export const nodeBytes = 16;
+/** A body of 2 MiB holds at most this much of one operation. */
+export const maxOpBytes = 1_900_000;
+const maxRefs = 4096;
+const kinds: readonly NodeKind[] = ['dir', 'file', 'link'];
+
+/** Operations as they stand in entries. Node ids are 16 raw bytes. */
+export type WireOp =
+  /** Ties the writer of the feed to a device and a user; the first item of a feed's first `ops` entry. */
+  | { readonly t: 'cert'; readonly cert: Uint8Array }
+  | {
+      readonly t: 'make';
+      readonly node: Uint8Array;
+      readonly kind: NodeKind;
+      readonly parent: Uint8Array;
+      readonly name: string;
+      readonly content: Content | null;
+    }
+  | { readonly t: 'move'; readonly node: Uint8Array; readonly parent: Uint8Array; readonly name: string }
+  | {
+      readonly t: 'put';
+      readonly node: Uint8Array;
+      readonly parents: readonly OpRef[];
+      readonly content: Content;
+    }
+  /** `loc`: the location op seen; null when the node came to be by adoption and never moved. */
+  | {
+      readonly t: 'del';
+      readonly node: Uint8Array;
+      readonly seen: readonly OpRef[];
+      readonly loc: OpRef | null;
+    }
+  /** Makes the content ops `from` of `node` (the first names the copy) a node of its own, `id`. */
+  | {
+      readonly t: 'adopt';
+      readonly node: Uint8Array;
+      readonly from: readonly OpRef[];
+      readonly id: Uint8Array;
+      readonly parent: Uint8Array;
+      readonly name: string;
+    };
+
+/** Strict dag-cbor of one operation (arrays, no field names: tens of thousands of them stand in a chain). */
+export function encodeOp(op: WireOp): Uint8Array {
+  switch (op.t) {
+    case 'cert':
+      return encodeCbor(['cert', op.cert]);
+    case 'make':
+      return encodeCbor([
+        'make',
+        op.node,
+        kinds.indexOf(op.kind),
+        op.parent,
+        op.name,
+        op.content && contentToWire(op.content),
+      ]);
+    case 'move':
+      return encodeCbor(['move', op.node, op.parent, op.name]);
+    case 'put':
+      return encodeCbor(['put', op.node, op.parents, contentToWire(op.content)]);
+    case 'del':
+      return encodeCbor(['del', op.node, op.seen, op.loc]);
+    case 'adopt':
+      return encodeCbor(['adopt', op.node, op.from, op.id, op.parent, op.name]);
+  }
+}
+
+/**
+ * Decodes one operation strictly.
+ * @throws AppError `too_large`, `malformed`
+ */
+export function decodeOp(bytes: Uint8Array): WireOp {
+  const what = 'tree operation';
+  const value = decodeCbor(bytes, maxOpBytes, what);
+  const t: unknown = Array.isArray(value) ? value[0] : null;
+  const name = (text: string): string => {
+    if (!isName(text)) throw malformed(what, 'a name cannot be used');
+    return text;
+  };
+  const refs = (list: readonly unknown[]): readonly OpRef[] => byteList(list, opRefBytes, what);
+  switch (t) {
+    case 'cert':
+      return { t, cert: itemsOf(value, 2, what).bytes(1) };
+    case 'make': {
+      const items = itemsOf(value, 6, what);
+      const kind = kinds[items.whole(2, 2)] as NodeKind;
+      const content = items.any(5) === null ? null : contentFromWire(items.any(5));
+      if ((kind === 'dir') !== (content === null) || (content && content.kind !== kind)) {
+        throw malformed(what, 'kind and content do not fit together');
+      }
+      const node = items.bytes(1, nodeBytes);
+      return { t, node, kind, parent: items.bytes(3, nodeBytes), name: name(items.text(4)), content };
+    }
+    case 'move': {
+      const items = itemsOf(value, 4, what);
+      const parent = items.bytes(2, nodeBytes);
+      return { t, node: items.bytes(1, nodeBytes), parent, name: name(items.text(3)) };
+    }
+    case 'put': {
+      const items = itemsOf(value, 4, what);
+      const parents = refs(items.list(2, maxRefs));
+      return { t, node: items.bytes(1, nodeBytes), parents, content: contentFromWire(items.any(3)) };
+    }
+    case 'del': {
+      const items = itemsOf(value, 4, what);
+      const loc = items.any(3) === null ? null : items.bytes(3, opRefBytes);
+      return { t, node: items.bytes(1, nodeBytes), seen: refs(items.list(2, maxRefs)), loc };
+    }
+    case 'adopt': {
+      const items = itemsOf(value, 6, what);
+      const from = refs(items.list(2, maxRefs));
+      if (from.length === 0) throw malformed(what, 'it adopts nothing');
+      const id = items.bytes(3, nodeBytes);
+      const parent = items.bytes(4, nodeBytes);
+      return { t, node: items.bytes(1, nodeBytes), from, id, parent, name: name(items.text(5)) };
+    }
+    default:
+      throw malformed(what, 'its kind is unknown');
+  }
+}

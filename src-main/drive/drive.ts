@@ -1,0 +1,473 @@
+import { createHistory, createGenesis, entryHash, merkleLeaves, merkleRoot } from '../history/index.ts';
+import type {
+  Entry,
+  EntryDraft,
+  EntryHash,
+  Fork,
+  History,
+  IngestResult,
+  Rejection,
+} from '../history/index.ts';
+import { createSigner } from '../identity/index.ts';
+import type { Signer } from '../identity/index.ts';
+import { migrate } from '../store/index.ts';
+import { createEmitter } from '../../src-shared/emitter.ts';
+import { AppError } from '../../src-shared/errors.ts';
+import { silentLogger } from '../../src-shared/runtime.ts';
+import { byteKey, hex, unhex, zero32 } from './codec/bytes.ts';
+import { encodeBody, sealBytes, splitOps, targetBodyBytes, targetOpsPerBody } from './codec/body.ts';
+import { checkName } from './codec/names.ts';
+import { encodeOp } from './codec/ops.ts';
+import type { WireOp } from './codec/ops.ts';
+import { createAccessLog } from './access/access-log.ts';
+import { buildAccessEntry } from './access/author.ts';
+import { roleRank } from './access/evaluate.ts';
+import { signWriterCertificate } from './access/writer-certificate.ts';
+import type { CreateDriveDeps, OpenDriveDeps } from './deps.ts';
+import { createEntries } from './entries.ts';
+import { createMutex, createPace } from './pace.ts';
+import { createProver } from './proof.ts';
+import { createRights } from './rights.ts';
+import { driveMigrations, entryStatus } from './schema.ts';
+import { createDrafts } from './tree/drafts.ts';
+import { createTreeReader, parseOpId } from './tree/reader.ts';
+import { treeMigrations } from './tree/schema.ts';
+import { createTreeStore } from './tree/store.ts';
+import type { Drive, DriveEvents, OpDraft, OpId } from './types.ts';
+import { createVersions } from './versions.ts';
+
+/** Bodies signed and flushed to disk together. */
+const bodiesPerAppend = 8;
+
+/** Makes a drive: its genesis entry, owned by this identity, and the key epoch it starts. */
+export async function createDrive(deps: CreateDriveDeps): Promise<Drive> {
+  checkName(deps.name);
+  const { identity, random, clock } = deps;
+  const secret = random(32);
+  const writer = createSigner(secret);
+  const body = buildAccessEntry(
+    {
+      kind: 'genesis',
+      user: identity.userId,
+      role: 'owner',
+      encKey: identity.encKey,
+      device: null,
+      receivers: [],
+      name: deps.name,
+      frontier: [],
+      boxesFor: [identity.encKey],
+      handOut: [],
+      previous: [],
+    },
+    {
+      drive: null,
+      writer: writer.publicKey,
+      cert: signWriterCertificate(
+        identity.device,
+        identity.certificate,
+        zero32,
+        writer.publicKey,
+        clock.now(),
+      ),
+      links: [],
+      epoch: null,
+      random,
+    },
+  );
+  const created = createGenesis({ signer: writer, clock, random }, body);
+  await deps.writerKeys.put(created.id, secret);
+  const storage = await deps.storage(created.id);
+  return openDrive({ ...deps, ...storage, driveId: created.id, created });
+}
+
+/**
+ * Opens a drive kept here, or one just joined (`genesis`): brings its tables up to the chain and starts its writer.
+ * @throws AppError what `createHistory` throws
+ */
+export async function openDrive(deps: OpenDriveDeps): Promise<Drive> {
+  let secret = deps.writerKeys.get(deps.driveId);
+  if (!secret) {
+    secret = deps.random(32);
+    await deps.writerKeys.put(deps.driveId, secret);
+  }
+  const signer = createSigner(secret);
+  migrate(deps.db, 'drive', driveMigrations);
+  migrate(deps.db, 'tree', treeMigrations);
+  const history = await createHistory({
+    dir: deps.dir,
+    db: deps.db,
+    driveId: deps.driveId,
+    signer,
+    clock: deps.clock,
+    random: deps.random,
+    logger: deps.logger ?? silentLogger,
+    ...(deps.created && { created: deps.created }),
+    ...(deps.genesis && { genesis: deps.genesis }),
+  });
+  try {
+    return await assemble(deps, history, signer);
+  } catch (error) {
+    history.close();
+    throw error;
+  }
+}
+
+async function assemble(deps: OpenDriveDeps, history: History, signer: Signer): Promise<Drive> {
+  const { db, identity, clock, random } = deps;
+  const logger = deps.logger ?? silentLogger;
+  const drive = entryHash(deps.driveId);
+  const events = createEmitter<DriveEvents>((error) =>
+    logger.error({ error }, 'a listener of a drive failed'),
+  );
+  const exclusive = createMutex();
+
+  const access = createAccessLog(drive, (box) => identity.unwrap(box));
+  const factsQuery = db.prepare<
+    [Uint8Array],
+    { time: number; writer: Uint8Array; user: string | null; name: string | null }
+  >(
+    `SELECT e.time, e.writer, w.user, w.name FROM drive_entry e
+     LEFT JOIN drive_writer w ON w.writer = e.writer AND w.incarnation = e.incarnation WHERE e.hash = ?`,
+  );
+  const factsOf = (ord: Uint8Array) => {
+    const row = factsQuery.get(ord.subarray(6, 38));
+    return {
+      time: row?.time ?? 0,
+      writer: row?.writer ?? zero32,
+      user: row?.user ?? null,
+      device: row?.name ?? '',
+    };
+  };
+  // Revisions of a rebuilt database must not meet numbers an earlier one gave out.
+  const store = createTreeStore(db, factsOf, clock.now() * 1000);
+  const reader = createTreeReader(db, store);
+  const drafts = createDrafts(db, store);
+  const versions = createVersions(db, store, reader, factsOf);
+  const entries = createEntries({ db, drive, history, access, tree: store, logger });
+  const certificate = (): Uint8Array =>
+    signWriterCertificate(identity.device, identity.certificate, drive, signer.publicKey, clock.now());
+  const rights = createRights({
+    drive,
+    identity,
+    writer: signer,
+    access,
+    entries,
+    history,
+    random,
+    certificate,
+  });
+  const prover = createProver({ drive, history, entries, versions, reader, store, access });
+
+  const readMark = db.prepare<[], { value: number }>("SELECT value FROM drive_mark WHERE key = 'position'");
+  const writeMark = db.prepare("INSERT OR REPLACE INTO drive_mark VALUES ('position', ?)");
+  const accessRows = db.prepare<[], { hash: Uint8Array }>(
+    'SELECT hash FROM drive_entry WHERE access = 1 ORDER BY lamport, hash',
+  );
+  let announcedForks = new Set(history.forks().map(forkName));
+  let closed = false;
+
+  function checkOpen(): void {
+    if (closed) throw new AppError('shutting_down', 'This drive is closed.');
+  }
+
+  function read(hash: EntryHash): Entry | null {
+    try {
+      return history.get(hash);
+    } catch (error) {
+      logger.warn({ error }, 'an entry could not be read');
+      return null;
+    }
+  }
+
+  /** Which removals count, by id: what decides over quarantine. */
+  const removalIds = (): Map<string, string> =>
+    new Map(access.graph.current().removals.map((event) => [event.id, event.user]));
+
+  /** Takes in entries the history has stored. */
+  async function take(
+    batch: readonly Entry[],
+    known: ReadonlyMap<string, readonly WireOp[]>,
+  ): Promise<Rejection[]> {
+    const pace = createPace();
+    const rejected: Rejection[] = [];
+    const accessEntries = batch.filter((entry) => entry.header.kind === 'access');
+    let treeChanged = false;
+    if (accessEntries.length > 0) {
+      const before = access.graph.events().length === 0 ? new Map<string, string>() : removalIds();
+      const changed = access.add(accessEntries);
+      entries.bookAccess(changed ? allAccess(accessEntries) : accessEntries);
+      if (changed) {
+        treeChanged = await reconsider(before, pace);
+        events.emit('access', {});
+      }
+    }
+    for (const entry of batch) {
+      if (entry.header.kind === 'access') {
+        const booked = entries.status(entry.hash);
+        if (booked && booked.status > entryStatus.counts) rejected.push(rejection(entry, booked.reason));
+        continue;
+      }
+      const ops = known.get(byteKey(entry.hash))?.map((op, index) => ({ index, op })) ?? null;
+      const { status, changed } = entries.processOps(entry, ops);
+      if (changed) treeChanged = true;
+      if (status > entryStatus.counts)
+        rejected.push(rejection(entry, entries.status(entry.hash)?.reason ?? null));
+      await pace();
+    }
+    writeMark.run(history.position());
+    if (treeChanged) events.emit('tree', { revision: store.revision() });
+    return rejected;
+  }
+
+  /** All access entries: what one says may decide over the others. */
+  function allAccess(fresh: readonly Entry[]): Entry[] {
+    const hashes = new Map(fresh.map((entry) => [byteKey(entry.hash), entry]));
+    for (const { hash } of accessRows.all()) {
+      if (hashes.has(byteKey(hash))) continue;
+      const entry = read(hash);
+      if (entry) hashes.set(byteKey(hash), entry);
+    }
+    return [...hashes.values()];
+  }
+
+  /** Rights or keys have changed: what waited for a key, and what removals that came or went cut off. */
+  async function reconsider(
+    before: ReadonlyMap<string, string>,
+    pace: () => Promise<void>,
+  ): Promise<boolean> {
+    let changed = false;
+    const after = removalIds();
+    const users = new Set<string>();
+    for (const [id, user] of before) if (!after.has(id)) users.add(user);
+    for (const [id, user] of after) if (!before.has(id)) users.add(user);
+    for (const hash of entries.ofUsers(users)) {
+      const entry = read(hash);
+      if (entry && entries.requarantine(entry)) changed = true;
+      await pace();
+    }
+    for (const hash of entries.locked()) {
+      const entry = read(hash);
+      if (entry && entries.processOps(entry).changed) changed = true;
+      await pace();
+    }
+    return changed;
+  }
+
+  function announce(added: readonly Entry[], local: boolean): void {
+    if (added.length > 0) events.emit('entries', { entries: added, local });
+    const forks = history.forks();
+    const names = new Set(forks.map(forkName));
+    for (const fork of forks) if (!announcedForks.has(forkName(fork))) events.emit('fork', fork);
+    announcedForks = names;
+  }
+
+  /** Appends access entries of this device. */
+  async function writeAccess(list: readonly EntryDraft[]): Promise<void> {
+    for (const draft of list) {
+      const added = await history.append([draft]);
+      await take(added, new Map());
+      announce(added, true);
+    }
+  }
+
+  /** One batch of operations as entries; returns where each went. */
+  async function writeOps(
+    ops: readonly WireOp[],
+    encoded: readonly Uint8Array[],
+  ): Promise<{ entry: Entry; index: number }[]> {
+    const epoch = rights.epoch();
+    const keyEpoch = unhex(epoch.id);
+    const bodyKey = access.keyring.bodyKey(epoch.id);
+    const links = rights.links();
+    const places: { entry: Entry; index: number }[] = [];
+    const sizes = encoded.map((op) => op.length);
+    const parts = splitOps(sizes, 2048);
+    for (let at = 0; at < parts.length; at += bodiesPerAppend) {
+      const group = parts.slice(at, at + bodiesPerAppend).map((part, i) => {
+        const wire = ops.slice(part.start, part.end);
+        const bytes = encoded.slice(part.start, part.end);
+        // The first entry of a feed says who writes it.
+        if (at + i === 0 && history.ownTip() === null) {
+          const cert: WireOp = { t: 'cert', cert: certificate() };
+          wire.unshift(cert);
+          bytes.unshift(encodeOp(cert));
+        }
+        const salt = random(32);
+        const opsRoot = merkleRoot(merkleLeaves(salt, bytes));
+        const binding = { drive, writer: signer.publicKey, keyEpoch, opsRoot };
+        const body = sealBytes(bodyKey, random(12), encodeBody({ salt, ops: bytes }), binding);
+        return { wire, draft: { kind: 'ops', access: links, keyEpoch, opsRoot, body } satisfies EntryDraft };
+      });
+      const added = await history.append(group.map((one) => one.draft));
+      await take(added, new Map(added.map((entry, i) => [byteKey(entry.hash), group[i]?.wire ?? []])));
+      announce(added, true);
+      added.forEach((entry, i) => {
+        const wire = group[i]?.wire ?? [];
+        wire.forEach((op, index) => {
+          if (op.t !== 'cert') places.push({ entry, index });
+        });
+      });
+    }
+    return places;
+  }
+
+  async function commit(list: readonly OpDraft[]): Promise<readonly OpId[]> {
+    checkOpen();
+    if (list.length === 0) return [];
+    const role = rights.roleOf(identity.userId);
+    if (roleRank(role) < roleRank('editor')) {
+      rights.epoch(); // Not being able to read yet is the better answer when that is the reason.
+      throw new AppError('forbidden', 'Your role in this drive does not allow changes.');
+    }
+    const pace = createPace();
+    const ids: OpId[] = [];
+    let ops: WireOp[] = [];
+    let encoded: Uint8Array[] = [];
+    let bytes = 0;
+    let mains: number[] = [];
+    let made = new Set<string>();
+    let touched = new Set<string>();
+    const flush = async (): Promise<void> => {
+      if (ops.length === 0) return;
+      const places = await writeOps(ops, encoded);
+      for (const main of mains) {
+        const place = places[main] as { entry: Entry; index: number };
+        ids.push(`${place.entry.id}/${place.index}`);
+      }
+      ops = [];
+      encoded = [];
+      bytes = 0;
+      mains = [];
+      made = new Set();
+      touched = new Set();
+    };
+    for (const draft of list) {
+      if (drafts.touches(draft).some((node) => touched.has(byteKey(node)))) await flush();
+      const { ops: more, main } = drafts.translate(draft, made);
+      for (const node of drafts.touches(draft)) touched.add(byteKey(node));
+      if (draft.t === 'make') made.add(byteKey(unhex(draft.node)));
+      mains.push(ops.length + main);
+      for (const op of more) {
+        const one = encodeOp(op);
+        ops.push(op);
+        encoded.push(one);
+        bytes += one.length;
+      }
+      if (bytes >= targetBodyBytes * bodiesPerAppend || ops.length >= targetOpsPerBody * bodiesPerAppend)
+        await flush();
+      await pace();
+    }
+    await flush();
+    return ids;
+  }
+
+  async function ingest(list: readonly Uint8Array[], source?: string): Promise<IngestResult> {
+    checkOpen();
+    const result = await history.ingest(list, source);
+    const refused = await take(result.added, new Map());
+    announce(result.added, false);
+    return { ...result, rejected: [...result.rejected, ...refused] };
+  }
+
+  async function repairAccess(): Promise<number> {
+    checkOpen();
+    const list = rights.repair();
+    await writeAccess(list);
+    return list.length;
+  }
+
+  /** Applies what the chain holds beyond the mark; everything, in slices, after the tables were lost. */
+  async function catchUp(): Promise<void> {
+    const known: Entry[] = [];
+    for (const { hash } of accessRows.all()) {
+      const entry = read(hash);
+      if (entry) known.push(entry);
+    }
+    access.add(known);
+    const mark = readMark.get()?.value ?? 0;
+    if (mark === history.position()) return;
+    let batch: Entry[] = [];
+    for (const entry of history.storedFrom(mark)) {
+      const booked = entries.status(entry.hash);
+      if (booked && booked.status !== entryStatus.locked) continue;
+      batch.push(entry);
+      if (batch.length >= 64) {
+        await take(batch, new Map());
+        batch = [];
+      }
+    }
+    await take(batch, new Map());
+  }
+
+  await catchUp();
+
+  return {
+    id: deps.driveId,
+    on: events.on,
+    name: () => access.opened(hex(drive))?.sealed.name ?? '',
+    tree: reader.tree,
+    commit: (list) => exclusive(() => commit(list)),
+    ingest: (list, source) =>
+      exclusive(async () => {
+        const result = await ingest(list, source);
+        if (result.added.some((entry) => entry.header.kind === 'access')) {
+          await repairAccess().catch((error: unknown) =>
+            logger.warn({ error }, 'keys could not be handed out'),
+          );
+        }
+        return result;
+      }),
+    contentOf: (version) => reader.content(parseOpId(version)),
+    versions: (path) => versions.versions(path),
+    members: () =>
+      [...rights.state().members.values()]
+        .map(({ userId, role, since }) => ({ userId, role, since }))
+        .sort((a, b) => (a.userId < b.userId ? -1 : 1)),
+    roleOf: (user) => rights.roleOf(user),
+    ownRole: () => rights.roleOf(identity.userId),
+    share: (user, encKey, role) =>
+      exclusive(async () => {
+        checkOpen();
+        const draft = rights.share(user, encKey, role);
+        if (draft) await writeAccess([draft]);
+      }),
+    unshare: (user) => exclusive(() => (checkOpen(), writeAccess([rights.unshare(user)]))),
+    revokeDevice: (device) => exclusive(() => (checkOpen(), writeAccess([rights.revokeDevice(device)]))),
+    repairAccess: () => exclusive(repairAccess),
+    currentEpoch: () => rights.epoch().id,
+    contentKey: (epoch) => access.keyring.contentKey(epoch),
+    heads: () => history.heads(),
+    frontier: () => history.frontier(),
+    ownTip: () => history.ownTip(),
+    newIncarnation: () => history.newIncarnation(),
+    missingFor: (frontier) => history.missingFor(frontier),
+    forks: () => history.forks(),
+    quarantined: () =>
+      entries
+        .withStatus(entryStatus.quarantined)
+        .map((row) => read(row.hash)?.id ?? '')
+        .filter((id) => id !== ''),
+    verify: () => prover.verify(),
+    proof: (path, version) => exclusive(async () => prover.prove(path, version)),
+    close() {
+      if (closed) return;
+      closed = true;
+      history.close();
+    },
+  };
+}
+
+const forkName = (fork: Fork): string =>
+  `${byteKey(fork.writer)}${fork.incarnation}/${fork.seq}/${fork.entries.length}`;
+
+function rejection(entry: Entry, reason: string | null): Rejection {
+  const code =
+    reason === 'unknown_writer' || reason === 'quarantined' || reason === 'forbidden' ? reason : 'malformed';
+  const messages = {
+    unknown_writer: 'An entry was written by a device nobody vouches for.',
+    quarantined: 'An entry was written by someone who had been removed by then.',
+    forbidden: 'The writer of an entry had no right to it.',
+    malformed: 'The content of an entry makes no sense.',
+  } as const;
+  return { id: entry.id, error: new AppError(code, messages[code], { details: { id: entry.id } }) };
+}

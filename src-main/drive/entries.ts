@@ -1,0 +1,307 @@
+import type { Entry, History } from '../history/index.ts';
+import { merkleLeaves, merkleRoot } from '../history/index.ts';
+import type { Database } from '../store/index.ts';
+import type { Logger } from '../../src-shared/runtime.ts';
+import { AppError, isAppError } from '../../src-shared/errors.ts';
+import { hex, sameBytes } from './codec/bytes.ts';
+import { decodeBody, openBytes } from './codec/body.ts';
+import type { PlainBody } from './codec/body.ts';
+import { decodeOp } from './codec/ops.ts';
+import { roleRank } from './access/evaluate.ts';
+import type { AccessEvent } from './access/evaluate.ts';
+import type { AccessLog } from './access/access-log.ts';
+import { openWriterCertificate } from './access/writer-certificate.ts';
+import { entryStatus } from './schema.ts';
+import type { EntryStatus } from './schema.ts';
+import type { IndexedOp } from './tree/operations.ts';
+import type { TreeStore } from './tree/store.ts';
+
+export interface WriterRow {
+  readonly writer: Uint8Array;
+  readonly incarnation: number;
+  readonly user: string;
+  readonly device_key: Uint8Array;
+  readonly device: string;
+  readonly name: string;
+}
+
+interface EntryRow {
+  readonly hash: Uint8Array;
+  readonly status: EntryStatus;
+  readonly reason: string | null;
+  readonly writer: Uint8Array;
+  readonly incarnation: number;
+}
+
+interface Verdict {
+  readonly status: EntryStatus;
+  readonly reason: string | null;
+  readonly ops: readonly IndexedOp[];
+  readonly writer: Omit<WriterRow, 'writer' | 'incarnation'> | null;
+}
+
+export interface EntriesDeps {
+  readonly db: Database;
+  readonly drive: Uint8Array;
+  readonly history: History;
+  readonly access: AccessLog;
+  readonly tree: TreeStore;
+  readonly logger: Logger;
+}
+
+export type Entries = ReturnType<typeof createEntries>;
+
+/** Decides what becomes of each entry, applies those that count, and keeps the books. */
+export function createEntries(deps: EntriesDeps) {
+  const { db, drive, history, access, tree } = deps;
+  const insert = db.prepare('INSERT OR REPLACE INTO drive_entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)');
+  const setStatus = db.prepare('UPDATE drive_entry SET status = ?, reason = ? WHERE hash = ?');
+  const byHash = db.prepare<[Uint8Array], EntryRow>('SELECT * FROM drive_entry WHERE hash = ?');
+  const lockedOnes = db.prepare<[], { hash: Uint8Array }>(
+    'SELECT hash FROM drive_entry WHERE status = 0 AND access = 0 ORDER BY lamport, hash',
+  );
+  const ofFeed = db.prepare<[Uint8Array, number], EntryRow>(
+    'SELECT * FROM drive_entry WHERE writer = ? AND incarnation = ? AND access = 0 AND status IN (1, 2)',
+  );
+  const withStatus = db.prepare<[number], EntryRow>(
+    'SELECT * FROM drive_entry WHERE status = ? ORDER BY lamport, hash',
+  );
+  const insertWriter = db.prepare('INSERT OR REPLACE INTO drive_writer VALUES (?, ?, ?, ?, ?, ?)');
+  const writerOf = db.prepare<[Uint8Array, number], WriterRow>(
+    'SELECT * FROM drive_writer WHERE writer = ? AND incarnation = ?',
+  );
+  const feedsOfUser = db.prepare<[string], WriterRow>('SELECT * FROM drive_writer WHERE user = ?');
+  const feedOfDevice = db.prepare<[Uint8Array], WriterRow>(
+    'SELECT * FROM drive_writer WHERE device_key = ? LIMIT 1',
+  );
+  const statusOfFirst = db.prepare<
+    [Uint8Array, number],
+    { status: EntryStatus; hash: Uint8Array; access: number }
+  >('SELECT status, hash, access FROM drive_entry WHERE writer = ? AND incarnation = ? AND seq = 0');
+
+  /** @throws AppError `malformed` when body and header do not belong together */
+  function openBody(entry: Entry): PlainBody | null {
+    const { header } = entry;
+    const epoch = hex(header.keyEpoch);
+    if (access.keyring.key(epoch) === null) return null;
+    const plain = openBytes(access.keyring.bodyKey(epoch), entry.body, { ...header, drive });
+    if (!plain) throw new AppError('malformed', 'The body of an entry does not open with its key.');
+    const body = decodeBody(plain);
+    if (!sameBytes(merkleRoot(merkleLeaves(body.salt, body.ops)), header.opsRoot)) {
+      throw new AppError('malformed', 'The operations of an entry are not those its header names.');
+    }
+    return body;
+  }
+
+  /** Operations of an entry; null when its key is missing. @throws AppError */
+  function openOps(entry: Entry): readonly IndexedOp[] | null {
+    return openBody(entry)?.ops.map((bytes, index) => ({ index, op: decodeOp(bytes) })) ?? null;
+  }
+
+  /** Does removal `by` take out `entry`? What the remover lists, and what was written knowing of the removal, stays. */
+  function cutsOff(by: AccessEvent, entry: Entry, user: string, deviceKey: Uint8Array): boolean {
+    if (by.user !== user || (by.kind === 'revoke' && by.device !== hex(deviceKey))) return false;
+    if (roleRank(by.kind === 'lower' ? by.role : null) >= roleRank('editor')) return false;
+    const { header, hash } = entry;
+    if (access.graph.covers(header.access.map(hex), by.id)) return false;
+    return !by.frontier.some((tip) => {
+      if (!sameBytes(tip.writer, header.writer) || tip.incarnation !== header.incarnation) return false;
+      if (tip.seq < header.seq) return false;
+      return (
+        sameBytes(tip.hash, hash) ||
+        !isForked(entry) ||
+        (history.has(tip.hash) && history.includes(tip.hash, hash))
+      );
+    });
+  }
+
+  function isForked({ header }: Entry): boolean {
+    return history
+      .forks()
+      .some((fork) => sameBytes(fork.writer, header.writer) && fork.incarnation === header.incarnation);
+  }
+
+  const locked: Verdict = { status: entryStatus.locked, reason: null, ops: [], writer: null };
+  const refuse = (status: EntryStatus, reason: string): Verdict => ({
+    status,
+    reason,
+    ops: [],
+    writer: null,
+  });
+
+  function judge(entry: Entry, known: readonly IndexedOp[] | null): Verdict {
+    const { header } = entry;
+    const state = access.graph.at(header.access.map(hex));
+    if (!state) return locked;
+    access.keyring.merge(state.epochs);
+    let ops: readonly IndexedOp[] | null;
+    let writer: Verdict['writer'];
+    try {
+      ops = known ?? openOps(entry);
+      if (!ops) return locked;
+      writer = writerOf.get(header.writer, header.incarnation) ?? null;
+      const first = ops[0]?.op;
+      if (header.seq === 0 && first?.t === 'cert') {
+        const identity = openWriterCertificate(first.cert, drive, header.writer);
+        writer = {
+          user: identity.user,
+          device_key: identity.deviceKey,
+          device: identity.device,
+          name: identity.deviceName,
+        };
+      }
+    } catch (error) {
+      if (!isAppError(error)) throw error;
+      const status = isAppError(error, 'unknown_writer') ? entryStatus.forbidden : entryStatus.malformed;
+      return refuse(status, error.code);
+    }
+    if (!writer) {
+      // The certificate may be in an entry that can't be read yet.
+      const first = statusOfFirst.get(header.writer, header.incarnation);
+      return first?.status === entryStatus.locked ? locked : refuse(entryStatus.forbidden, 'unknown_writer');
+    }
+    const member = state.members.get(writer.user);
+    if (roleRank(member?.role) < roleRank('editor'))
+      return { ...refuse(entryStatus.forbidden, 'forbidden'), writer };
+    if (state.revoked.has(`${writer.user} ${hex(writer.device_key)}`)) {
+      return { ...refuse(entryStatus.forbidden, 'forbidden'), writer };
+    }
+    const user = writer.user;
+    const key = writer.device_key;
+    const cut = access.graph.current().removals.some((by) => cutsOff(by, entry, user, key));
+    const status = cut ? entryStatus.quarantined : entryStatus.counts;
+    return { status, reason: cut ? 'quarantined' : null, ops, writer };
+  }
+
+  function judgeAccess(entry: Entry): Verdict {
+    const id = hex(entry.hash);
+    const { graph } = access;
+    if (!graph.has(id)) return locked;
+    if (!access.opened(id)) return refuse(entryStatus.malformed, 'malformed');
+    if (!graph.isValid(id)) return refuse(entryStatus.forbidden, 'forbidden');
+    if (!graph.current().counting.has(id)) return refuse(entryStatus.quarantined, 'quarantined');
+    return { status: entryStatus.counts, reason: null, ops: [], writer: null };
+  }
+
+  function saveWriter(entry: Entry, writer: NonNullable<Verdict['writer']>): void {
+    const { header } = entry;
+    insertWriter.run(
+      header.writer,
+      header.incarnation,
+      writer.user,
+      writer.device_key,
+      writer.device,
+      writer.name,
+    );
+  }
+
+  function save(entry: Entry, status: EntryStatus, reason: string | null): void {
+    const { kind, lamport, writer, incarnation, seq, time } = entry.header;
+    insert.run(
+      entry.hash,
+      lamport,
+      kind === 'access' ? 1 : 0,
+      status,
+      reason,
+      writer,
+      incarnation,
+      seq,
+      time,
+    );
+  }
+
+  /** One transaction; SQLite and the cached numbers agree again when it fails. */
+  function transaction<T>(work: () => T): T {
+    try {
+      return db.transaction(work)();
+    } catch (error) {
+      tree.reload();
+      throw error;
+    }
+  }
+
+  function applyOps(entry: Entry, ops: readonly IndexedOp[], undo: boolean): boolean {
+    return tree.apply({ lamport: entry.header.lamport, hash: entry.hash }, ops, undo);
+  }
+
+  return {
+    openBody,
+    openOps,
+    /** Decides on an `ops` entry and applies it if it counts. Returns its status and whether the tree changed. */
+    processOps(
+      entry: Entry,
+      known: readonly IndexedOp[] | null = null,
+    ): { status: EntryStatus; changed: boolean } {
+      const before = byHash.get(entry.hash);
+      if (before && before.status !== entryStatus.locked) return { status: before.status, changed: false };
+      const verdict = judge(entry, known);
+      const changed = transaction(() => {
+        save(entry, verdict.status, verdict.reason);
+        if (verdict.writer && entry.header.seq === 0) saveWriter(entry, verdict.writer);
+        return verdict.status === entryStatus.counts && applyOps(entry, verdict.ops, false);
+      });
+      return { status: verdict.status, changed };
+    },
+
+    /** Books access entries; call after the access log has taken them. */
+    bookAccess(batch: readonly Entry[]): void {
+      transaction(() => {
+        for (const entry of batch) {
+          const opened = access.opened(hex(entry.hash));
+          if (opened && entry.header.seq === 0) {
+            const { user, deviceKey, device, deviceName } = opened.author;
+            saveWriter(entry, { user, device_key: deviceKey, device, name: deviceName });
+          }
+          const { status, reason } = judgeAccess(entry);
+          save(entry, status, reason);
+        }
+      });
+    },
+
+    /** Entries waiting for a key. */
+    locked: (): readonly Uint8Array[] => lockedOnes.all().map((row) => row.hash),
+
+    /** Hashes of entries to judge anew after removals of these users began or ceased to count. */
+    ofUsers(users: Iterable<string>): readonly Uint8Array[] {
+      const feeds = [...new Set(users)].flatMap((user) => feedsOfUser.all(user));
+      return feeds.flatMap((feed) => ofFeed.all(feed.writer, feed.incarnation).map((row) => row.hash));
+    },
+
+    /** Quarantines an entry or lets it count again, as the removals now say. Returns true when the tree changed. */
+    requarantine(entry: Entry): boolean {
+      const row = byHash.get(entry.hash);
+      const writer = row && writerOf.get(row.writer, row.incarnation);
+      if (!row || !writer) return false;
+      const cut = access.graph
+        .current()
+        .removals.some((by) => cutsOff(by, entry, writer.user, writer.device_key));
+      if (cut === (row.status === entryStatus.quarantined)) return false;
+      const ops = openOps(entry);
+      if (!ops) return false;
+      return transaction(() => {
+        setStatus.run(
+          cut ? entryStatus.quarantined : entryStatus.counts,
+          cut ? 'quarantined' : null,
+          entry.hash,
+        );
+        return applyOps(entry, ops, cut);
+      });
+    },
+
+    /** Judges an entry as if it came now, changing nothing. */
+    audit(entry: Entry): { status: EntryStatus; reason: string | null } {
+      return entry.header.kind === 'ops' ? judge(entry, null) : judgeAccess(entry);
+    },
+
+    firstOfFeed: (writer: Uint8Array, incarnation: number): { hash: Uint8Array; access: number } | null =>
+      statusOfFirst.get(writer, incarnation) ?? null,
+    status: (hash: Uint8Array): { status: EntryStatus; reason: string | null } | null =>
+      byHash.get(hash) ?? null,
+    withStatus: (status: EntryStatus): readonly { hash: Uint8Array; reason: string | null }[] =>
+      withStatus.all(status),
+    writer: (writer: Uint8Array, incarnation: number): WriterRow | null =>
+      writerOf.get(writer, incarnation) ?? null,
+    feedOfDevice: (key: Uint8Array): WriterRow | null => feedOfDevice.get(key) ?? null,
+    feedsOfUser: (user: string): readonly WriterRow[] => feedsOfUser.all(user),
+  };
+}

@@ -1,0 +1,174 @@
+import { decode } from '@ipld/dag-cbor';
+import type { Database } from '../../store/index.ts';
+import { entryHash, entryId } from '../../history/index.ts';
+import { AppError } from '../../../src-shared/errors.ts';
+import { byteKey, hex, sameBytes, unhex } from '../codec/bytes.ts';
+import { contentFromWire } from '../codec/content.ts';
+import { isName } from '../codec/names.ts';
+import { opRefBytes } from '../codec/ops.ts';
+import type { OpRef } from '../codec/ops.ts';
+import type { Content, DriveTree, NodeId, OpId, TreeNode } from '../types.ts';
+import type { ItemRow } from './items.ts';
+import { kindName, rootId } from './operations.ts';
+import { entryOfRef, indexOfRef, refOf } from './place.ts';
+import type { TreeStore } from './store.ts';
+
+/** Bytes of a node id, or null for what is none. */
+export function nodeBytesOf(id: NodeId): Uint8Array | null {
+  return /^[0-9a-f]{32}$/.test(id) ? unhex(id) : null;
+}
+
+/**
+ * The operation a version id names.
+ * @throws AppError `invalid_argument`
+ */
+export function parseOpId(id: OpId): OpRef {
+  const match = /^([a-z2-7]{59})\/(0|[1-9]\d{0,7})$/.exec(id);
+  const index = Number(match?.[2]);
+  if (match && index < 2 ** 24) {
+    try {
+      const ref = new Uint8Array(opRefBytes);
+      ref.set(entryHash(match[1] as string));
+      ref.set([index >> 16, (index >> 8) & 255, index & 255], 32);
+      return ref;
+    } catch {
+      // Falls through: the text has the right shape but is no hash.
+    }
+  }
+  throw new AppError('invalid_argument', 'This is not the id of a version.', { details: { version: id } });
+}
+
+/** Writes version ids; entries come in runs, so the last texts are kept. */
+export function createOpNames(): (ref: OpRef) => OpId {
+  const cache = new Map<string, string>();
+  return (ref) => {
+    const hash = entryOfRef(ref);
+    const key = byteKey(hash);
+    let text = cache.get(key);
+    if (text === undefined) {
+      if (cache.size >= 4096) cache.clear();
+      cache.set(key, (text = entryId(hash)));
+    }
+    return `${text}/${indexOfRef(ref)}`;
+  };
+}
+
+export interface TreeReader {
+  readonly tree: DriveTree;
+  content(ref: OpRef): Content | null;
+  node(row: ItemRow): TreeNode;
+  opName(ref: OpRef): OpId;
+}
+
+/** Read access to the visible tree; every call is a few indexed lookups. */
+export function createTreeReader(db: Database, store: TreeStore): TreeReader {
+  const byName = db.prepare<[Uint8Array, string], ItemRow>(
+    'SELECT * FROM tree_item WHERE sparent = ? AND name = ?',
+  );
+  // Names in SQLite order by UTF-8 bytes; code units differ from that only beyond the basic plane.
+  const page = db.prepare<[Uint8Array, string, number], ItemRow>(
+    'SELECT * FROM tree_item WHERE sparent = ? AND name > ? ORDER BY name LIMIT ?',
+  );
+  const contentOf = db.prepare<[Uint8Array], { content: Uint8Array }>(
+    'SELECT content FROM tree_content WHERE op = ?',
+  );
+  const changed = db.prepare<[number, number, number, number], { id: Uint8Array; rev: number }>(
+    `SELECT id, rev FROM (SELECT id, rev FROM tree_item WHERE rev > ? ORDER BY rev LIMIT ?)
+     UNION ALL SELECT id, rev FROM (SELECT id, rev FROM tree_gone WHERE rev > ? ORDER BY rev LIMIT ?) ORDER BY rev`,
+  );
+  const opName = createOpNames();
+
+  function content(ref: OpRef): Content | null {
+    const row = contentOf.get(ref);
+    return row ? contentFromWire(decode(row.content)) : null;
+  }
+
+  function node(row: ItemRow): TreeNode {
+    const ref = refOf(row.ver);
+    let loaded: Content | null | undefined;
+    return {
+      id: hex(row.id),
+      parent: hex(row.sparent),
+      name: row.name as string,
+      kind: kindName[row.kind] ?? 'file',
+      // A manifest may have thousands of blocks; listings rarely want it.
+      get content(): Content | null {
+        if (loaded === undefined) loaded = row.kind === 0 ? null : content(ref);
+        return loaded;
+      },
+      version: opName(ref),
+      conflictOf: row.conflict_of && hex(row.conflict_of),
+    };
+  }
+
+  const rootRow: TreeNode = {
+    id: hex(rootId),
+    parent: hex(rootId),
+    name: '',
+    kind: 'dir',
+    content: null,
+    version: '',
+    conflictOf: null,
+  };
+
+  function child(parent: Uint8Array, name: string): ItemRow | null {
+    return byName.get(parent, name) ?? null;
+  }
+
+  function get(id: Uint8Array): ItemRow | null {
+    const row = store.items.get(id);
+    return row && row.name !== null ? row : null;
+  }
+
+  const tree: DriveTree = {
+    get(id) {
+      const bytes = nodeBytesOf(id);
+      if (!bytes) return null;
+      if (sameBytes(bytes, rootId)) return rootRow;
+      const row = get(bytes);
+      return row && node(row);
+    },
+    child(parent, name) {
+      const bytes = nodeBytesOf(parent);
+      const row = bytes && child(bytes, name);
+      return row && node(row);
+    },
+    children(parent, options = {}) {
+      const bytes = nodeBytesOf(parent);
+      if (!bytes) return [];
+      return page.all(bytes, options.after ?? '', options.limit ?? -1).map(node);
+    },
+    resolve(path) {
+      if (path === '') return rootRow;
+      let at: ItemRow | null = null;
+      for (const name of path.split('/')) {
+        if (!isName(name)) return null;
+        at = child(at?.id ?? rootId, name);
+        if (!at) return null;
+      }
+      return at && node(at);
+    },
+    path(id) {
+      let bytes = nodeBytesOf(id);
+      const names: string[] = [];
+      while (bytes && !sameBytes(bytes, rootId)) {
+        const row = get(bytes);
+        if (!row) return null;
+        names.push(row.name as string);
+        bytes = row.sparent;
+      }
+      return bytes && names.reverse().join('/');
+    },
+    revision: () => store.revision(),
+    changedSince(revision, limit) {
+      if (revision < store.firstRevision() || revision > store.revision()) return null;
+      const rows = changed.all(revision, limit, revision, limit).slice(0, limit);
+      return {
+        ids: rows.map((row) => hex(row.id)),
+        revision: rows.length === limit ? (rows.at(-1)?.rev ?? revision) : store.revision(),
+      };
+    },
+    count: () => store.counts(),
+  };
+  return { tree, content, node, opName };
+}
