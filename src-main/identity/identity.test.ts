@@ -4,7 +4,8 @@ import { deviceKeyOf, userIdOf } from './ids.ts';
 import type { Identity } from './identity-types.ts';
 import { verifyCard, verifyDeviceCertificate } from './card.ts';
 import { verifySignature } from './signature.ts';
-import { memoryFiles, seededRandom, testClock, testComputer } from './test-world.ts';
+import { createIdentity } from './identity.ts';
+import { cheapScrypt, memoryFiles, seededRandom, testClock, testComputer } from './test-world.ts';
 import type { MemoryFiles, TestClock } from './test-world.ts';
 
 const failing = (code: string): object => expect.objectContaining({ name: 'AppError', code });
@@ -293,5 +294,57 @@ describe('password', () => {
     const again = testComputer('Laptop', clock, files);
     await again.start({ password: 'pw' });
     expect(again.actors().map((a) => a.name)).toEqual(['main', 'Meanwhile', 'Afterwards']);
+  });
+
+  it('overwrites every secret in memory when it locks', async () => {
+    const handedOut: Uint8Array[] = [];
+    const source = seededRandom('recorded');
+    const random = (n: number): Uint8Array => {
+      const bytes = source(n);
+      if (n === 16 || n === 32) handedOut.push(bytes); // keys and the phrase's entropy; nonces and names are not secret
+      return bytes;
+    };
+    const own = createIdentity({
+      files: memoryFiles(),
+      clock,
+      random,
+      deviceName: 'x',
+      scryptCost: cheapScrypt,
+    });
+    await own.start({ password: 'pw' });
+    const [deviceSeed, masterKey] = handedOut;
+    await own.create();
+    const entropy = handedOut.find((bytes) => bytes.length === 16);
+    for (const secret of [deviceSeed, masterKey, entropy])
+      expect(secret?.some((byte) => byte !== 0)).toBe(true);
+    await own.lock();
+    for (const secret of [deviceSeed, masterKey, entropy])
+      expect(secret?.every((byte) => byte === 0)).toBe(true);
+    await own.unlock('pw');
+    expect(own.backupPhrase().split(' ')).toHaveLength(12);
+  });
+});
+
+describe('a disk that fails', () => {
+  it('leaves the identity as it was', async () => {
+    const { write } = files;
+    files.write = () => {
+      throw new Error('disk on fire');
+    };
+    await expect(laptop.create()).rejects.toThrow('disk on fire');
+    expect(laptop.status().state).toBe('none');
+    files.write = write;
+    const user = await laptop.create();
+    files.write = () => {
+      throw new Error('disk on fire');
+    };
+    expect(() => laptop.addActor('Work')).toThrow('disk on fire');
+    await expect(laptop.changePassword('pw')).rejects.toThrow('disk on fire');
+    expect(laptop.status()).toMatchObject({ protection: 'none', userId: user });
+    expect(laptop.actors()).toHaveLength(1);
+    files.write = write;
+    const again = testComputer('Laptop', clock, files);
+    await again.start();
+    expect(again.userId()).toBe(user);
   });
 });

@@ -61,6 +61,25 @@ describe('on disk', () => {
     expect(readFileSync(path).equals(damaged)).toBe(true);
   });
 
+  it('goes on after a first start that was cut short between its two files', async () => {
+    const files = createKeystoreFiles(dir);
+    const { write } = files;
+    const dying = {
+      ...files,
+      write: (name: string, bytes: Uint8Array) => {
+        if (name === 'keystore.json') throw new Error('killed');
+        write(name, bytes);
+      },
+    };
+    await expect(testComputer('Laptop', testClock(), dying).start()).rejects.toThrow('killed');
+    expect(readdirSync(dir)).toEqual(['keystore.key']);
+    const key = readFileSync(join(dir, 'keystore.key'));
+    const computer = testComputer('Laptop', testClock(), files);
+    await computer.start();
+    expect(computer.status().state).toBe('none');
+    expect(readFileSync(join(dir, 'keystore.key')).equals(key)).toBe(true);
+  });
+
   it('says which file is missing', async () => {
     const files = createKeystoreFiles(dir);
     await testComputer('Laptop', testClock(), files).start();
