@@ -14,7 +14,7 @@ const folder =
   process.env['EXTRACHAIN_VECTORS'] ?? join(import.meta.dirname, '..', '..', '..', 'shared', 'vectors');
 const absent = !existsSync(folder);
 const title = absent ? `test vectors: SKIPPED, no folder ${folder} (set EXTRACHAIN_VECTORS)` : 'test vectors';
-if (absent) console.warn(title);
+if (absent) process.stderr.write(`${title}\n`);
 
 const hex = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'hex'));
 const read = <T>(name: string): T => JSON.parse(readFileSync(join(folder, name), 'utf8')) as T;
