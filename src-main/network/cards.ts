@@ -61,7 +61,12 @@ export function createCards(deps: CardsDeps): Cards {
       // Only what the device itself shows as its own binds it to a user.
       if (own && certified(card).includes(peer)) store.claim(peer, card.user);
     } catch (error) {
-      deps.penalise(peer, `card: ${String(error)}`);
+      // Not a peer's fault: the disk is full, for instance.
+      if (!isAppError(error) || error.code === 'internal') {
+        deps.logger.warn({ error: String(error) }, 'an actor card could not be stored');
+        return;
+      }
+      deps.penalise(peer, `card: ${error.message}`);
     }
   }
 

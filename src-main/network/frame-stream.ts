@@ -42,6 +42,7 @@ export function createFrameStream(
   let closing = false;
   let throttled = 0;
   let reading = false;
+  let resuming = false;
   let wakeReader: (() => void) | null = null;
   const wakeWriters = new Set<() => void>();
   let sendTail: Promise<void> = Promise.resolve();
@@ -49,7 +50,7 @@ export function createFrameStream(
 
   function wake(): void {
     wakeReader?.();
-    for (const go of [...wakeWriters]) go();
+    for (const go of wakeWriters) go();
   }
 
   function fail(error: AppError): AppError {
@@ -70,17 +71,28 @@ export function createFrameStream(
 
   /** Pausing a stream that has just ended throws; there is nothing left to hold back then. */
   function flow(): void {
-    if (stream.readStatus !== 'readable' && stream.readStatus !== 'paused') return;
-    const hold = throttled > 0 || (parser.buffered() >= readHighWater && wakeReader === null);
-    if (hold) stream.pause();
-    else stream.resume();
+    // resume() first delivers what is buffered and then opens the window again: a pause from inside that delivery would be
+    // undone by half, and the peer could send on without end. So it is decided again when resume() has returned.
+    if (resuming) return;
+    for (;;) {
+      if (stream.readStatus !== 'readable' && stream.readStatus !== 'paused') return;
+      const hold = throttled > 0 || (parser.buffered() >= readHighWater && wakeReader === null);
+      if (hold) return stream.pause();
+      if (stream.readStatus === 'readable') return;
+      resuming = true;
+      try {
+        stream.resume();
+      } finally {
+        resuming = false;
+      }
+    }
   }
 
   stream.addEventListener('message', (event) => {
     const data = event.data as Uint8Array | Uint8ArrayList;
     if (data instanceof Uint8Array) parser.push(data);
     else for (const chunk of data) parser.push(chunk);
-    const wait = deps.down.take(data.byteLength);
+    const wait = deps.down.charge(data.byteLength);
     if (wait) {
       throttled += 1;
       void wait.then(() => {
@@ -92,28 +104,28 @@ export function createFrameStream(
     flow();
   });
   stream.addEventListener('end', () => {
+    // Also fired, before 'close', when the other side gave the stream up: that is no clean end.
+    if (stream.status === 'reset' || stream.status === 'aborted') failure ??= lostError();
     ended = true;
     wake();
   });
   for (const name of ['drain', 'idle'] as const) {
     stream.addEventListener(name, () => {
-      for (const go of [...wakeWriters]) go();
+      for (const go of wakeWriters) go();
     });
   }
   stream.addEventListener('close', (event) => {
     isClosed = true;
     cancelLinger?.();
-    if (event.error && !failure) {
-      failure = new AppError('unreachable', 'The connection to the other computer was lost.', {
-        cause: event.error,
-      });
-    }
+    if (event.error) failure ??= lostError(event.error);
     if (stream.readBufferLength === 0) ended = true;
     wake();
     closed.resolve();
   });
+  // It may have ended before anybody listened.
   if (stream.readableEnded) ended = true;
   if (stream.status !== 'open' && stream.status !== 'closing') {
+    if (stream.status !== 'closed') failure = lostError();
     isClosed = true;
     ended = true;
     closed.resolve();
@@ -149,9 +161,7 @@ export function createFrameStream(
       try {
         stream.send(part);
       } catch (error) {
-        throw fail(
-          new AppError('unreachable', 'The connection to the other computer was lost.', { cause: error }),
-        );
+        throw fail(lostError(error));
       }
       await waitForRoom();
     }
@@ -265,6 +275,12 @@ export function createFrameStream(
       fail(error instanceof AppError ? error : new AppError('cancelled', error.message, { cause: error }));
     },
   };
+}
+
+function lostError(cause?: unknown): AppError {
+  return new AppError('unreachable', 'The other computer ended the stream or the connection was lost.', {
+    cause,
+  });
 }
 
 function closedError(): AppError {

@@ -24,8 +24,11 @@ export interface HealthDeps {
   readonly received: (peer: string) => number;
 }
 
-const interval = 10_000;
-const patience = 8000;
+/** Between two checks of a connection, ms; with many connections there is always another that notices. */
+const interval = 5000;
+const longInterval = 20_000;
+const manyConnections = 24;
+const patience = 6000;
 const littlePatience = 3000;
 
 export function createHealth(deps: HealthDeps): Health {
@@ -50,8 +53,9 @@ export function createHealth(deps: HealthDeps): Health {
 
   function tick(): void {
     if (stopped) return;
-    for (const connection of deps.connections()) void check(connection, patience);
-    cancel = deps.clock.after(interval, tick);
+    const connections = deps.connections();
+    for (const connection of connections) void check(connection, patience);
+    cancel = deps.clock.after(connections.length > manyConnections ? longInterval : interval, tick);
   }
   cancel = deps.clock.after(interval, tick);
 

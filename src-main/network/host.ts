@@ -58,7 +58,7 @@ export interface HostOptions {
  * new stream, so it must never change without a new muxer protocol name.
  */
 const firstWindow = 1024 * 1024;
-const largestWindow = 8 * 1024 * 1024;
+const largestWindow = 4 * 1024 * 1024;
 /** How many relays to hold a place on. */
 const relayPlaces = 2;
 /** What a relay grants each relayed connection; both ends come back when it is used up. */

@@ -43,6 +43,7 @@ export interface KeeperDeps {
 
 const firstDelay = 1000;
 const longestDelay = 60_000;
+const aloneDelay = 8000;
 const dialTimeout = 8000;
 const relayTimeout = 10_000;
 const pollInterval = 5000;
@@ -135,6 +136,7 @@ export function createKeeper(deps: KeeperDeps): Keeper {
       ...deps.bootstrap,
       ...book.recent(24).map((peer) => ({ peer, address: null as string | null })),
     ];
+    const alone = deps.connectedPeers().length === 0;
     let started = 0;
     for (const { peer, address } of known) {
       if (started >= fewConnections) return;
@@ -142,7 +144,8 @@ export function createKeeper(deps: KeeperDeps): Keeper {
         continue;
       const tried = othersTried.get(peer) ?? { attempts: 0, next: 0 };
       if (tried.next > now) continue;
-      tried.next = now + backoff(tried.attempts + 2);
+      // Cut off from everybody, somebody must be found again soon after the network is back.
+      tried.next = now + Math.min(backoff(tried.attempts + 2), alone ? aloneDelay : longestDelay);
       tried.attempts += 1;
       othersTried.set(peer, tried);
       started += 1;
@@ -239,9 +242,10 @@ export function createKeeper(deps: KeeperDeps): Keeper {
     },
     disconnected(peer) {
       const state = wanted.get(peer);
-      if (!state) return;
-      state.attempts = 0;
-      schedule(peer, 50 + deps.random() * 450);
+      if (state) {
+        state.attempts = 0;
+        schedule(peer, 50 + deps.random() * 450);
+      }
       pollSoon(1000);
     },
     networkChanged() {

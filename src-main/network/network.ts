@@ -49,8 +49,6 @@ export interface NetworkDeps {
   readonly random?: () => number;
   /** What other nodes see in `peers`. Default `extrachain`. */
   readonly agent?: string;
-  /** Refuses connections by remote multiaddr; for tests of networks in which not everybody reaches everybody. */
-  readonly denyAddress?: (address: string) => boolean;
 }
 
 /** The network layer's face, with what only the node itself needs. */
@@ -61,6 +59,8 @@ export interface NodeNetwork extends Network {
 
 const interfaceCheck = 2500;
 const greetPatience = 3000;
+/** Two, when both dial at once, and one through a relay; more is a fault or an attack. */
+const maxConnectionsPerPeer = 4;
 const connectTimeout = 15_000;
 
 /**
@@ -73,8 +73,8 @@ export async function createNetwork(deps: NetworkDeps): Promise<NodeNetwork> {
   const emitter = createEmitter<NetworkEvents>((error) => {
     logger.error({ error: String(error) }, 'a listener of the network failed');
   });
-  const book = createPeerBook(deps.db, clock);
-  const reputation = createReputation(deps.db, clock);
+  const book = createPeerBook(deps.db, clock, logger);
+  const reputation = createReputation(deps.db, clock, logger);
   const cardStore = createCardStore(deps.db, clock);
   const traffic = createTraffic(clock);
   let limits: BandwidthLimits = deps.limits ?? { up: null, down: null };
@@ -103,14 +103,13 @@ export async function createNetwork(deps: NetworkDeps): Promise<NodeNetwork> {
     dhtRules: cardRules,
     gater: {
       denyDialPeer: refuse,
-      denyDialMultiaddr: (address) => deps.denyAddress?.(address.toString()) ?? false,
       denyInboundConnection(connection) {
         traffic.attach(connection);
-        return deps.denyAddress?.(connection.remoteAddr.toString()) ?? false;
+        return false;
       },
       denyOutboundConnection(_peer, connection) {
         traffic.attach(connection);
-        return deps.denyAddress?.(connection.remoteAddr.toString()) ?? false;
+        return false;
       },
       denyInboundEncryptedConnection: admit,
       denyOutboundEncryptedConnection: admit,
@@ -145,6 +144,7 @@ export async function createNetwork(deps: NetworkDeps): Promise<NodeNetwork> {
     return connection === null ? 'none' : connection.direct ? 'direct' : 'relayed';
   }
   function later(ms: number, fn: () => void): void {
+    if (stopping) return;
     const cancel = clock.after(ms, () => {
       cancels.delete(cancel);
       fn();
@@ -210,12 +210,11 @@ export async function createNetwork(deps: NetworkDeps): Promise<NodeNetwork> {
   ): Promise<void> {
     if (reputation.refused(peer)) throw new AppError('unreachable', 'This computer is refused for a while.');
     if (!upgrade && state(peer) !== 'none') return;
-    const allowed = addresses.filter((address) => !deps.denyAddress?.(address));
     const connection = await dialFirst(
       host.components.transportManager,
       clock,
       peerIdFromString(peer),
-      allowed,
+      addresses,
       AbortSignal.timeout(timeout),
     );
     book.succeeded(peer, connection.remoteAddr.toString());
@@ -272,6 +271,7 @@ export async function createNetwork(deps: NetworkDeps): Promise<NodeNetwork> {
 
   function onOpen(connection: Connection): void {
     const peer = connection.remotePeer.toString();
+    if (connectionsOf(peer).length > maxConnectionsPerPeer) return closeSpare(peer, connection);
     health.opened(connection);
     if (connection.direct) {
       if (connection.direction === 'outbound') book.succeeded(peer, connection.remoteAddr.toString());
@@ -326,12 +326,14 @@ export async function createNetwork(deps: NetworkDeps): Promise<NodeNetwork> {
   libp2p.addEventListener('connection:open', (event) => onOpen(event.detail));
   libp2p.addEventListener('connection:close', (event) => onClose(event.detail));
   libp2p.addEventListener('peer:identify', (event) => {
+    if (stopping) return;
     const peer = event.detail.peerId.toString();
     if (event.detail.agentVersion !== undefined) agents.set(peer, event.detail.agentVersion.slice(0, 100));
     const record = event.detail.signedPeerRecord;
     if (record) book.add(peer, record.addresses.map(String));
   });
   libp2p.addEventListener('peer:discovery', (event) => {
+    if (stopping) return;
     const addresses = event.detail.multiaddrs.map(String);
     if (addresses.length > 0) keeper.hint(event.detail.id.toString(), addresses);
   });
@@ -383,7 +385,7 @@ export async function createNetwork(deps: NetworkDeps): Promise<NodeNetwork> {
         host.components.transportManager,
         clock,
         peerIdFromString(peer),
-        addresses.filter((address) => !deps.denyAddress?.(address)),
+        addresses,
         all,
       );
       book.succeeded(peer, connection.remoteAddr.toString());

@@ -1,7 +1,7 @@
 import type { Database } from '../store/index.ts';
-import type { Clock } from '../../src-shared/runtime.ts';
+import type { Clock, Logger } from '../../src-shared/runtime.ts';
 
-/** Addresses of peers, kept across restarts. */
+/** Addresses of peers, kept across restarts. What can't be written is only logged: they are hints. */
 export interface PeerBook {
   /** Adds or refreshes addresses (multiaddrs, with or without a final /p2p/<peer>). */
   add(peer: string, addresses: readonly string[]): void;
@@ -17,7 +17,7 @@ const maxAddresses = 12;
 const maxPeers = 2000;
 const maxAddressLength = 300;
 
-export function createPeerBook(db: Database, clock: Clock): PeerBook {
+export function createPeerBook(db: Database, clock: Clock, logger: Logger): PeerBook {
   const upsert = db.prepare(
     `INSERT INTO peer_addresses (peer, address, seen, success) VALUES (?, ?, ?, ?)
      ON CONFLICT DO UPDATE SET seen = excluded.seen, success = max(success, excluded.success)`,
@@ -38,7 +38,7 @@ export function createPeerBook(db: Database, clock: Clock): PeerBook {
        (SELECT peer FROM peer_addresses GROUP BY peer ORDER BY max(success), max(seen) LIMIT ?)`,
   );
 
-  const write = db.transaction((peer: string, addresses: readonly string[], success: number) => {
+  const transaction = db.transaction((peer: string, addresses: readonly string[], success: number) => {
     const now = clock.now();
     for (const address of addresses) {
       const bare = withoutPeer(address, peer);
@@ -48,6 +48,14 @@ export function createPeerBook(db: Database, clock: Clock): PeerBook {
     const { n } = countPeers.get()!;
     if (n > maxPeers) dropOldest.run(n - maxPeers);
   });
+
+  function write(peer: string, addresses: readonly string[], success: number): void {
+    try {
+      transaction(peer, addresses, success);
+    } catch (error) {
+      logger.warn({ peer, error: String(error) }, 'addresses of a peer could not be stored');
+    }
+  }
 
   return {
     add: (peer, addresses) => write(peer, addresses.slice(0, maxAddresses), 0),

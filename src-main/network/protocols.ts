@@ -154,7 +154,7 @@ export function createProtocols(deps: ProtocolsDeps): Protocols {
       const protocols = peers.get(peer);
       peers.delete(peer);
       for (const state of protocols?.values() ?? []) {
-        for (const stream of [...state.streams]) {
+        for (const stream of state.streams) {
           stream.abort(new AppError('unreachable', 'The connection was closed.'));
         }
       }

@@ -1,5 +1,5 @@
 import type { Database } from '../store/index.ts';
-import type { Clock } from '../../src-shared/runtime.ts';
+import type { Clock, Logger } from '../../src-shared/runtime.ts';
 
 /** Remembers who broke protocols, across restarts. */
 export interface Reputation {
@@ -10,14 +10,14 @@ export interface Reputation {
 
 /** A breach counts half after this long, ms. */
 const halfLife = 10 * 60_000;
-/** Sum of decayed breaches at which a peer is refused: a bug or two pass, a liar does not. */
-const threshold = 5;
+/** Sum of decayed breaches at which a peer is refused, that is the fifth in quick succession: a bug or two pass, a liar does not. */
+const threshold = 4.5;
 /** First refusal; doubled for each further one that follows before the score has decayed. ms */
 const refusal = 10 * 60_000;
 const longestRefusal = 24 * 60 * 60_000;
 const maxRows = 10_000;
 
-export function createReputation(db: Database, clock: Clock): Reputation {
+export function createReputation(db: Database, clock: Clock, logger: Logger): Reputation {
   interface Row {
     score: number;
     at: number;
@@ -47,11 +47,16 @@ export function createReputation(db: Database, clock: Clock): Reputation {
       const score = 1 + (row ? row.score * 2 ** (-Math.max(0, now - row.at) / halfLife) : 0);
       let until = row?.refused_until ?? 0;
       if (score >= threshold && until <= now) {
-        until = now + Math.min(longestRefusal, refusal * 2 ** (score - threshold));
+        until = Math.round(now + Math.min(longestRefusal, refusal * 2 ** (score - threshold)));
         refusedUntil.set(peer, until);
       }
-      upsert.run(peer, score, now, until);
-      trim.run();
+      try {
+        upsert.run(peer, score, now, until);
+        trim.run();
+      } catch (error) {
+        // It is refused from memory all the same, until the next start.
+        logger.warn({ peer, error: String(error) }, 'a breach could not be stored');
+      }
       return until > now;
     },
     refused(peer) {

@@ -8,6 +8,8 @@ import type { Clock } from '../../src-shared/runtime.ts';
 export interface Shaper {
   /** Takes `bytes`; null when there is no need to wait. */
   take(bytes: number): Promise<void> | null;
+  /** For what has happened already: counts `bytes` and waits until they are paid for; null when that is now. */
+  charge(bytes: number): Promise<void> | null;
   /** Bytes a second; null lets everything through. */
   setRate(rate: number | null): void;
   /** The most one request should take, so that others get their turn soon. */
@@ -47,18 +49,26 @@ export function createShaper(clock: Clock, initial: number | null): Shaper {
     }
   }
 
+  function wait(bytes: number): Promise<void> {
+    return new Promise<void>((go) => {
+      waiting.push({ bytes, go });
+      if (!cancel) serve();
+    });
+  }
+
   return {
     take(bytes) {
       if (rate === null) return null;
       refill();
-      if (waiting.length === 0 && tokens >= 0) {
-        tokens -= bytes;
-        return null;
-      }
-      return new Promise<void>((go) => {
-        waiting.push({ bytes, go });
-        if (!cancel) serve();
-      });
+      if (waiting.length > 0 || tokens < 0) return wait(bytes);
+      tokens -= bytes;
+      return null;
+    },
+    charge(bytes) {
+      if (rate === null) return null;
+      refill();
+      tokens -= bytes;
+      return tokens >= 0 ? null : wait(0);
     },
     setRate(next) {
       refill();

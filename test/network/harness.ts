@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto';
-import { encodeCard, signCard, signDeviceCertificate } from '../../src-main/identity/index.ts';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { createSigner, encodeCard, signCard, signDeviceCertificate } from '../../src-main/identity/index.ts';
 import type { Signer } from '../../src-main/identity/index.ts';
 import { createNetwork } from '../../src-main/network/index.ts';
 import type { NetworkDeps, NodeNetwork } from '../../src-main/network/index.ts';
@@ -19,6 +19,12 @@ export const systemClock: Clock = {
 export interface TestUser {
   readonly root: Signer;
   readonly encKey: Uint8Array;
+}
+
+export function testUser(): TestUser {
+  const { publicKey } = generateKeyPairSync('x25519');
+  const encKey = publicKey.export({ type: 'spki', format: 'der' }).subarray(-32);
+  return { root: createSigner(randomBytes(32)), encKey: Uint8Array.from(encKey) };
 }
 
 /** An actor card with these devices (raw public keys). */
