@@ -1,22 +1,18 @@
 import { networkInterfaces } from 'node:os';
-import { autoNAT } from '@libp2p/autonat';
 import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2';
 import type { CircuitRelayServerComponents } from '@libp2p/circuit-relay-v2';
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys';
 import { dcutr } from '@libp2p/dcutr';
-import { gossipsub } from '@libp2p/gossipsub';
 import { identify, identifyPush } from '@libp2p/identify';
 import { contentRoutingSymbol, peerDiscoverySymbol, peerRoutingSymbol, start, stop } from '@libp2p/interface';
 import type { ConnectionGater, Libp2p } from '@libp2p/interface';
 import type { AddressManager, TransportManager } from '@libp2p/interface-internal';
 import { kadDHT, passthroughMapper } from '@libp2p/kad-dht';
 import type { KadDHT, KadDHTComponents, Selectors, Validators } from '@libp2p/kad-dht';
-import { mdns } from '@libp2p/mdns';
 import { noise } from '@libp2p/noise';
 import { ping } from '@libp2p/ping';
 import { tcp } from '@libp2p/tcp';
 import { tls } from '@libp2p/tls';
-import { uPnPNAT } from '@libp2p/upnp-nat';
 import { webSockets } from '@libp2p/websockets';
 import { yamux } from '@libp2p/yamux';
 import { multiaddr } from '@multiformats/multiaddr';
@@ -79,6 +75,12 @@ export async function createHost(options: HostOptions): Promise<Host> {
   let components: HostComponents | null = null;
   const privateKey = await generateKeyPairFromSeed('Ed25519', options.deviceSeed);
 
+  // Each of these costs start time and memory, so only what is used is loaded.
+  const mdns = options.mdns ? (await import('@libp2p/mdns')).mdns : null;
+  const autoNAT = loopbackOnly ? null : (await import('@libp2p/autonat')).autoNAT;
+  const uPnPNAT = options.upnp && !loopbackOnly ? (await import('@libp2p/upnp-nat')).uPnPNAT : null;
+  const gossipsub = options.gossip ? (await import('@libp2p/gossipsub')).gossipsub : null;
+
   const libp2p = await createLibp2p({
     start: false,
     privateKey,
@@ -109,9 +111,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     },
     // Ours judges by traffic too: theirs drops a connection whose ping waits behind a bulk transfer.
     connectionMonitor: { enabled: false },
-    ...(options.mdns
-      ? { peerDiscovery: [mdns({ serviceTag: '_extrachain._udp.local', interval: 20_000 })] }
-      : {}),
+    ...(mdns ? { peerDiscovery: [mdns({ serviceTag: '_extrachain._udp.local', interval: 20_000 })] } : {}),
     services: {
       identify: identify({ runOnLimitedConnection: true }),
       identifyPush: identifyPush({ runOnLimitedConnection: true }),
@@ -129,9 +129,9 @@ export async function createHost(options: HostOptions): Promise<Host> {
             querySelfInterval: 10 * 60_000,
           })(all),
         ),
-      ...(loopbackOnly ? {} : { autoNAT: autoNAT() }),
-      ...(options.upnp && !loopbackOnly ? { upnp: uPnPNAT() } : {}),
-      ...(options.gossip ? { pubsub: gossipsub() } : {}),
+      ...(autoNAT ? { autoNAT: autoNAT() } : {}),
+      ...(uPnPNAT ? { upnp: uPnPNAT() } : {}),
+      ...(gossipsub ? { pubsub: gossipsub() } : {}),
       inside: (all: HostComponents) => {
         components = all;
         return {};

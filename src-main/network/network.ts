@@ -1,6 +1,5 @@
 import type { Connection, MultiaddrConnection, PeerId } from '@libp2p/interface';
 import { peerIdFromString } from '@libp2p/peer-id';
-import { multiaddr } from '@multiformats/multiaddr';
 import { createEmitter } from '../../src-shared/emitter.ts';
 import { AppError } from '../../src-shared/errors.ts';
 import type { Clock, Logger } from '../../src-shared/runtime.ts';
@@ -9,14 +8,15 @@ import type { Database } from '../store/index.ts';
 import { createCardStore } from './card-store.ts';
 import { cardOptions, cardProtocol, createCards } from './cards.ts';
 import type { Cards } from './cards.ts';
+import { createConnector, dialError, parsePeer, peerOf } from './connector.ts';
 import { cardRules, createCardDirectory } from './dht.ts';
-import { dialFirst } from './dialer.ts';
 import { createFinder, findOptions, findProtocol } from './find.ts';
 import { createHealth } from './health.ts';
 import { createHost, interfaceFingerprint, isLoopbackAddress, isPublicAddress } from './host.ts';
 import { createKeeper } from './keeper.ts';
 import { networkMigrations } from './migrations.ts';
 import { createPeerBook } from './peer-book.ts';
+import { createPeerConnections } from './peer-connections.ts';
 import { pingConnection } from './ping.ts';
 import { createProtocols } from './protocols.ts';
 import { createReputation } from './reputation.ts';
@@ -61,7 +61,6 @@ const interfaceCheck = 2500;
 const greetPatience = 3000;
 /** Two, when both dial at once, and one through a relay; more is a fault or an attack. */
 const maxConnectionsPerPeer = 4;
-const connectTimeout = 15_000;
 
 /**
  * Builds the network layer. Nothing listens or dials before `start`.
@@ -121,28 +120,6 @@ export async function createNetwork(deps: NetworkDeps): Promise<NodeNetwork> {
   const { libp2p } = host;
   const self = libp2p.peerId.toString();
 
-  function open(connection: Connection): boolean {
-    return connection.status === 'open';
-  }
-  function connectionsOf(peer: string): readonly Connection[] {
-    try {
-      return libp2p.getConnections(peerIdFromString(peer)).filter(open);
-    } catch {
-      return [];
-    }
-  }
-  /** The direct one before a relayed one, then the oldest: both sides tend to agree. */
-  function best(peer: string): Connection | null {
-    const all = connectionsOf(peer);
-    return all.find((connection) => connection.direct) ?? all[0] ?? null;
-  }
-  function connectedPeers(): readonly string[] {
-    return libp2p.getPeers().map(String);
-  }
-  function state(peer: string): 'direct' | 'relayed' | 'none' {
-    const connection = best(peer);
-    return connection === null ? 'none' : connection.direct ? 'direct' : 'relayed';
-  }
   function later(ms: number, fn: () => void): void {
     if (stopping) return;
     const cancel = clock.after(ms, () => {
@@ -158,13 +135,12 @@ export async function createNetwork(deps: NetworkDeps): Promise<NodeNetwork> {
   }
   const protocols = createProtocols({ libp2p, clock, logger, up, down, onViolation: penalise });
 
+  const connections = createPeerConnections(libp2p, (connection) => protocols.inUse(connection));
+  const { best, state } = connections;
+
   async function drop(peer: string): Promise<void> {
     protocols.dropPeer(peer);
-    for (const connection of connectionsOf(peer)) {
-      await connection
-        .close({ signal: AbortSignal.timeout(1000) })
-        .catch((error: Error) => connection.abort(error));
-    }
+    await connections.drop(peer);
   }
 
   async function openStream(
@@ -184,14 +160,14 @@ export async function createNetwork(deps: NetworkDeps): Promise<NodeNetwork> {
     logger,
     ownCard: deps.ownCard,
     open: (peer, signal) => openStream(peer, cardProtocol, cardOptions, signal),
-    connected: connectedPeers,
+    connected: connections.peers,
     directory,
     onCard: (card) => emitter.emit('card', { card }),
     penalise,
   });
   const finder = createFinder({
     open: (peer, signal) => openStream(peer, findProtocol, findOptions, signal),
-    isConnected: (peer) => peer === self || connectionsOf(peer).some((connection) => connection.direct),
+    isConnected: (peer) => peer === self || connections.of(peer).some((connection) => connection.direct),
     async recordOf(peer) {
       try {
         return (await libp2p.peerStore.get(peerIdFromString(peer))).peerRecordEnvelope ?? null;
@@ -202,24 +178,14 @@ export async function createNetwork(deps: NetworkDeps): Promise<NodeNetwork> {
     penalise,
   });
 
-  async function dial(
-    peer: string,
-    addresses: readonly string[],
-    timeout: number,
-    upgrade: boolean,
-  ): Promise<void> {
-    if (reputation.refused(peer)) throw new AppError('unreachable', 'This computer is refused for a while.');
-    if (!upgrade && state(peer) !== 'none') return;
-    const connection = await dialFirst(
-      host.components.transportManager,
-      clock,
-      peerIdFromString(peer),
-      addresses,
-      AbortSignal.timeout(timeout),
-    );
-    book.succeeded(peer, connection.remoteAddr.toString());
-  }
-
+  const { connect, dial } = createConnector({
+    libp2p,
+    transports: host.components.transportManager,
+    clock,
+    book,
+    connections,
+    refused: (peer) => reputation.refused(peer),
+  });
   const keeper = createKeeper({
     clock,
     logger,
@@ -229,7 +195,7 @@ export async function createNetwork(deps: NetworkDeps): Promise<NodeNetwork> {
     self,
     refused: (peer) => reputation.refused(peer),
     state,
-    connectedPeers,
+    connectedPeers: connections.peers,
     dial,
     bootstrap: deps.bootstrap.flatMap((address) => {
       const peer = peerOf(address);
@@ -259,7 +225,7 @@ export async function createNetwork(deps: NetworkDeps): Promise<NodeNetwork> {
 
   function announceConnected(peer: string): void {
     greeted.delete(peer);
-    if (announced.has(peer) || connectionsOf(peer).length === 0) return;
+    if (announced.has(peer) || connections.of(peer).length === 0) return;
     announced.add(peer);
     keeper.connected(peer);
     emitter.emit('peerConnected', { peerId: peer });
@@ -271,15 +237,16 @@ export async function createNetwork(deps: NetworkDeps): Promise<NodeNetwork> {
 
   function onOpen(connection: Connection): void {
     const peer = connection.remotePeer.toString();
-    if (connectionsOf(peer).length > maxConnectionsPerPeer) return closeSpare(peer, connection);
+    if (connections.of(peer).length > maxConnectionsPerPeer) return connections.closeSpare(peer, connection);
     health.opened(connection);
     if (connection.direct) {
       if (connection.direction === 'outbound') book.succeeded(peer, connection.remoteAddr.toString());
       else if (!isLoopbackAddress(connection.remoteAddr.toString()) || host.loopbackOnly) becomeReachable();
       // A relay gets us together; once there is a direct way it is only a detour.
-      for (const other of connectionsOf(peer)) if (!other.direct) later(1000, () => closeSpare(peer, other));
+      for (const other of connections.of(peer))
+        if (!other.direct) later(1000, () => connections.closeSpare(peer, other));
     }
-    later(5000, () => pruneDuplicates(peer));
+    later(5000, () => connections.pruneDuplicates(peer));
     if (announced.has(peer)) return;
     if (connection.direction === 'outbound') {
       cards
@@ -294,7 +261,7 @@ export async function createNetwork(deps: NetworkDeps): Promise<NodeNetwork> {
 
   function onClose(connection: Connection): void {
     const peer = connection.remotePeer.toString();
-    if (connectionsOf(peer).length === 0) {
+    if (connections.of(peer).length === 0) {
       protocols.dropPeer(peer);
       greeted.delete(peer);
       announceDisconnected(peer);
@@ -304,22 +271,6 @@ export async function createNetwork(deps: NetworkDeps): Promise<NodeNetwork> {
       // Streams died with it although the peer is still here: users must open them anew.
       announceDisconnected(peer);
       later(10, () => announceConnected(peer));
-    }
-  }
-
-  function closeSpare(peer: string, connection: Connection): void {
-    if (!open(connection) || connectionsOf(peer).length < 2) return;
-    connection.close({ signal: AbortSignal.timeout(2000) }).catch((error: Error) => connection.abort(error));
-  }
-
-  /** Both sides dialled at once: keep the one dialled by the smaller peer id, so that both keep the same. */
-  function pruneDuplicates(peer: string): void {
-    const direct = connectionsOf(peer).filter((connection) => connection.direct);
-    if (direct.length < 2 || self > peer) return;
-    const ours = direct.filter((connection) => connection.direction === 'outbound');
-    const keep = direct.find((connection) => protocols.inUse(connection)) ?? ours[0] ?? direct[0];
-    for (const connection of direct) {
-      if (connection !== keep && !protocols.inUse(connection)) closeSpare(peer, connection);
     }
   }
 
@@ -359,42 +310,6 @@ export async function createNetwork(deps: NetworkDeps): Promise<NodeNetwork> {
     });
   }
 
-  async function connect(target: string, signal?: AbortSignal): Promise<string> {
-    const peer = target.startsWith('/') ? peerOf(target) : parsePeer(target);
-    const timeout = AbortSignal.timeout(connectTimeout);
-    const all = signal ? AbortSignal.any([signal, timeout]) : timeout;
-    if (peer === self) throw new AppError('invalid_argument', 'This is the address of this computer itself.');
-    if (peer !== null && reputation.refused(peer)) {
-      throw new AppError('unreachable', 'This computer broke the protocol and is refused for a while.');
-    }
-    if (peer === null) {
-      try {
-        const connection = await libp2p.dial(multiaddr(target), { signal: all });
-        const found = connection.remotePeer.toString();
-        book.succeeded(found, connection.remoteAddr.toString());
-        return found;
-      } catch (error) {
-        throw dialError(error, signal);
-      }
-    }
-    if (target.startsWith('/')) book.add(peer, [target]);
-    if (state(peer) !== 'none') return peer;
-    const addresses = [...new Set([...(target.startsWith('/') ? [target] : []), ...book.addresses(peer)])];
-    try {
-      const connection = await dialFirst(
-        host.components.transportManager,
-        clock,
-        peerIdFromString(peer),
-        addresses,
-        all,
-      );
-      book.succeeded(peer, connection.remoteAddr.toString());
-      return peer;
-    } catch (error) {
-      throw dialError(error, signal);
-    }
-  }
-
   const ready = Promise.all([
     protocols.handle(cardProtocol, cardOptions, (stream) =>
       cards.serve(stream, () => greeted.get(stream.peer)?.()),
@@ -429,7 +344,7 @@ export async function createNetwork(deps: NetworkDeps): Promise<NodeNetwork> {
     },
     addresses: listAddresses,
     peers() {
-      return connectedPeers().flatMap((peer) => {
+      return connections.peers().flatMap((peer) => {
         const connection = best(peer);
         if (!connection) return [];
         const { sent, received } = traffic.of(peer);
@@ -490,29 +405,4 @@ export async function createNetwork(deps: NetworkDeps): Promise<NodeNetwork> {
     traffic: () => traffic.totals(),
     announceCard: () => cards.announce(),
   };
-}
-
-/** The peer a full multiaddr leads to; null when it names none. @throws AppError `invalid_argument` */
-function peerOf(address: string): string | null {
-  try {
-    const components = multiaddr(address).getComponents();
-    const last = components.findLast((component) => component.name === 'p2p');
-    return last?.value ?? null;
-  } catch (error) {
-    throw new AppError('invalid_argument', `"${address}" is not an address (a multiaddr).`, { cause: error });
-  }
-}
-
-function parsePeer(text: string): string {
-  try {
-    return peerIdFromString(text).toString();
-  } catch (error) {
-    throw new AppError('invalid_argument', `"${text}" is not the ID of a computer.`, { cause: error });
-  }
-}
-
-function dialError(error: unknown, signal: AbortSignal | undefined): AppError {
-  if (signal?.aborted) return new AppError('cancelled', 'Connecting was cancelled.', { cause: error });
-  if (error instanceof AppError) return error;
-  return new AppError('unreachable', 'The other computer can not be reached.', { cause: error });
 }
