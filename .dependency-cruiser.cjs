@@ -37,10 +37,20 @@ module.exports = {
     ...order,
     {
       name: 'face',
-      comment: 'a layer is imported through its index.ts only',
+      comment: 'a layer is imported through its index.ts only (by tests also through its testing.ts)',
       severity: 'error',
       from: { path: '^src-main/([^/]+)/' },
-      to: { path: '^src-main/[^/]+/', pathNot: ['^src-main/$1/', '^src-main/[^/]+/index\\.ts$'] },
+      to: {
+        path: '^src-main/[^/]+/',
+        pathNot: ['^src-main/$1/', '^src-main/[^/]+/index\\.ts$', '^src-main/[^/]+/testing(/index)?\\.ts$'],
+      },
+    },
+    {
+      name: 'testing-in-tests',
+      comment: 'what helps tests is not part of the product',
+      severity: 'error',
+      from: { path: '^src-', pathNot: tests },
+      to: { path: ['/testing/', '/testing\\.ts$', '/test/', '\\.test\\.ts$'], pathNot: 'node_modules' },
     },
     {
       name: 'known-layer',
