@@ -1,0 +1,206 @@
+import { AppError } from '../../src-shared/errors.ts';
+import type { DriveCheckReport, DriveStatus, DriveSummary } from '../../src-shared/contract/index.ts';
+import type { NodeServices } from '../api/index.ts';
+import type { DriveCheck } from '../drive/index.ts';
+import { entryId } from '../history/index.ts';
+import { parseUserId } from '../identity/index.ts';
+import type { Online } from './core.ts';
+import { formatDriveLink } from './drive-link.ts';
+import type { Drives, OpenDrive } from './drives.ts';
+
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
+
+export function createDriveServices(
+  online: () => Online,
+  drives: () => Drives,
+): Pick<NodeServices, 'drives'> {
+  function summary({ record, drive, sync }: OpenDrive): DriveSummary {
+    const { state, files, bytes } = sync.status();
+    const role = drive.roleOf(record.user);
+    return { driveId: record.driveId, name: drive.name(), state, folder: record.folder, role, files, bytes };
+  }
+
+  function status(one: OpenDrive): DriveStatus {
+    const { pendingUp, pendingDown, pendingBytes, conflicts, problems } = one.sync.status();
+    const others = online()
+      .exchange.members(one.record.driveId)
+      .filter((member) => member.sameHistory && member.settled).length;
+    return {
+      ...summary(one),
+      heads: one.drive.heads().map(entryId),
+      pendingUp,
+      pendingDown,
+      pendingBytes,
+      conflicts,
+      copies: others + (pendingDown === 0 ? 1 : 0),
+      problems: [...problems],
+    };
+  }
+
+  function link(one: OpenDrive): string {
+    return formatDriveLink({ driveId: one.record.driveId, addresses: online().network.addresses() });
+  }
+
+  /** Everyone reachable knows what we know, and says that folder and tree are equal there. */
+  function membersInStep(one: OpenDrive): boolean {
+    return online()
+      .exchange.members(one.record.driveId)
+      .every((member) => member.sameHistory && member.settled);
+  }
+
+  async function membersSettled(one: OpenDrive, signal: AbortSignal): Promise<void> {
+    const { exchange } = online();
+    while (!membersInStep(one)) {
+      await new Promise<void>((resolve, reject) => {
+        const done = (): void => {
+          off();
+          signal.removeEventListener('abort', aborted);
+          resolve();
+        };
+        const aborted = (): void => {
+          off();
+          reject(signal.reason as Error);
+        };
+        const off = exchange.on('members', ({ driveId }) => {
+          if (driveId === one.record.driveId) done();
+        });
+        signal.addEventListener('abort', aborted, { once: true });
+        if (signal.aborted) aborted();
+        else if (membersInStep(one)) done();
+      });
+    }
+  }
+
+  return {
+    drives: {
+      async create({ name, folder, visibility }) {
+        if (visibility !== 'private') {
+          throw new AppError('unsupported', 'This version makes private drives only.');
+        }
+        const one = await drives().create(name, folder);
+        return { driveId: one.record.driveId, link: link(one) };
+      },
+      async join({ link: text, folder, onlineOnly }, signal) {
+        if (onlineOnly) throw new AppError('unsupported', 'Online-only drives come with a later version.');
+        const one = await drives().join(text, folder, signal);
+        return { driveId: one.record.driveId, name: one.drive.name() };
+      },
+      list: () => [
+        ...drives().list().map(summary),
+        ...drives()
+          .broken()
+          .map(({ record }): DriveSummary => ({
+            driveId: record.driveId,
+            name: '',
+            state: 'stopped',
+            folder: record.folder,
+            role: null,
+            files: 0,
+            bytes: 0,
+          })),
+      ],
+      status: ({ drive }) => status(drives().get(drive)),
+      pause({ drive }) {
+        drives().setPaused(drive, true);
+        return { ok: true };
+      },
+      resume({ drive }) {
+        drives().setPaused(drive, false);
+        return { ok: true };
+      },
+      async leave({ drive }) {
+        await drives().leave(drive);
+        return { ok: true };
+      },
+      async wait({ drive }, signal) {
+        const one = drives().get(drive);
+        await one.sync.scan();
+        do {
+          await one.sync.settled(signal);
+          await membersSettled(one, signal);
+          // What a member sent meanwhile may have to be brought to the folder.
+        } while (one.sync.status().state !== 'in_step' || !membersInStep(one));
+        return status(one);
+      },
+      link({ drive, expires }) {
+        if (expires !== null) {
+          throw new AppError(
+            'unsupported',
+            'A link of a private drive opens for its members only and does not expire.',
+          );
+        }
+        return { link: link(drives().get(drive)) };
+      },
+      async share({ drive, user, role }, signal) {
+        const one = drives().get(drive);
+        parseUserId(user);
+        const { network, identity } = online();
+        const card = user === identity.userId() ? identity.card() : await network.cards.find(user, signal);
+        await one.drive.share(user, card.encKey, role);
+        drives().refreshMembers();
+        return { link: link(one) };
+      },
+      async unshare({ drive, user }) {
+        await drives().get(drive).drive.unshare(user);
+        return { ok: true };
+      },
+      members: ({ drive }) =>
+        drives()
+          .get(drive)
+          .drive.members()
+          .map((member) => ({ ...member, since: new Date(member.since).toISOString() })),
+      verify: async ({ drive }) => report(await drives().get(drive).drive.verify()),
+      async confirm({ drive }) {
+        await drives().get(drive).sync.confirm();
+        return { ok: true };
+      },
+    },
+  };
+}
+
+function report(check: DriveCheck): DriveCheckReport {
+  type Finding = DriveCheckReport['findings'][number];
+  const plain = { writer: null, seq: null };
+  const findings: Finding[] = [
+    ...check.damaged.map((record): Finding => ({
+      kind: 'damaged',
+      entry: record.id,
+      writer: record.writer && hex(record.writer),
+      seq: record.seq,
+      message: `The record at byte ${record.offset} of the chain (${record.length} bytes) is damaged: ${record.reason}.`,
+    })),
+    ...check.forks.map((fork): Finding => ({
+      kind: 'fork',
+      entry: fork.entries[0] ?? null,
+      writer: hex(fork.writer),
+      seq: fork.seq,
+      message: `${fork.entries.length} different entries stand at one place: ${fork.entries.join(', ')}.`,
+    })),
+    ...check.rejected.map(({ id, error }): Finding => ({
+      ...plain,
+      kind: 'rejected',
+      entry: id,
+      message: error.message,
+    })),
+    ...check.forbidden.map(({ id, reason }): Finding => ({
+      ...plain,
+      kind: 'forbidden',
+      entry: id,
+      message: reason,
+    })),
+    ...check.quarantined.map((id): Finding => ({
+      ...plain,
+      kind: 'quarantined',
+      entry: id,
+      message: 'Signed by a removed writer and not among the entries its removal accepts.',
+    })),
+  ];
+  return {
+    ok: check.ok,
+    entries: check.entries,
+    writers: check.writers,
+    forks: check.forks.length,
+    anchoredAt: null,
+    findings,
+  };
+}

@@ -1,0 +1,142 @@
+import { AppError } from '../../src-shared/errors.ts';
+import type { FileEntry } from '../../src-shared/contract/index.ts';
+import type { NodeServices } from '../api/index.ts';
+import type { Content, TreeNode } from '../drive/index.ts';
+import type { Drives, OpenDrive } from './drives.ts';
+
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
+const iso = (ms: number): string => new Date(ms).toISOString();
+const sizeOf = (content: Content | null): number => (content?.kind === 'file' ? content.size : 0);
+
+export function createFileServices(drives: () => Drives): Pick<NodeServices, 'files' | 'trash'> {
+  function node(one: OpenDrive, path: string): TreeNode {
+    const found = one.drive.tree.resolve(path);
+    if (!found)
+      throw new AppError('not_found', `There is no ${path === '' ? 'folder' : path} in this drive.`);
+    return found;
+  }
+
+  function entry(one: OpenDrive, parent: string, item: TreeNode): FileEntry {
+    const { content } = item;
+    const conflictOf = item.conflictOf === null ? null : one.drive.tree.path(item.conflictOf);
+    return {
+      path: parent === '' ? item.name : `${parent}/${item.name}`,
+      name: item.name,
+      kind: item.kind,
+      size: sizeOf(content),
+      mtime: content?.kind === 'file' ? iso(content.mtime) : null,
+      hash: content?.kind === 'file' ? hex(content.hash) : null,
+      version: item.version,
+      state: content === null || one.sync.contentState(content) === 'here' ? 'here' : 'pending',
+      conflictOf,
+    };
+  }
+
+  /** Content of a version (null: the current one) of a path, checked to belong to it. */
+  function contentAt(one: OpenDrive, path: string, version: string | null): Content {
+    if (version === null) {
+      const { content } = node(one, path);
+      if (!content) throw new AppError('invalid_argument', `${path} is a folder.`);
+      return content;
+    }
+    const known = one.drive.versions(path).find((item) => item.version === version);
+    if (!known) throw new AppError('not_found', `${path} has no version ${version}.`);
+    if (!known.content)
+      throw new AppError('invalid_argument', 'This version is a deletion; it has no content.');
+    return known.content;
+  }
+
+  return {
+    files: {
+      list({ drive, path, after, limit }) {
+        const one = drives().get(drive);
+        const folder = node(one, path);
+        if (folder.kind !== 'dir') return { items: [entry(one, parentOf(path), folder)], next: null };
+        const page = one.drive.tree.children(folder.id, {
+          ...(after !== null && { after }),
+          limit: limit + 1,
+        });
+        const items = page.slice(0, limit).map((item) => entry(one, path, item));
+        return { items, next: page.length > limit ? items.at(-1)!.name : null };
+      },
+      history({ drive, path }) {
+        const one = drives().get(drive);
+        const versions = one.drive.versions(path);
+        if (versions.length === 0) throw new AppError('not_found', `This drive never had a ${path}.`);
+        return versions.map((item) => ({
+          version: item.version,
+          writer: item.writer,
+          user: item.user,
+          device: item.device,
+          time: iso(item.time),
+          size: item.size,
+          hash: item.hash && hex(item.hash),
+          op: item.op,
+          content: item.content ? one.sync.contentState(item.content) : 'here',
+          anchored: false,
+        }));
+      },
+      async restore({ drive, path, version }) {
+        const one = drives().get(drive);
+        const versions = one.drive.versions(path);
+        const content = contentAt(one, path, version);
+        if (one.sync.contentState(content) === 'lost') {
+          throw new AppError(
+            'content_lost',
+            'No computer that can be reached has the bytes of this version any more.',
+          );
+        }
+        const target = versions.find((item) => item.version === version)!;
+        const current = one.drive.tree.get(target.node);
+        await one.drive.commit([
+          { t: 'put', node: target.node, base: current ? [current.version] : [], content },
+        ]);
+        return { ok: true };
+      },
+      free() {
+        throw new AppError('unsupported', 'Freeing up space comes with hosting, in a later version.');
+      },
+      async fetch({ drive, path }, signal) {
+        const one = drives().get(drive);
+        node(one, path);
+        await one.sync.settled(signal);
+        return { ok: true };
+      },
+      async read({ drive, path, version, start, end }, signal) {
+        const one = drives().get(drive);
+        const content = contentAt(one, path, version);
+        if (content.kind !== 'file') throw new AppError('invalid_argument', `${path} is a link.`);
+        const stop = Math.min(end ?? content.size, content.size);
+        return { size: content.size, bytes: one.sync.readContent(content, { start, end: stop, signal }) };
+      },
+      proof: ({ drive, path, version }) =>
+        drives()
+          .get(drive)
+          .drive.proof(path, version ?? undefined),
+    },
+    trash: {
+      list: ({ drive }) =>
+        drives()
+          .get(drive)
+          .sync.trash.list()
+          .map((item) => ({
+            path: item.path,
+            size: item.size,
+            time: iso(item.trashedAt),
+            reason: item.reason,
+          })),
+      async restore({ drive, path }) {
+        await drives().get(drive).sync.trash.restore(path);
+        return { ok: true };
+      },
+      async empty({ drive }) {
+        await drives().get(drive).sync.trash.empty();
+        return { ok: true };
+      },
+    },
+  };
+}
+
+function parentOf(path: string): string {
+  return path.slice(0, Math.max(0, path.lastIndexOf('/')));
+}

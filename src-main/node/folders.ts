@@ -1,0 +1,49 @@
+import { mkdir, realpath, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { AppError } from '../../src-shared/errors.ts';
+
+/** True when `inner` is `outer` or lies in it. */
+function contains(outer: string, inner: string): boolean {
+  const relative = path.relative(outer, inner);
+  return (
+    relative === '' ||
+    (!relative.startsWith(`..${path.sep}`) && relative !== '..' && !path.isAbsolute(relative))
+  );
+}
+
+/**
+ * Makes a folder ready to be a drive's: absolute, existing, resolved, and neither inside nor around a folder that is taken (another
+ * drive's, the data folder).
+ * @returns its real path
+ * @throws AppError `invalid_argument`, `folder_in_use`, `permission_denied`
+ */
+export async function claimFolder(folder: string, taken: readonly string[]): Promise<string> {
+  if (!path.isAbsolute(folder))
+    throw new AppError('invalid_argument', 'The folder must be given as an absolute path.');
+  let real: string;
+  try {
+    await mkdir(folder, { recursive: true });
+    real = await realpath(folder);
+    if (!(await stat(real)).isDirectory())
+      throw new AppError('invalid_argument', `${folder} is not a folder.`);
+  } catch (cause) {
+    if (cause instanceof AppError) throw cause;
+    const code = (cause as NodeJS.ErrnoException).code;
+    if (code === 'EEXIST' || code === 'ENOTDIR')
+      throw new AppError('invalid_argument', `${folder} is not a folder.`, { cause });
+    throw new AppError(
+      'permission_denied',
+      `The folder ${folder} can't be used: ${(cause as Error).message}.`,
+      { cause },
+    );
+  }
+  for (const other of taken) {
+    if (contains(other, real) || contains(real, other)) {
+      throw new AppError(
+        'folder_in_use',
+        `${real} and ${other}, which is in use already, would lie in one another.`,
+      );
+    }
+  }
+  return real;
+}

@@ -1,0 +1,2 @@
+export { createNode } from './create-node.ts';
+export { createLogger } from './logger.ts';
