@@ -4,7 +4,7 @@ import type { CircuitRelayServerComponents } from '@libp2p/circuit-relay-v2';
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys';
 import { dcutr } from '@libp2p/dcutr';
 import { identify, identifyPush } from '@libp2p/identify';
-import { contentRoutingSymbol, peerDiscoverySymbol, peerRoutingSymbol, start, stop } from '@libp2p/interface';
+import { contentRoutingSymbol, peerRoutingSymbol, start, stop } from '@libp2p/interface';
 import type { ConnectionGater, Libp2p } from '@libp2p/interface';
 import type { AddressManager, TransportManager } from '@libp2p/interface-internal';
 import { kadDHT, passthroughMapper } from '@libp2p/kad-dht';
@@ -173,7 +173,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
  * fewer relays than places, and a dial would wait for it.
  */
 function unrouted(dht: KadDHT): KadDHT {
-  for (const symbol of [peerRoutingSymbol, contentRoutingSymbol, peerDiscoverySymbol]) {
+  for (const symbol of [peerRoutingSymbol, contentRoutingSymbol]) {
     Object.defineProperty(dht, symbol, { value: undefined });
   }
   return dht;

@@ -240,8 +240,12 @@ export async function createNetwork(deps: NetworkDeps): Promise<NodeNetwork> {
     if (connections.of(peer).length > maxConnectionsPerPeer) return connections.closeSpare(peer, connection);
     health.opened(connection);
     if (connection.direct) {
-      if (connection.direction === 'outbound') book.succeeded(peer, connection.remoteAddr.toString());
-      else if (!isLoopbackAddress(connection.remoteAddr.toString()) || host.loopbackOnly) becomeReachable();
+      if (connection.direction === 'outbound') {
+        book.succeeded(peer, connection.remoteAddr.toString());
+        // libp2p's own dialler would have noted it; the DHT hands it on to others.
+        const known = { multiaddrs: [connection.remoteAddr] };
+        libp2p.peerStore.merge(connection.remotePeer, known).catch(() => {});
+      } else if (!isLoopbackAddress(connection.remoteAddr.toString()) || host.loopbackOnly) becomeReachable();
       // A relay gets us together; once there is a direct way it is only a detour.
       for (const other of connections.of(peer))
         if (!other.direct) later(1000, () => connections.closeSpare(peer, other));
@@ -286,7 +290,9 @@ export async function createNetwork(deps: NetworkDeps): Promise<NodeNetwork> {
   libp2p.addEventListener('peer:discovery', (event) => {
     if (stopping) return;
     const addresses = event.detail.multiaddrs.map(String);
-    if (addresses.length > 0) keeper.hint(event.detail.id.toString(), addresses);
+    const peer = event.detail.id.toString();
+    // The DHT and mDNS tell of many strangers; the book is for those we care about.
+    if (addresses.length > 0 && keeper.wanted(peer)) keeper.hint(peer, addresses);
   });
   libp2p.addEventListener('self:peer:update', () => {
     const addresses = listAddresses();
