@@ -58,13 +58,13 @@ export function createEntries(deps: EntriesDeps) {
   const setStatus = db.prepare('UPDATE drive_entry SET status = ?, reason = ? WHERE hash = ?');
   const byHash = db.prepare<[Uint8Array], EntryRow>('SELECT * FROM drive_entry WHERE hash = ?');
   const lockedOnes = db.prepare<[], { hash: Uint8Array }>(
-    'SELECT hash FROM drive_entry WHERE status = 0 AND access = 0 ORDER BY lamport, hash',
+    'SELECT hash FROM drive_entry WHERE status = 0 AND status <> 1 AND access = 0 ORDER BY lamport, hash',
   );
   const ofFeed = db.prepare<[Uint8Array, number], EntryRow>(
     'SELECT * FROM drive_entry WHERE writer = ? AND incarnation = ? AND access = 0 AND status IN (1, 2)',
   );
   const withStatus = db.prepare<[number], EntryRow>(
-    'SELECT * FROM drive_entry WHERE status = ? ORDER BY lamport, hash',
+    'SELECT * FROM drive_entry WHERE status = ? AND status <> 1 ORDER BY lamport, hash',
   );
   const insertWriter = db.prepare('INSERT OR REPLACE INTO drive_writer VALUES (?, ?, ?, ?, ?, ?)');
   const writerOf = db.prepare<[Uint8Array, number], WriterRow>(

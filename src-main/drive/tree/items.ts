@@ -177,9 +177,7 @@ export function createItems(db: Database, operations: Operations, changes: ItemC
 }
 
 /** Heads with the same content are one: `id` names the group by its first, `last` is the one shown. Winner first. */
-function distinct(
-  puts: readonly PutRow[],
-): {
+function distinct(puts: readonly PutRow[]): {
   readonly id: Uint8Array;
   readonly last: Uint8Array;
   readonly ckey: Uint8Array;

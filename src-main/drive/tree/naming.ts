@@ -6,6 +6,9 @@ import type { ItemChanges, ItemRow } from './items.ts';
 /** When and on which device the entry at a place was made; for conflict names. */
 export type Provenance = (ord: Uint8Array) => { readonly time: number; readonly device: string };
 
+/** The longer form of a conflict name, with the id of the copy. */
+export const longConflictName = / ([0-9a-f]{32})(?: \d+)?\)[^)]*$/;
+
 export type Naming = ReturnType<typeof createNaming>;
 
 /**
@@ -147,7 +150,7 @@ export function createNaming(
         const shouldHave = !wanted && i === 0;
         if (row.want !== name && shouldHave !== (row.name === name)) changes.group(parent, row.want);
       });
-      const id = / ([0-9a-f]{32})(?: \d+)?\)[^)]*$/.exec(name)?.[1];
+      const id = longConflictName.exec(name)?.[1];
       const owner = id === undefined ? undefined : itemWant.get(unhex(id));
       // A real file has or had the longer form of a copy's name.
       if (owner && owner.want !== name && sameBytes(owner.sparent, parent)) changes.group(parent, owner.want);

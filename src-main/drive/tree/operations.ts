@@ -32,6 +32,8 @@ export interface IndexedOp {
   readonly op: WireOp;
 }
 
+type Placed = Pick<LocRow, 'node' | 'ord' | 'parent' | 't'>;
+
 export type Operations = ReturnType<typeof createOperations>;
 
 /**
@@ -45,6 +47,9 @@ export function createOperations(db: Database) {
   const deleteLoc = db.prepare('DELETE FROM tree_loc WHERE node = ? AND ord = ?');
   const setSkipped = db.prepare('UPDATE tree_loc SET skipped = ? WHERE node = ? AND ord = ?');
   const locsOf = db.prepare<[Uint8Array], LocRow>('SELECT * FROM tree_loc WHERE node = ? ORDER BY ord');
+  const otherOf = db.prepare<[Uint8Array, Uint8Array], unknown>(
+    'SELECT 1 FROM tree_loc WHERE node = ? AND ord <> ? LIMIT 1',
+  );
   const asOf = db.prepare<[Uint8Array, Uint8Array], { parent: Uint8Array }>(
     'SELECT parent FROM tree_loc WHERE node = ? AND ord < ? AND skipped = 0 ORDER BY ord DESC LIMIT 1',
   );
@@ -90,6 +95,8 @@ export function createOperations(db: Database) {
   /** Highest place of any location operation; everything above it can be appended without looking back. */
   let top: Uint8Array = lastOrd.get()?.ord ?? empty;
 
+  let anyAdoption = db.prepare('SELECT 1 FROM tree_adopt LIMIT 1').get() !== undefined;
+
   /** Has a location operation effect at its place? `earlier`: the node's own operations before it, judged already. */
   function judge(row: LocRow, earlier: readonly LocRow[]): boolean {
     if (sameBytes(row.node, rootId) || sameBytes(row.node, row.parent)) return false;
@@ -130,6 +137,7 @@ export function createOperations(db: Database) {
       insertContent.run(ref, op.node, ord, key, size, encodeCbor(contentToWire(op.content)));
     }
     // Only when an adoption came before what it adopts (a late key, or an end to a quarantine).
+    if (!anyAdoption) return;
     for (const adopt of adoptsOf.all(ref)) {
       if (undo) deletePut.run(adopt.id, ord, adopt.ord);
       else linkAdopted(adopt.id, ref, adopt.ord);
@@ -148,7 +156,7 @@ export function createOperations(db: Database) {
    * @param dirty gets every node whose state may differ now
    */
   function apply(place: Uint8Array, ops: readonly IndexedOp[], undo: boolean, dirty: Dirty): void {
-    const placed: { node: Uint8Array; ord: Uint8Array }[] = [];
+    const placed: Placed[] = [];
     for (const { index, op } of ops) {
       if (op.t === 'cert') continue;
       const ord = ordOf(place, index);
@@ -162,7 +170,8 @@ export function createOperations(db: Database) {
             const kind = op.t === 'make' ? kindNumber[op.kind] : null;
             insertLoc.run(op.node, ord, t, kind, op.parent, op.name);
           }
-          placed.push({ node: op.node, ord });
+          const t = op.t === 'make' ? locKind.make : locKind.move;
+          placed.push({ node: op.node, ord, parent: op.parent, t });
           if (op.t === 'make' && op.content)
             putContent({ node: op.node, content: op.content }, ord, undo, dirty);
           break;
@@ -188,7 +197,7 @@ export function createOperations(db: Database) {
           dirty.add(op.id);
           if (undo) deleteLoc.run(op.id, ord);
           else insertLoc.run(op.id, ord, locKind.adopt, kindNumber.file, op.parent, op.name);
-          placed.push({ node: op.id, ord });
+          placed.push({ node: op.id, ord, parent: op.parent, t: locKind.adopt });
           for (const ref of op.from) {
             if (undo) {
               deleteSup.run(op.node, ref, ord);
@@ -198,6 +207,7 @@ export function createOperations(db: Database) {
             } else {
               insertSup.run(op.node, ref, ord, 1);
               insertAdopt.run(ref, ord, op.id);
+              anyAdoption = true;
               linkAdopted(op.id, ref, ord);
             }
           }
@@ -208,16 +218,15 @@ export function createOperations(db: Database) {
     if (placed.length > 0) settle(place, placed, undo, dirty);
   }
 
-  function settle(
-    place: Uint8Array,
-    placed: readonly { node: Uint8Array; ord: Uint8Array }[],
-    undo: boolean,
-    dirty: Dirty,
-  ): void {
+  function settle(place: Uint8Array, placed: readonly Placed[], undo: boolean, dirty: Dirty): void {
     const first = (placed[0] as { ord: Uint8Array }).ord;
     const late = undo || compareBytes(first, top) <= 0;
     if (!late) {
-      for (const { node, ord } of placed) {
+      for (const { node, ord, parent, t } of placed) {
+        // On top of everything: what else there is of the node is earlier.
+        const isFirst = t !== locKind.move && !otherOf.get(node, ord);
+        if (isFirst && !sameBytes(node, rootId) && !sameBytes(node, parent) && !referenced.get(node))
+          continue;
         const own = locsOf.all(node);
         const at = own.findIndex((row) => sameBytes(row.ord, ord));
         const row = own[at] as LocRow;

@@ -2,19 +2,22 @@
  * Tables of the tree. `ord` (41 bytes) is an operation's place in the one order: lamport (u48), entry hash, index (u24); its
  * last 35 bytes name the operation. The `tree_loc`..`tree_del` tables are sets of operations: what they say does not depend on
  * the order of arrival, and taking an entry's rows out again undoes it exactly. `tree_item` is what follows from them.
+ * Node ids are random: rows that are made together lie together (rowid tables), only small indexes are scattered.
  */
 export const treeMigrations: readonly string[] = [
   `
   CREATE TABLE tree_loc (
     node BLOB NOT NULL, ord BLOB NOT NULL, t INTEGER NOT NULL, kind INTEGER, parent BLOB NOT NULL, name TEXT NOT NULL,
-    skipped INTEGER NOT NULL, PRIMARY KEY (node, ord)
-  ) WITHOUT ROWID;
+    skipped INTEGER NOT NULL
+  );
+  CREATE INDEX tree_loc_node ON tree_loc (node);
   CREATE INDEX tree_loc_parent ON tree_loc (parent, name);
-  CREATE INDEX tree_loc_ord ON tree_loc (ord);
+  CREATE UNIQUE INDEX tree_loc_ord ON tree_loc (ord);
   CREATE TABLE tree_put (
     node BLOB NOT NULL, ord BLOB NOT NULL, ckey BLOB NOT NULL, size INTEGER NOT NULL, adopted INTEGER NOT NULL,
-    by BLOB NOT NULL, PRIMARY KEY (node, ord, by)
-  ) WITHOUT ROWID;
+    by BLOB NOT NULL
+  );
+  CREATE INDEX tree_put_node ON tree_put (node);
   CREATE TABLE tree_sup (node BLOB NOT NULL, op BLOB NOT NULL, by BLOB NOT NULL, adopts INTEGER NOT NULL,
     PRIMARY KEY (node, op, by)) WITHOUT ROWID;
   CREATE TABLE tree_cov (node BLOB NOT NULL, op BLOB NOT NULL, by BLOB NOT NULL, PRIMARY KEY (node, op, by)) WITHOUT ROWID;
@@ -23,10 +26,10 @@ export const treeMigrations: readonly string[] = [
     content BLOB NOT NULL) WITHOUT ROWID;
   CREATE TABLE tree_adopt (op BLOB NOT NULL, ord BLOB NOT NULL, id BLOB NOT NULL, PRIMARY KEY (op, ord, id)) WITHOUT ROWID;
   CREATE TABLE tree_item (
-    id BLOB PRIMARY KEY, node BLOB NOT NULL, parent BLOB NOT NULL, want TEXT NOT NULL, kind INTEGER NOT NULL,
+    id BLOB NOT NULL UNIQUE, node BLOB NOT NULL, parent BLOB NOT NULL, want TEXT NOT NULL, kind INTEGER NOT NULL,
     ckey BLOB, size INTEGER NOT NULL, made BLOB NOT NULL, ver BLOB NOT NULL, derived INTEGER NOT NULL,
     sparent BLOB NOT NULL, alias BLOB, name TEXT, claim TEXT, conflict_of BLOB, rev INTEGER NOT NULL
-  ) WITHOUT ROWID;
+  );
   CREATE INDEX tree_item_node ON tree_item (node) WHERE derived = 1;
   CREATE INDEX tree_item_parent ON tree_item (parent);
   CREATE INDEX tree_item_want ON tree_item (sparent, want);

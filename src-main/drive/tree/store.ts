@@ -1,12 +1,13 @@
 import type { Database } from '../../store/index.ts';
 import { byteKey, sameBytes } from '../codec/bytes.ts';
+import { createFreshNodes } from './fresh-nodes.ts';
 import { createItems } from './items.ts';
 import type { ItemRow, Items } from './items.ts';
 import { createNaming } from './naming.ts';
 import type { Provenance } from './naming.ts';
 import { createOperations } from './operations.ts';
 import type { IndexedOp, Operations } from './operations.ts';
-import { entryPlace } from './place.ts';
+import { entryPlace, ordOf } from './place.ts';
 
 export interface TreeCounts {
   readonly files: number;
@@ -36,7 +37,7 @@ export interface TreeStore {
 
 /** Work left in one `apply`, each piece once. */
 interface Queue {
-  readonly nodes: Map<string, Uint8Array>;
+  nodes: Map<string, Uint8Array>;
   readonly groups: Map<string, { readonly parent: Uint8Array; readonly want: string }>;
   /** Items as they were before, by id. */
   readonly before: Map<string, { readonly id: Uint8Array; readonly row: ItemRow | null }>;
@@ -75,6 +76,8 @@ export function createTreeStore(db: Database, provenance: Provenance, firstRevis
   };
   const items: Items = createItems(db, operations, changes);
   const naming = createNaming(db, changes, provenance, (folder) => items.reparent(folder));
+
+  const fresh = createFreshNodes(db);
 
   const load = (): void => {
     revision = readMeta.get('revision')?.value ?? firstRevision;
@@ -118,24 +121,43 @@ export function createTreeStore(db: Database, provenance: Provenance, firstRevis
     return changed;
   }
 
+  /** Nodes that nothing else concerns; the others stay in the queue. */
+  function addFresh(place: Uint8Array, ops: readonly IndexedOp[]): boolean {
+    const add = fresh.batch();
+    let added = false;
+    for (const { index, op } of ops) {
+      if (op.t !== 'make') continue;
+      const size = add(op, ordOf(place, index), changes.nextRevision);
+      if (size === null) continue;
+      queue.nodes.delete(byteKey(op.node));
+      if (op.kind === 'dir') counts.dirs += 1;
+      else counts.files += 1;
+      counts.bytes += size;
+      added = true;
+    }
+    return added;
+  }
+
   return {
     operations,
     items,
     apply(entry, ops, undo) {
       queue = { nodes: new Map(), groups: new Map(), before: new Map() };
-      operations.apply(entryPlace(entry.lamport, entry.hash), ops, undo, { add: changes.node });
+      const place = entryPlace(entry.lamport, entry.hash);
+      operations.apply(place, ops, undo, { add: changes.node });
+      const simple = undo ? false : addFresh(place, ops);
       while (queue.nodes.size > 0 || queue.groups.size > 0) {
-        for (const [key, node] of queue.nodes) {
-          queue.nodes.delete(key);
-          items.refresh(node);
-        }
+        // In rounds: a folder that gets many children is looked at once, not after each.
+        const round = queue.nodes;
+        queue.nodes = new Map();
+        for (const node of round.values()) items.refresh(node);
         for (const [key, { parent, want }] of queue.groups) {
           queue.groups.delete(key);
           naming.refresh(parent, want);
           if (queue.nodes.size > 0) break;
         }
       }
-      const changed = publish();
+      const changed = publish() || simple;
       writeMeta.run('revision', revision);
       if (changed) {
         writeMeta.run('files', counts.files);
