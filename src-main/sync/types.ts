@@ -1,4 +1,5 @@
 import type { Content, NodeId, NodeKind, OpId } from '../drive/index.ts';
+import type { BlockSource } from '../exchange/index.ts';
 import type { EntryId } from '../history/index.ts';
 import type { AppError, ErrorCode } from '../../src-shared/errors.ts';
 import type { Events, Service } from '../../src-shared/runtime.ts';
@@ -89,10 +90,19 @@ export type FolderEvents = {
   problem: AppError;
 };
 
+/** Bytes from `start` up to before `end`; all of it by default. */
+export interface ReadRange {
+  readonly start?: number;
+  readonly end?: number;
+  readonly signal?: AbortSignal;
+}
+
 /** Keeps one folder and one drive in step. */
 export interface FolderSync extends Service, Events<FolderEvents> {
   readonly driveId: EntryId;
   readonly folder: string;
+  /** This computer's copies of blocks, for `Exchange.addDrive`. */
+  readonly blocks: BlockSource;
   status(): FolderStatus;
   pause(): void;
   resume(): void;
@@ -103,7 +113,7 @@ export interface FolderSync extends Service, Events<FolderEvents> {
   /** Resolves when scanned, planned and applied: folder equals tree, nothing pending. */
   settled(signal?: AbortSignal): Promise<void>;
   /** The bytes of a version from wherever they are: the folder, its trash, what was retained, or other members. */
-  readContent(content: Content, signal?: AbortSignal): AsyncIterable<Uint8Array>;
+  readContent(content: Content, range?: ReadRange): AsyncIterable<Uint8Array>;
   /** Whether those bytes are on this computer, perhaps on others, or known to be nowhere. */
   contentState(content: Content): 'here' | 'elsewhere' | 'lost';
   trash: {

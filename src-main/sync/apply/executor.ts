@@ -1,0 +1,347 @@
+import { AppError, isAppError } from '../../../src-shared/errors.ts';
+import type { RandomBytes } from '../../../src-shared/runtime.ts';
+import {
+  rootNode,
+  type ContentIo,
+  type FileContent,
+  type FileStamp,
+  type NodeId,
+} from '../../drive/index.ts';
+import type { FolderFs, FsStat } from '../fs/types.ts';
+import { createPace } from '../pace.ts';
+import { contentKey, sameContent } from '../plan/rows.ts';
+import { foldName, localName, type FsTraits } from '../scan/names.ts';
+import { layout } from '../scan/root.ts';
+import type { LocalRow, SyncState } from '../state/index.ts';
+import type { PlanOp, SyncRow } from '../types.ts';
+import type { StagedFile } from './staging.ts';
+import type { Trash } from './trash.ts';
+
+export type FolderOp = Exclude<PlanOp, { t: 'make' | 'move' | 'put' | 'del' | 'write' }>;
+
+/** A file of the drive whose bytes are ready, or a link. */
+export interface Landing {
+  readonly node: SyncRow;
+  readonly staged: StagedFile | null;
+}
+
+export interface ExecutorDeps {
+  readonly fs: FolderFs;
+  readonly folder: string;
+  readonly state: SyncState;
+  readonly content: ContentIo;
+  readonly trash: Trash;
+  readonly traits: () => FsTraits;
+  readonly random: RandomBytes;
+  readonly remote: (id: NodeId) => SyncRow | null;
+  /** Look at this folder again: it is not what it was thought to be. */
+  readonly again: (dir: string, ms: number) => void;
+  readonly landed: (node: NodeId) => void;
+  readonly ignored: (path: string, dir: boolean) => boolean;
+}
+
+export interface Executor {
+  /**
+   * One step on the folder. @throws AppError when it can't be done now: `changed_while_reading` when the folder is not what
+   * was planned on (it is being looked at again), `disk_full`, `permission_denied`, ...
+   */
+  run(op: FolderOp): Promise<void>;
+  /** Puts finished files into place. @returns what became of each: null or why not (as for `run`) */
+  land(landings: readonly Landing[]): Promise<readonly (AppError | null)[]>;
+}
+
+/** From so many files on, one flush of the whole file system is cheaper than one for each. */
+const batchSync = 32;
+
+export function createExecutor(deps: ExecutorDeps): Executor {
+  const { fs, state, trash } = deps;
+  const paths = layout(deps.folder);
+  const pace = createPace();
+
+  const join = (dir: string, name: string): string => (dir === '' ? name : `${dir}/${name}`);
+
+  /** The folder changed behind our back: never act on it, look again. */
+  function surprised(path: string): AppError {
+    deps.again(parentOf(path), 0);
+    return new AppError(
+      'changed_while_reading',
+      'It was changed on this computer meanwhile and is looked at again.',
+      {
+        details: { path },
+      },
+    );
+  }
+
+  function pathOf(id: NodeId): string {
+    const path = id === rootNode ? '' : state.local.path(id);
+    if (path === null) throw new AppError('changed_while_reading', 'Its folder is not there (any more).');
+    return path;
+  }
+
+  /** The name on disk for a new entry, and its path; throws when something unknown has it. */
+  async function freePlace(parent: NodeId, name: string): Promise<{ path: string; raw: string | null }> {
+    const dir = pathOf(parent);
+    let raw = name;
+    const traits = deps.traits();
+    if (traits.caseInsensitive || traits.windows) {
+      const taken = new Set<string>();
+      for (const row of state.local.children(parent)) taken.add(foldName(row.raw ?? row.name));
+      raw = localName(name, traits, (candidate) => taken.has(foldName(candidate)));
+    }
+    const path = join(dir, raw);
+    if (state.local.child(parent, name) !== null) throw surprised(path);
+    if ((await fs.lstat(paths.at(path))) !== null) throw surprised(path);
+    return { path, raw: raw === name ? null : raw };
+  }
+
+  async function expectAsKnown(row: LocalRow, path: string): Promise<void> {
+    const stat = await fs.lstat(paths.at(path));
+    if (stat === null || !asKnown(row, stat)) throw surprised(path);
+  }
+
+  async function mkdir(node: SyncRow): Promise<void> {
+    const dir = pathOf(node.parent);
+    // A folder that is there already (a crash, or made here as well) is the one we want.
+    const there =
+      state.local.child(node.parent, node.name) === null
+        ? await fs.lstat(paths.at(join(dir, node.name)))
+        : null;
+    const { path, raw } =
+      there?.type === 'dir'
+        ? { path: join(dir, node.name), raw: null }
+        : await freePlace(node.parent, node.name);
+    if (there?.type !== 'dir') await fs.mkdir(paths.at(path));
+    const stat = await fs.lstat(paths.at(path));
+    if (stat === null) throw surprised(path);
+    state.transaction(() => {
+      state.local.set({ ...node, version: '', raw, stamp: stat, birthNs: stat.birthNs });
+      state.synced.set(node);
+    });
+    if (there?.type === 'dir') deps.again(path, 0);
+  }
+
+  async function rename(id: NodeId, parent: NodeId, name: string): Promise<void> {
+    const row = state.local.get(id);
+    if (row === null) throw new AppError('changed_while_reading', 'It is not there any more.');
+    const from = pathOf(id);
+    await expectAsKnown(row, from);
+    const fold =
+      deps.traits().caseInsensitive &&
+      row.parent === parent &&
+      foldName(row.raw ?? row.name) === foldName(name);
+    // Only the case changes: to such a disk the new name "exists", and a rename does what is meant.
+    const { path, raw } = fold
+      ? { path: join(parentOf(from), name), raw: null }
+      : await freePlace(parent, name);
+    await fs.rename(paths.at(from), paths.at(path));
+    const stat = await fs.lstat(paths.at(path));
+    state.transaction(() => {
+      const stamp = stat !== null && stillThat(row, stat) ? stat : row.stamp;
+      state.local.set({ ...row, parent, name, raw, stamp });
+      const base = state.synced.get(id);
+      const theirs = deps.remote(id);
+      if (base !== null && theirs?.parent === parent && theirs.name === name) {
+        state.synced.set({ ...base, parent, name });
+      }
+    });
+  }
+
+  async function remove(id: NodeId): Promise<void> {
+    const row = state.local.get(id);
+    if (row === null) return;
+    if (state.local.hasChildren(id))
+      throw new AppError('changed_while_reading', 'The folder still holds something.');
+    const path = pathOf(id);
+    await expectAsKnown(row, path);
+    if (row.kind === 'dir') await removeDir(path);
+    else await trash.put(paths.at(path), path, row.content, row.stamp.size, 'deleted');
+    state.transaction(() => {
+      state.local.remove(id);
+      state.synced.remove(id);
+    });
+  }
+
+  async function removeDir(path: string): Promise<void> {
+    try {
+      await fs.rmdir(paths.at(path));
+    } catch (error) {
+      if (!isAppError(error, 'not_allowed') && !isAppError(error, 'already_exists')) throw error;
+      // What is left is ignored (then it goes to the trash with its folder, from where it can come back) or unknown yet.
+      for (const entry of await fs.list(paths.at(path))) {
+        const inner = join(path, entry.raw ?? entry.shown);
+        if (entry.raw === null || !deps.ignored(inner, entry.stat?.type === 'dir')) {
+          deps.again(path, 0);
+          throw surprised(path);
+        }
+      }
+      await trash.put(paths.at(path), path, '', 0, 'deleted');
+    }
+  }
+
+  function relabel(from: NodeId, to: NodeId, base: SyncRow | null): void {
+    state.transaction(() => {
+      if (state.local.get(to) !== null || state.local.get(from) === null) {
+        throw new AppError('changed_while_reading', 'It is not there any more.');
+      }
+      state.local.relabel(from, to);
+      state.synced.relabelChildren(from, to);
+      state.synced.remove(from);
+      if (base === null) state.synced.remove(to);
+      else state.synced.set(base);
+    });
+  }
+
+  function agree(id: NodeId): void {
+    const theirs = deps.remote(id);
+    const mine = state.local.get(id);
+    if (theirs === null && mine === null) state.synced.remove(id);
+    else if (theirs !== null && mine !== null && sameContent(theirs, mine)) {
+      if (theirs.parent === mine.parent && theirs.name === mine.name) state.synced.set(theirs);
+    }
+  }
+
+  // ---- landing
+
+  interface Target {
+    readonly landing: Landing;
+    readonly old: LocalRow | null;
+    readonly path: string;
+    readonly raw: string | null;
+    readonly temp: string;
+    readonly stamp: FileStamp | null;
+  }
+
+  async function prepare(landing: Landing, stamp: FileStamp | null): Promise<Target> {
+    const { node, staged } = landing;
+    const old = state.local.get(node.id);
+    const base = state.synced.get(node.id);
+    let place: { path: string; raw: string | null };
+    if (old === null) place = await freePlace(node.parent, node.name);
+    else {
+      place = { path: pathOf(node.id), raw: old.raw };
+      // An edit the drive does not hold is never replaced.
+      if (base === null || !sameContent(old, base)) throw surprised(place.path);
+      await expectAsKnown(old, place.path);
+    }
+    const temp =
+      staged?.temp ?? `${paths.tmp}/link-${node.id}-${Buffer.from(deps.random(4)).toString('hex')}`;
+    if (staged === null) await fs.symlink(node.content.slice('link:'.length), temp);
+    return { landing, old, ...place, temp, stamp };
+  }
+
+  async function swap({ landing, old, path, raw, temp, stamp }: Target): Promise<() => void> {
+    const { node, staged } = landing;
+    if (old !== null) await trash.put(paths.at(path), path, old.content, old.stamp.size, 'replaced');
+    if ((await fs.lstat(paths.at(path))) !== null) throw surprised(path);
+    await fs.rename(temp, paths.at(path));
+    const stat = await fs.lstat(paths.at(path));
+    // Renaming changes ctime only; when more differs, someone wrote to it already, and the next scan shall see that.
+    const now = stat !== null && (stamp === null || sameBytesAs(stamp, stat)) ? stat : stamp;
+    if (now === null) throw surprised(path);
+    return () => {
+      state.local.set({
+        ...node,
+        parent: old?.parent ?? node.parent,
+        name: old?.name ?? node.name,
+        version: '',
+        raw,
+        stamp: now,
+        birthNs: stat?.birthNs ?? 0n,
+      });
+      const base = old === null ? null : state.synced.get(node.id);
+      state.synced.set(
+        base === null ? node : { ...base, content: node.content, exec: node.exec, version: node.version },
+      );
+      if (staged) state.blocks.set(node.id, staged.content);
+    };
+  }
+
+  async function finishAll(landings: readonly Landing[]): Promise<(FileStamp | null | AppError)[]> {
+    const files = landings.flatMap(({ staged }) => (staged ? [staged] : []));
+    const fsync = files.length < batchSync;
+    const stamps = await deps.content.finish(
+      files.map(({ temp, content }: { temp: string; content: FileContent }) => ({ temp, content, fsync })),
+    );
+    if (!fsync) await deps.content.syncFileSystem(paths.tmp);
+    let at = 0;
+    return landings.map(({ staged }) => {
+      if (staged === null) return null;
+      const stamp = stamps[at++];
+      if (stamp === undefined) return new AppError('internal', 'The file could not be finished.');
+      return stamp instanceof Error ? toAppError(stamp) : stamp;
+    });
+  }
+
+  return {
+    async run(op) {
+      await pace.breathe();
+      if (op.t === 'mkdir') await mkdir(op.node);
+      else if (op.t === 'rename') await rename(op.id, op.parent, op.name);
+      else if (op.t === 'trash') await remove(op.id);
+      else if (op.t === 'relabel') relabel(op.from, op.to, op.base);
+      else agree(op.id);
+    },
+    async land(landings) {
+      const stamps = await finishAll(landings);
+      const results: (AppError | null)[] = landings.map(() => null);
+      const writes: { readonly index: number; readonly write: () => void }[] = [];
+      const dirs = new Set<string>();
+      for (let i = 0; i < landings.length; i++) {
+        const landing = landings[i];
+        const stamp = stamps[i];
+        if (landing === undefined || stamp === undefined) continue;
+        await pace.breathe();
+        try {
+          if (stamp instanceof AppError) throw stamp;
+          if (landing.staged && contentKey(landing.staged.content) !== landing.node.content) {
+            throw new AppError('changed_while_reading', 'A newer version is on its way.');
+          }
+          const target = await prepare(landing, stamp);
+          writes.push({ index: i, write: await swap(target) });
+          dirs.add(parentOf(target.path));
+        } catch (error) {
+          results[i] = toAppError(error);
+        }
+      }
+      for (const dir of dirs) await fs.fsyncDir(paths.at(dir)).catch(() => {});
+      state.transaction(() => {
+        for (const { write } of writes) write();
+      });
+      for (const { index } of writes) {
+        const id = landings[index]?.node.id;
+        if (id !== undefined) deps.landed(id);
+      }
+      return results;
+    },
+  };
+}
+
+function toAppError(error: unknown): AppError {
+  return isAppError(error)
+    ? error
+    : new AppError('internal', 'The disk answered with an error.', { cause: error });
+}
+
+function parentOf(path: string): string {
+  return path.slice(0, Math.max(0, path.lastIndexOf('/')));
+}
+
+/** On disk is exactly what the row says. */
+function asKnown(row: LocalRow, stat: FsStat): boolean {
+  if (row.kind !== stat.type || row.stamp.ino !== stat.ino || row.stamp.dev !== stat.dev) return false;
+  if (row.kind === 'dir') return true;
+  return sameBytesAs(row.stamp, stat) && row.stamp.ctimeNs === stat.ctimeNs;
+}
+
+function stillThat(row: LocalRow, stat: FsStat): boolean {
+  return row.stamp.ino === stat.ino && (row.kind === 'dir' || sameBytesAs(row.stamp, stat));
+}
+
+function sameBytesAs(stamp: FileStamp, stat: FsStat): boolean {
+  return (
+    stamp.ino === stat.ino &&
+    stamp.dev === stat.dev &&
+    stamp.size === stat.size &&
+    stamp.mtimeNs === stat.mtimeNs
+  );
+}

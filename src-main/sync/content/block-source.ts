@@ -1,0 +1,64 @@
+import type { ContentIo, Drive, SealRequest } from '../../drive/index.ts';
+import type { BlockSource } from '../../exchange/index.ts';
+import { layout } from '../scan/root.ts';
+import type { SyncState } from '../state/index.ts';
+
+/**
+ * Blocks for other members: sealed again from the files of the folder, else from what is retained. A file that is no longer
+ * what it was answers nothing, is withdrawn and looked at again.
+ */
+export function createBlockSource(deps: {
+  readonly drive: Drive;
+  readonly content: ContentIo;
+  readonly folder: string;
+  readonly state: SyncState;
+  readonly retained: (id: Uint8Array) => Promise<Uint8Array | null>;
+  readonly again: (dir: string, ms: number) => void;
+}): BlockSource {
+  const { state } = deps;
+  const at = layout(deps.folder).at;
+
+  function requestFor(id: Uint8Array): { node: string; path: string; request: SealRequest } | null {
+    for (const { node, offset, ref } of state.blocks.find(id, 3)) {
+      const row = state.local.get(node);
+      const path = row?.kind === 'file' ? state.local.path(node) : null;
+      if (row === null || path === null) continue;
+      try {
+        const key = deps.drive.contentKey(ref.epoch);
+        return { node, path, request: { path: at(path), offset, ref, key, stamp: row.stamp } };
+      } catch {
+        // Without the key of that epoch it can't be sealed; perhaps it is retained.
+      }
+    }
+    return null;
+  }
+
+  return {
+    async read(ids) {
+      const answers: (Uint8Array | null)[] = ids.map(() => null);
+      const wanted: {
+        readonly index: number;
+        readonly node: string;
+        readonly path: string;
+        readonly request: SealRequest;
+      }[] = [];
+      ids.forEach((id, index) => {
+        const found = requestFor(id);
+        if (found !== null) wanted.push({ index, ...found });
+      });
+      const sealed = wanted.length === 0 ? [] : await deps.content.seal(wanted.map(({ request }) => request));
+      wanted.forEach(({ index, node, path }, i) => {
+        const bytes = sealed[i] ?? null;
+        answers[index] = bytes;
+        if (bytes !== null) return;
+        state.blocks.drop(node);
+        deps.again(path.slice(0, Math.max(0, path.lastIndexOf('/'))), 0);
+      });
+      for (let i = 0; i < ids.length; i++) {
+        const id = ids[i];
+        if (answers[i] === null && id !== undefined) answers[i] = await deps.retained(id);
+      }
+      return answers;
+    },
+  };
+}

@@ -1,0 +1,199 @@
+import type { Clock, Logger } from '../../../src-shared/runtime.ts';
+import type { ContentIo, Drive, FileContent, SealRequest } from '../../drive/index.ts';
+import type { Chunk, ChunkStore } from '../../store/index.ts';
+import type { FolderFs } from '../fs/types.ts';
+import { contentKey } from '../plan/rows.ts';
+import { layout } from '../scan/root.ts';
+import type { SyncState } from '../state/index.ts';
+
+/**
+ * Keeps the bytes of versions made on this computer, since an editor that overwrites a file leaves nothing to restore:
+ * shared on disk (reflink) where the file system can, as ciphertext where not, within a budget.
+ */
+export interface Retention {
+  add(content: FileContent, path: string): void;
+  block(id: Uint8Array): Promise<Uint8Array | null>;
+  has(content: string): boolean;
+  /** The plain file, when it is retained as one. */
+  file(content: string): string | null;
+  /** Nothing waits to be retained. */
+  idle(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const batchBytes = 4 * 1024 * 1024;
+const queueLimit = 20_000;
+
+export function createRetention(deps: {
+  readonly drive: Drive;
+  readonly fs: FolderFs;
+  readonly content: ContentIo;
+  readonly chunks: ChunkStore;
+  readonly folder: string;
+  readonly state: SyncState;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Bytes all retained versions of this drive may take. */
+  readonly budget: () => number;
+  /** True while there is more urgent work: what is retained can wait a moment. */
+  readonly busy: () => boolean;
+}): Retention {
+  const { fs, state, chunks } = deps;
+  const { db } = state;
+  const paths = layout(deps.folder);
+  const queue = new Map<string, { readonly content: FileContent; readonly path: string }>();
+  const one = db.prepare<[string], { how: string; bytes: number }>(
+    'SELECT how, bytes FROM sync_retained WHERE content = ?',
+  );
+  const note = db.prepare('INSERT OR REPLACE INTO sync_retained VALUES (?, ?, ?, ?)');
+  const noteBlock = db.prepare('INSERT OR IGNORE INTO sync_retained_blocks VALUES (?, ?)');
+  const oldest = db.prepare<[], { content: string; how: string; bytes: number }>(
+    'SELECT content, how, bytes FROM sync_retained ORDER BY at LIMIT 1',
+  );
+  const erase = db.prepare('DELETE FROM sync_retained WHERE content = ?');
+  const onlyIn = db.prepare<[string, string], { block: Buffer }>(
+    `SELECT block FROM sync_retained_blocks AS mine WHERE content = ? AND NOT EXISTS
+       (SELECT 1 FROM sync_retained_blocks AS other WHERE other.block = mine.block AND other.content <> ?)`,
+  );
+  const blocksOf = db.prepare<[string], { block: Buffer }>(
+    'SELECT block FROM sync_retained_blocks WHERE content = ?',
+  );
+  const eraseBlocks = db.prepare('DELETE FROM sync_retained_blocks WHERE content = ?');
+  let total = db.prepare<[], { n: number | null }>('SELECT sum(bytes) AS n FROM sync_retained').get()?.n ?? 0;
+  let canReflink: boolean | null = null;
+  let running: Promise<void> | null = null;
+  let stopped = false;
+
+  const fileOf = (content: string): string => `${paths.versions}/${content}`;
+
+  async function asReflink(key: string, path: string): Promise<boolean> {
+    if (canReflink === false) return false;
+    await fs.mkdir(paths.versions);
+    if ((await fs.lstat(fileOf(key))) === null && !(await fs.reflink(paths.at(path), fileOf(key)))) {
+      canReflink = false;
+      return false;
+    }
+    canReflink = true;
+    return true;
+  }
+
+  async function asCiphertext(
+    content: FileContent,
+    path: string,
+    stamp: SealRequest['stamp'],
+  ): Promise<boolean> {
+    let offset = 0;
+    let batch: SealRequest[] = [];
+    let bytes = 0;
+    const flush = async (): Promise<boolean> => {
+      const sealed = batch.length === 0 ? [] : await deps.content.seal(batch);
+      const made: Chunk[] = [];
+      for (let i = 0; i < sealed.length; i++) {
+        const bytes = sealed[i];
+        const request = batch[i];
+        if (!bytes || !request) return false;
+        made.push({ id: request.ref.id, bytes });
+      }
+      await chunks.put(made);
+      batch = [];
+      bytes = 0;
+      return true;
+    };
+    for (const ref of content.blocks) {
+      if (stopped) return false;
+      if (!chunks.has(ref.id)) {
+        batch.push({ path: paths.at(path), offset, ref, key: deps.drive.contentKey(ref.epoch), stamp });
+        bytes += ref.len;
+        if (bytes >= batchBytes && !(await flush())) return false;
+      }
+      offset += ref.len;
+    }
+    return flush();
+  }
+
+  async function retain(content: FileContent, path: string): Promise<void> {
+    const key = contentKey(content);
+    if (one.get(key) !== undefined || content.size > deps.budget()) return;
+    const row = state.local.byContent(key, 8).find((candidate) => state.local.path(candidate.id) === path);
+    if (row === undefined) return;
+    let how = 'reflink';
+    if (await asReflink(key, path)) {
+      // What was shared is this version only when the file was not written to meanwhile.
+      const stat = await fs.lstat(paths.at(path));
+      if (stat === null || stat.mtimeNs !== row.stamp.mtimeNs || stat.size !== row.stamp.size) {
+        await fs.unlink(fileOf(key));
+        return;
+      }
+    } else {
+      how = 'chunks';
+      // Noted before the first byte, so that a crash leaves nothing that eviction would not find.
+      state.transaction(() => {
+        for (const { id } of content.blocks) noteBlock.run(id, key);
+      });
+      if (!(await asCiphertext(content, path, row.stamp))) return drop(key, how);
+    }
+    note.run(key, how, content.size, deps.clock.now());
+    total += content.size;
+    await evict();
+  }
+
+  async function drop(key: string, how: string): Promise<void> {
+    if (how === 'reflink') await fs.unlink(fileOf(key));
+    else {
+      await chunks.delete(onlyIn.all(key, key).map(({ block }) => block));
+      eraseBlocks.run(key);
+    }
+    erase.run(key);
+  }
+
+  async function evict(): Promise<void> {
+    while (total > deps.budget()) {
+      const victim = oldest.get();
+      if (victim === undefined) return;
+      await drop(victim.content, victim.how);
+      total -= victim.bytes;
+    }
+  }
+
+  async function work(): Promise<void> {
+    for (let next = first(); next !== null && !stopped; next = first()) {
+      while (deps.busy() && !stopped) await new Promise<void>((done) => void deps.clock.after(100, done));
+      queue.delete(next[0]);
+      try {
+        await retain(next[1].content, next[1].path);
+      } catch (error) {
+        deps.logger.warn({ err: error }, 'a version could not be retained');
+      }
+    }
+  }
+  function first(): [string, { content: FileContent; path: string }] | null {
+    return queue.entries().next().value ?? null;
+  }
+
+  return {
+    add(content, path) {
+      // Small files ride in the history and empty ones have nothing to keep.
+      if (content.blocks.length === 0 || queue.size >= queueLimit || stopped) return;
+      queue.set(contentKey(content), { content, path });
+      running ??= work().finally(() => {
+        running = null;
+      });
+    },
+    block: (id) => chunks.get(id),
+    has(content) {
+      const kept = one.get(content);
+      if (kept?.how !== 'chunks') return kept !== undefined;
+      // The store may have dropped chunks within its own budget.
+      return blocksOf.all(content).every(({ block }) => chunks.has(block));
+    },
+    file: (content) => (one.get(content)?.how === 'reflink' ? fileOf(content) : null),
+    async idle() {
+      while (running !== null) await running;
+    },
+    async stop() {
+      stopped = true;
+      queue.clear();
+      await running;
+    },
+  };
+}

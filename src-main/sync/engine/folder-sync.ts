@@ -1,0 +1,596 @@
+import { createEmitter } from '../../../src-shared/emitter.ts';
+import { AppError } from '../../../src-shared/errors.ts';
+import type { Clock, Logger, RandomBytes } from '../../../src-shared/runtime.ts';
+import { rootNode, type ContentIo, type Drive, type FileContent, type NodeId } from '../../drive/index.ts';
+import type { Exchange } from '../../exchange/index.ts';
+import type { ChunkStore, Database } from '../../store/index.ts';
+import { createCommitter } from '../apply/committer.ts';
+import { createExecutor } from '../apply/executor.ts';
+import { createStaging } from '../apply/staging.ts';
+import { createTrash } from '../apply/trash.ts';
+import { createBlockSource } from '../content/block-source.ts';
+import { createReader } from '../content/reader.ts';
+import { createRetention } from '../content/retention.ts';
+import { createRealFs } from '../fs/real.ts';
+import type { FolderFs } from '../fs/types.ts';
+import { createMutex } from '../pace.ts';
+import { createProblems } from '../problems.ts';
+import { parseIgnoreRules, readIgnoreRules } from '../scan/ignore-rules.ts';
+import { createImporter } from '../scan/importer.ts';
+import type { FsTraits } from '../scan/names.ts';
+import { checkRoot, layout, markRoot } from '../scan/root.ts';
+import { createScanLoop } from '../scan/scan-loop.ts';
+import { createScanner } from '../scan/scanner.ts';
+import { createWatcherFactory, type WatcherFactory } from '../scan/watcher.ts';
+import { createSyncState } from '../state/index.ts';
+import type { FolderEvents, FolderState, FolderStatus, FolderSync } from '../types.ts';
+import { createAgenda } from './agenda.ts';
+import { createPlanRunner } from './plan-runner.ts';
+import { createRemoteView } from './remote-view.ts';
+import { cleanTemp, localDifferences, wholeTree } from './start-up.ts';
+
+export interface FolderSyncOptions {
+  /** Days the trash keeps everything. Default 30. */
+  readonly trashDays?: number;
+  /** Share of the drive (0..1) that retained versions may take; the larger of this and `versionsBytes` counts. Default 0.1. */
+  readonly versionsShare?: number;
+  /** Bytes. Default 2 GB. */
+  readonly versionsBytes?: number;
+}
+
+export interface FolderSyncDeps {
+  readonly drive: Drive;
+  readonly exchange: Exchange;
+  readonly content: ContentIo;
+  readonly chunks: ChunkStore;
+  /** The drive's database; the engine has tables of its own in it. */
+  readonly db: Database;
+  /** Absolute path; marked as this drive's when first used. */
+  readonly folder: string;
+  readonly clock: Clock;
+  readonly random: RandomBytes;
+  readonly logger: Logger;
+  /** Default: the real file system and real watchers. */
+  readonly fs?: FolderFs;
+  readonly watcher?: WatcherFactory;
+  readonly options?: FolderSyncOptions;
+}
+
+/** Fewer deletes than this never wait for a person. */
+const fewDeletes = 10;
+const statusInterval = 250;
+const diskRetry = 3000;
+const spaceToGoOn = 2 * 1024 * 1024;
+const revisionKey = 'revision';
+
+/**
+ * Keeps `folder` and `drive` in step from `start()` until `stop()`. Give `blocks` of the result to `Exchange.addDrive`.
+ * `start` throws `folder_in_use`, `root_missing` or `permission_denied` when the folder can't be used at all.
+ */
+export function createFolderSync(deps: FolderSyncDeps): FolderSync {
+  const { drive, exchange, folder, clock, logger, random } = deps;
+  const { trashDays = 30, versionsShare = 0.1, versionsBytes = 2_000_000_000 } = deps.options ?? {};
+  const fs = deps.fs ?? createRealFs();
+  const events = createEmitter<FolderEvents>((error) => logger.error({ err: error }, 'a listener failed'));
+  const state = createSyncState(deps.db);
+  const paths = layout(folder);
+  const remote = createRemoteView(drive.tree);
+  const exclusive = createMutex();
+  const problems = createProblems((error, path) => {
+    logger.debug({ path, code: error.code }, error.message);
+    events.emit('problem', error);
+    touch();
+  });
+  const pending = new Map<NodeId, FileContent>();
+  const deletedHere = new Set<NodeId>();
+  const conflicts = new Set<NodeId>();
+  const listeners: (() => void)[] = [];
+  let rules = parseIgnoreRules('');
+  let traits: FsTraits = { caseInsensitive: false, windows: process.platform === 'win32' };
+  let started = false;
+  let stopping = false;
+  let paused = false;
+  let halted: AppError | null = null;
+  let fullDisk: (() => void) | null = null;
+  let massDeleteConfirmed = false;
+  let revision = 0;
+  let comparing = true;
+  let working = false;
+  let wakeUp: (() => void) | null = null;
+  let loop: Promise<void> = Promise.resolve();
+  let statusTimer: (() => void) | null = null;
+  let saidSettled: boolean | null = null;
+  let waiters: (() => void)[] = [];
+
+  const newId = (): NodeId => Buffer.from(random(16)).toString('hex');
+  const agenda = createAgenda(clock, wake);
+  const trash = createTrash({ fs, folder, state, clock, random, days: trashDays });
+  const retention = createRetention({
+    drive,
+    fs,
+    content: deps.content,
+    chunks: deps.chunks,
+    folder,
+    state,
+    clock,
+    logger,
+    budget: () => Math.max(versionsBytes, versionsShare * state.local.count().bytes),
+    busy: () => importer.busy() || agenda.ready() > 0 || staging.count() > staging.unreachable(),
+  });
+  const staging = createStaging({
+    drive,
+    exchange,
+    content: deps.content,
+    fs,
+    folder,
+    state,
+    clock,
+    logger,
+    ready: (node) => agenda.add(node),
+    diskFull,
+    retained: (id) => retention.block(id),
+    wholeFiles: (key) => [trash.find(key), retention.file(key)].filter((file) => file !== null),
+  });
+  const reader = createReader({
+    drive,
+    exchange,
+    content: deps.content,
+    fs,
+    folder,
+    state,
+    trash,
+    retention,
+  });
+  const importer = createImporter({
+    content: deps.content,
+    folder,
+    state,
+    problems,
+    newId,
+    sealKey: () => {
+      const epoch = drive.currentEpoch();
+      return { epoch, key: drive.contentKey(epoch) };
+    },
+    previous(id) {
+      const synced = state.synced.get(id);
+      const content = synced === null ? null : drive.contentOf(synced.version);
+      return pending.get(id) ?? (content?.kind === 'file' ? content : null);
+    },
+    pending,
+    dirty,
+    again,
+    early: (token, id, blocks) => exchange.announceEarly(drive.id, token, id, blocks),
+    imported: (content, path) => retention.add(content, path),
+    logger,
+  });
+  const scanner = createScanner({
+    fs,
+    folder,
+    state,
+    problems,
+    newId,
+    rules: () => rules,
+    import: (item) => importer.add(item),
+    dirty,
+    again,
+    exclusive,
+    checkRoot: () => checkRoot(fs, folder, drive.id),
+    now: () => clock.now(),
+  });
+  const scans = createScanLoop({
+    scanner,
+    watcher: deps.watcher ?? createWatcherFactory(logger),
+    folder,
+    clock,
+    random,
+    logger,
+    entries: () => state.local.count().entries,
+    async prepare() {
+      await checkRoot(fs, folder, drive.id);
+      for (const dir of [paths.tmp, paths.trash]) await fs.mkdir(dir);
+      const next = await readIgnoreRules(fs, folder);
+      const changed = next.source !== rules.source;
+      rules = next;
+      return changed;
+    },
+    drained: () => importer.idle(),
+    paused: () => paused || stopping,
+    halted(error) {
+      if (error === null && halted === null) return;
+      halted = error;
+      problems.whole('root', error);
+      staging.setPaused(paused || error !== null);
+      wake();
+    },
+    watchFailed(error) {
+      if (error === null) problems.whole('watch', null);
+      else {
+        problems.whole(
+          'watch',
+          new AppError(
+            'unsupported',
+            'Changes can’t be watched here (the system’s limit of watches may be reached: fs.inotify.max_user_watches); the folder is scanned every half minute instead.',
+            { cause: error },
+          ),
+        );
+      }
+    },
+    changed() {
+      agenda.release('delete');
+      wake();
+    },
+  });
+  const executor = createExecutor({
+    fs,
+    folder,
+    state,
+    content: deps.content,
+    trash,
+    traits: () => traits,
+    random,
+    remote: (id) => remote.get(id),
+    again,
+    landed: (node) => staging.landed(node),
+    ignored: (path, dir) => rules.ignored(path, dir),
+  });
+  const runPlan = createPlanRunner({
+    drive,
+    remote,
+    state,
+    agenda,
+    staging,
+    executor,
+    committer: createCommitter({ drive, state, pending }),
+    problems,
+    clock,
+    logger,
+    deletesAllowed: () => !scans.busy() && !massDelete(),
+    diskFull,
+    diskFine() {
+      if (fullDisk === null) return;
+      fullDisk();
+      fullDisk = null;
+      problems.whole('disk', null);
+    },
+    readAgain(ids) {
+      for (const id of ids) {
+        const row = state.local.get(id);
+        const path = state.local.path(id);
+        if (row === null || path === null) continue;
+        const { parent, name, raw, birthNs, stamp } = row;
+        void importer.add({ id, parent, name, raw, path, birthNs, size: stamp.size });
+      }
+    },
+  });
+  const blocks = createBlockSource({
+    drive,
+    content: deps.content,
+    folder,
+    state,
+    retained: (id) => retention.block(id),
+    again,
+  });
+
+  function wake(): void {
+    wakeUp?.();
+  }
+
+  function again(dir: string, ms: number): void {
+    scans.hint(dir, ms);
+  }
+
+  /** The local row of a node changed (or is gone). */
+  function dirty(id: NodeId): void {
+    if (id === rootNode) return;
+    if (state.local.get(id) === null && state.synced.get(id) !== null) deletedHere.add(id);
+    else deletedHere.delete(id);
+    agenda.add(id);
+  }
+
+  /** More than half of the drive is gone at once: a person has to say that this is meant. */
+  function massDelete(): boolean {
+    for (const id of deletedHere) {
+      if (state.synced.get(id) === null || state.local.get(id) !== null) deletedHere.delete(id);
+      else break;
+    }
+    if (deletedHere.size === 0) massDeleteConfirmed = false;
+    const many = deletedHere.size > fewDeletes && deletedHere.size > state.synced.count() / 2;
+    return many && !massDeleteConfirmed;
+  }
+
+  function diskFull(): void {
+    if (fullDisk !== null || stopping) return;
+    problems.whole(
+      'disk',
+      new AppError(
+        'disk_full',
+        'The disk of this folder is full, so nothing is brought in; free some space and it goes on by itself.',
+      ),
+    );
+    staging.setPaused(true);
+    const retry = (): void => {
+      fullDisk = clock.after(diskRetry, () => {
+        void fs.freeBytes(folder).then(
+          (free) => {
+            if (stopping) return;
+            if (free < spaceToGoOn) return retry();
+            staging.setPaused(paused || halted !== null);
+            staging.retry();
+            if (staging.missingBytes() === 0 || free > staging.missingBytes()) {
+              fullDisk = null;
+              problems.whole('disk', null);
+            } else retry();
+          },
+          () => retry(),
+        );
+      });
+    };
+    retry();
+  }
+
+  function takeRemote(): boolean {
+    const changed = drive.tree.changedSince(revision, 500);
+    if (changed === null) return false;
+    for (const id of changed.ids) {
+      if (id === rootNode) continue;
+      if (drive.tree.get(id)?.conflictOf) conflicts.add(id);
+      else conflicts.delete(id);
+      agenda.add(id);
+    }
+    const more = changed.revision !== revision;
+    revision = changed.revision;
+    return more;
+  }
+
+  /** Looks at everything again: at first, and when the drive has forgotten what changed since we last looked. */
+  async function compareAll(): Promise<void> {
+    comparing = true;
+    const upTo = drive.tree.revision();
+    for await (const id of wholeTree(drive.tree)) agenda.add(id);
+    revision = upTo;
+    for await (const id of localDifferences(state)) dirty(id);
+    comparing = false;
+  }
+
+  async function startUp(): Promise<void> {
+    const saved = Number(state.meta(revisionKey) ?? Number.NaN);
+    const usable = Number.isSafeInteger(saved) && saved <= drive.tree.revision();
+    if (!usable || drive.tree.changedSince(saved, 1) === null) return compareAll();
+    revision = saved;
+    for await (const id of localDifferences(state)) dirty(id);
+    comparing = false;
+  }
+
+  async function run(): Promise<void> {
+    await startUp();
+    while (!stopping) {
+      let worked = false;
+      if (!paused && halted === null) {
+        try {
+          worked = await step();
+        } catch (error) {
+          logger.error({ err: error }, 'a step of syncing failed');
+          await new Promise<void>((done) => void clock.after(1000, done));
+        }
+      }
+      if (worked) continue;
+      touch();
+      noteSettled();
+      await new Promise<void>((done) => (wakeUp = done));
+      wakeUp = null;
+    }
+  }
+
+  async function step(): Promise<boolean> {
+    if (drive.tree.revision() !== revision && !takeRemote()) {
+      if (drive.tree.changedSince(revision, 1) === null) await compareAll();
+    }
+    if (!massDelete() && !scans.busy()) agenda.release('delete');
+    const ids = agenda.take(128);
+    if (ids.length === 0) return false;
+    working = true;
+    try {
+      await exclusive(() => runPlan(ids));
+    } finally {
+      working = false;
+    }
+    for (const id of ids) {
+      if (state.local.get(id) !== null || state.synced.get(id) === null) deletedHere.delete(id);
+    }
+    touch();
+    return true;
+  }
+
+  function isSettled(): boolean {
+    return (
+      started &&
+      !stopping &&
+      !paused &&
+      halted === null &&
+      upToDate() &&
+      agenda.empty() &&
+      staging.count() === 0
+    );
+  }
+
+  /** Everything that is known of has been looked at. */
+  function upToDate(): boolean {
+    return (
+      !comparing &&
+      !working &&
+      scans.calm() &&
+      !importer.busy() &&
+      agenda.ready() === 0 &&
+      drive.tree.revision() === revision
+    );
+  }
+
+  function noteSettled(): void {
+    const settled = isSettled();
+    if (settled) state.setMeta(revisionKey, String(revision));
+    if (settled !== saidSettled) {
+      saidSettled = settled;
+      exchange.setSettled(drive.id, settled);
+    }
+    const woken = waiters;
+    waiters = [];
+    for (const done of woken) done();
+  }
+
+  /** Something that shows in the status changed. */
+  function touch(): void {
+    if (stopping) return;
+    if (saidSettled === true && !isSettled()) {
+      saidSettled = false;
+      exchange.setSettled(drive.id, false);
+    }
+    statusTimer ??= clock.after(statusInterval, () => {
+      statusTimer = null;
+      if (!stopping) events.emit('status', status());
+    });
+  }
+
+  function stateNow(): FolderState {
+    if (paused) return 'paused';
+    if (halted !== null) return 'stopped';
+    if (massDelete() && agenda.parked('delete') > 0) return 'held';
+    if (scans.fullRunning() || !started || comparing) return 'scanning';
+    if (isSettled()) return 'in_step';
+    const onlyWaiting = upToDate() && staging.count() === staging.unreachable();
+    return fullDisk !== null || onlyWaiting ? 'waiting' : 'syncing';
+  }
+
+  function status(): FolderStatus {
+    const { files, bytes } = state.local.count();
+    const now = stateNow();
+    const held =
+      now === 'held'
+        ? [
+            {
+              code: 'mass_delete_held' as const,
+              path: '',
+              message: `${deletedHere.size} entries, more than half of the drive, were deleted from the folder at once. They are kept for everybody until you confirm it; put them back if it was a mistake.`,
+            },
+          ]
+        : [];
+    return {
+      state: now,
+      files,
+      bytes,
+      pendingUp: pending.size + deletedHere.size + importer.queued(),
+      pendingDown: staging.count(),
+      pendingBytes: staging.missingBytes(),
+      conflicts: conflicts.size,
+      problems: [...held, ...problems.list()],
+    };
+  }
+
+  async function until(condition: () => boolean, signal?: AbortSignal): Promise<void> {
+    while (!condition()) {
+      signal?.throwIfAborted();
+      if (stopping) throw new AppError('shutting_down', 'Syncing was stopped.');
+      let cancel = (): void => {};
+      await new Promise<void>((done) => {
+        waiters.push(done);
+        cancel = clock.after(100, done);
+        signal?.addEventListener('abort', () => done(), { once: true });
+      });
+      cancel();
+    }
+  }
+
+  return {
+    driveId: drive.id,
+    folder,
+    blocks,
+    on: events.on,
+    async start() {
+      await markRoot(fs, folder, drive.id);
+      traits = { ...traits, caseInsensitive: await fs.caseInsensitive(paths.own) };
+      await cleanTemp(fs, folder, state);
+      rules = await readIgnoreRules(fs, folder);
+      for (const { id } of deps.db
+        .prepare<[], { id: string }>("SELECT id FROM sync_synced WHERE name LIKE '%(conflict %'")
+        .all()) {
+        if (drive.tree.get(id)?.conflictOf) conflicts.add(id);
+      }
+      listeners.push(
+        drive.on('tree', () => wake()),
+        drive.on('access', () => {
+          problems.whole('rights', null);
+          agenda.release('rights');
+        }),
+        exchange.on('members', ({ driveId }) => {
+          if (driveId === drive.id) staging.retry();
+        }),
+        exchange.on('early', ({ driveId, early }) => {
+          if (driveId === drive.id && halted === null) staging.prefetch(early.token, early.blocks);
+        }),
+      );
+      started = true;
+      loop = run();
+      scans.start();
+      void trash
+        .thin()
+        .catch((error: unknown) => logger.warn({ err: error }, 'the trash could not be thinned'));
+    },
+    async stop() {
+      if (stopping) return;
+      stopping = true;
+      for (const off of listeners) off();
+      wake();
+      noteWaiters();
+      await importer.stop();
+      await scans.stop();
+      await staging.stop();
+      await loop;
+      await retention.stop();
+      agenda.stop();
+      statusTimer?.();
+      fullDisk?.();
+      if (deps.fs === undefined) await fs.stop();
+    },
+    status,
+    pause() {
+      paused = true;
+      staging.setPaused(true);
+      touch();
+      wake();
+    },
+    resume() {
+      paused = false;
+      staging.setPaused(halted !== null);
+      void scans.full().catch(() => {});
+      scans.wake();
+      wake();
+    },
+    async confirm() {
+      massDeleteConfirmed = true;
+      agenda.release('delete');
+      wake();
+    },
+    async scan() {
+      await scans.full();
+      await until(() => importer.queued() === 0 && upToDate());
+    },
+    async settled(signal) {
+      await until(isSettled, signal);
+      await retention.idle();
+    },
+    readContent: (content, range) => reader.read(content, range),
+    contentState: (content) => reader.state(content),
+    trash: {
+      list: () => trash.list(),
+      async restore(path) {
+        const back = await trash.restore(path);
+        again(back.slice(0, Math.max(0, back.lastIndexOf('/'))), 0);
+        await until(() => scans.calm());
+      },
+      empty: () => trash.empty(),
+    },
+  };
+
+  function noteWaiters(): void {
+    for (const done of waiters.splice(0)) done();
+  }
+}

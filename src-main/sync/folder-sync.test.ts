@@ -1,0 +1,42 @@
+import * as fs from 'node:fs/promises';
+import { afterEach, expect, test } from 'vitest';
+import { createComputers, show } from './test/computers.ts';
+
+let clean: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const one of clean) await one();
+  clean = [];
+});
+
+async function pair(name: string) {
+  const lab = await createComputers(name, ['alice', 'bob']);
+  clean.push(() => lab.clean());
+  const [alice, bob] = await lab.start();
+  if (!alice || !bob) throw new Error('no computers');
+  return { lab, alice, bob };
+}
+
+test('files, folders, links and modes get to the other side, and changes follow', async () => {
+  const { lab, alice, bob } = await pair('basics');
+  await alice.write('docs/a.txt', 'small');
+  await alice.write('docs/deep/er/b.bin', new Uint8Array(700_000).fill(7));
+  await alice.write('run.sh', '#!/bin/sh\n');
+  await fs.chmod(alice.path('run.sh'), 0o755);
+  await fs.symlink('docs/a.txt', alice.path('link'));
+  await fs.mkdir(alice.path('empty'));
+  await lab.settle();
+  expect(await show(bob.folder)).toEqual(await show(alice.folder));
+  expect(await show(bob.folder)).toContain('link -> docs/a.txt');
+  expect(await show(bob.folder)).toContain('run.sh* = #!/bin/sh\n');
+  expect(await show(bob.folder)).toContain('empty/');
+
+  await bob.write('docs/a.txt', 'changed by bob');
+  await fs.rename(bob.path('docs'), bob.path('papers'));
+  await fs.rm(bob.path('link'));
+  const sent = lab.network.counts.bytes;
+  await lab.settle();
+  expect(await show(alice.folder)).toEqual(await show(bob.folder));
+  expect(await alice.read('papers/a.txt')).toBe('changed by bob');
+  expect(lab.network.counts.bytes).toBe(sent);
+  expect(alice.sync.trash.list().map((item) => [item.path, item.reason])).toContainEqual(['link', 'deleted']);
+});

@@ -1,0 +1,196 @@
+import { isAppError, type AppError } from '../../../src-shared/errors.ts';
+import type { Clock, Logger, RandomBytes } from '../../../src-shared/runtime.ts';
+import type { Scanner } from './scanner.ts';
+import { manyEntries, type FolderWatcher, type WatcherFactory } from './watcher.ts';
+
+export interface ScanLoopDeps {
+  readonly scanner: Scanner;
+  readonly watcher: WatcherFactory;
+  readonly folder: string;
+  readonly clock: Clock;
+  readonly random: RandomBytes;
+  readonly logger: Logger;
+  readonly entries: () => number;
+  /** Reads ignore rules and makes sure the engine's own folders exist, before each pass. @returns true to scan all */
+  readonly prepare: () => Promise<boolean>;
+  /** What was found has been read and noted. */
+  readonly drained: () => Promise<void>;
+  readonly paused: () => boolean;
+  /** The folder can't be scanned (missing, unmarked); null when it can again. */
+  readonly halted: (error: AppError | null) => void;
+  readonly watchFailed: (error: Error | null) => void;
+  readonly changed: () => void;
+}
+
+/** Decides when to scan what: all at start and hourly, folders a moment after a hint. */
+export interface ScanLoop {
+  start(): void;
+  hint(dir: string, ms?: number): void;
+  /** Scans everything; resolves after the next whole scan that starts from now on. Rejects when it can't be done. */
+  full(): Promise<void>;
+  /** Nothing to scan is known of, and no scan runs. */
+  calm(): boolean;
+  busy(): boolean;
+  fullRunning(): boolean;
+  wake(): void;
+  stop(): Promise<void>;
+}
+
+/** ms from the first hint to the scan: most saves are several events. */
+const debounce = 50;
+const hour = 3_600_000;
+const haltedRetry = 5000;
+/** Without a watcher, ms between full scans. */
+const blindInterval = 30_000;
+
+export function createScanLoop(deps: ScanLoopDeps): ScanLoop {
+  const { clock, scanner } = deps;
+  const hints = new Map<string, number>();
+  const stopping = new AbortController();
+  let waiting: { done(): void; fail(error: unknown): void }[] = [];
+  let fullWanted = true;
+  let running: 'no' | 'full' | 'some' = 'no';
+  let wakeUp: (() => void) | null = null;
+  let cancelTimer: (() => void) | null = null;
+  let loop: Promise<void> = Promise.resolve();
+  let watcher: FolderWatcher | null = null;
+  let watchesMany = false;
+  let blind = false;
+  let haltedUntil = 0;
+  let nextFull = Number.POSITIVE_INFINITY;
+
+  function wake(): void {
+    wakeUp?.();
+  }
+
+  async function sleep(): Promise<void> {
+    const now = clock.now();
+    const dues = deps.paused() ? [] : [...hints.values(), nextFull];
+    const due = Math.max(Math.min(...dues), haltedUntil);
+    await new Promise<void>((done) => {
+      wakeUp = done;
+      if (Number.isFinite(due)) cancelTimer = clock.after(Math.max(0, due - now), done);
+    });
+    cancelTimer?.();
+    cancelTimer = null;
+    wakeUp = null;
+  }
+
+  function hint(dir: string, ms = debounce): void {
+    const due = clock.now() + ms;
+    const known = hints.get(dir);
+    if (known !== undefined && known <= due) return;
+    hints.set(dir, due);
+    wake();
+  }
+
+  function takeDue(): string[] {
+    const now = clock.now();
+    const due: string[] = [];
+    for (const [dir, time] of hints) {
+      if (time > now) continue;
+      hints.delete(dir);
+      due.push(dir);
+    }
+    return due;
+  }
+
+  async function watch(): Promise<boolean> {
+    const many = deps.entries() > manyEntries;
+    if (watcher !== null && (many === watchesMany || blind)) return false;
+    await watcher?.stop();
+    watchesMany = many;
+    blind = false;
+    deps.watchFailed(null);
+    watcher = await deps.watcher(deps.folder, deps.entries(), {
+      hint,
+      failed(error) {
+        blind = true;
+        deps.watchFailed(error);
+        nextFull = Math.min(nextFull, clock.now() + blindInterval);
+        wake();
+      },
+    });
+    return true;
+  }
+
+  async function pass(): Promise<void> {
+    const rulesChanged = await deps.prepare();
+    if (nextFull <= clock.now()) fullWanted = true;
+    if (fullWanted || rulesChanged) {
+      fullWanted = false;
+      const those = waiting;
+      waiting = [];
+      running = 'full';
+      try {
+        // A folder seen for the first time is scanned before it is watched: by then its size is known.
+        if (deps.entries() > 0) await watch();
+        hints.clear();
+        await scanner.scanAll(stopping.signal);
+        await deps.drained();
+        if (await watch()) await scanner.scanAll(stopping.signal);
+        const quarter = ((deps.random(1)[0] ?? 128) / 255 - 0.5) / 2;
+        nextFull = clock.now() + (blind ? blindInterval : hour * (1 + quarter));
+        for (const { done } of those) done();
+      } catch (error) {
+        for (const { fail } of those) fail(error);
+        fullWanted = true;
+        throw error;
+      }
+      return;
+    }
+    const due = takeDue();
+    if (due.length === 0) return;
+    running = 'some';
+    await scanner.scanDirs(due, stopping.signal);
+    await deps.drained();
+  }
+
+  async function run(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      const due = fullWanted || Math.min(nextFull, ...hints.values()) <= clock.now();
+      if (deps.paused() || !due || clock.now() < haltedUntil) {
+        await sleep();
+        continue;
+      }
+      try {
+        await pass();
+        haltedUntil = 0;
+        deps.halted(null);
+      } catch (error) {
+        if (stopping.signal.aborted) return;
+        haltedUntil = clock.now() + haltedRetry;
+        fullWanted = true;
+        if (isAppError(error)) deps.halted(error);
+        else deps.logger.error({ err: error }, 'a scan failed');
+      }
+      running = 'no';
+      deps.changed();
+    }
+  }
+
+  return {
+    start() {
+      loop = run();
+    },
+    hint,
+    full() {
+      fullWanted = true;
+      haltedUntil = 0;
+      const result = new Promise<void>((done, fail) => waiting.push({ done, fail }));
+      wake();
+      return result;
+    },
+    calm: () => running === 'no' && !fullWanted && hints.size === 0,
+    busy: () => running !== 'no',
+    fullRunning: () => running === 'full',
+    wake,
+    async stop() {
+      stopping.abort();
+      wake();
+      await loop;
+      await watcher?.stop();
+      for (const { done } of waiting.splice(0)) done();
+    },
+  };
+}

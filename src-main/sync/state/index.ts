@@ -1,0 +1,37 @@
+import { migrate, type Database } from '../../store/index.ts';
+import { createBlockRows, type BlockRows } from './block-rows.ts';
+import { createLocalRows, type LocalRows } from './local-rows.ts';
+import { syncMigrations } from './schema.ts';
+import { createSyncedRows, type SyncedRows } from './synced-rows.ts';
+
+export type { BlockPlace, BlockRows } from './block-rows.ts';
+export type { LocalRow, LocalRows } from './local-rows.ts';
+export type { SyncedRows } from './synced-rows.ts';
+
+/** Everything the engine remembers between runs. */
+export interface SyncState {
+  readonly db: Database;
+  readonly local: LocalRows;
+  readonly synced: SyncedRows;
+  readonly blocks: BlockRows;
+  /** Runs `work` in one transaction. */
+  transaction<T>(work: () => T): T;
+  meta(key: string): string | null;
+  setMeta(key: string, value: string): void;
+}
+
+/** Brings the tables of the sync engine up to date in `db` and prepares its statements. */
+export function createSyncState(db: Database): SyncState {
+  migrate(db, 'sync', syncMigrations);
+  const read = db.prepare<[string], { value: string }>('SELECT value FROM sync_meta WHERE key = ?');
+  const write = db.prepare('INSERT OR REPLACE INTO sync_meta VALUES (?, ?)');
+  return {
+    db,
+    local: createLocalRows(db),
+    synced: createSyncedRows(db),
+    blocks: createBlockRows(db),
+    transaction: (work) => db.transaction(work)(),
+    meta: (key) => read.get(key)?.value ?? null,
+    setMeta: (key, value) => void write.run(key, value),
+  };
+}
