@@ -9,14 +9,25 @@ const maxOpen = 1000;
 /** Something that can be fetched. */
 export interface Download {
   readonly fileName: string;
+  /** Set: it may be shown under this type. Otherwise it is an attachment of no type. */
+  readonly type?: string | null;
   /** The part from `start` to before `end` (null: the end). */
   open(start: number, end: number | null, signal: AbortSignal): Promise<ByteSource>;
+}
+
+/** Something that may be sent here, once. */
+export interface Reception {
+  /** Bytes, exactly. */
+  readonly size: number;
+  take(bytes: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void>;
 }
 
 export interface Downloads {
   /** @returns a URL that whoever holds it may fetch, for a minute after its last use */
   offer(download: Download): string;
-  /** Answers a GET or HEAD of such an URL, ranges included. Never throws. */
+  /** @returns a URL that takes a PUT of exactly these bytes, once, begun within a minute */
+  accept(reception: Reception): string;
+  /** Answers a GET or HEAD (ranges included) or a PUT of such an URL. Never throws. */
   serve(request: Request): Promise<Response>;
 }
 
@@ -28,11 +39,30 @@ export interface DownloadsOptions {
 }
 
 /**
- * Users' bytes, by capability URL. They are served from an origin of their own, as attachments inside a sandbox that
- * may load and run nothing, so that a hostile file reaches nothing.
+ * Users' bytes, by capability URL. They are served from an origin of their own, as attachments or as
+ * something to look at, inside a sandbox that may load and run nothing, so that a hostile file reaches nothing.
  */
 export function createDownloads({ clock, random, origin }: DownloadsOptions): Downloads {
   const offered = new Map<string, { readonly download: Download; until: number }>();
+  const expected = new Map<string, { readonly reception: Reception; until: number }>();
+
+  const newToken = () => Buffer.from(random(32)).toString('base64url');
+
+  function prune(entries: Map<string, { readonly until: number }>) {
+    for (const [token, { until }] of entries) {
+      if (until >= clock.now() && entries.size < maxOpen) break;
+      entries.delete(token);
+    }
+  }
+
+  async function receive(request: Request): Promise<Response> {
+    const token = /^\/uploads\/([A-Za-z0-9_-]{43})$/.exec(new URL(request.url).pathname)?.[1] ?? '';
+    const found = expected.get(token);
+    expected.delete(token);
+    if (!found || found.until < clock.now()) return answer(404, 'This link does not exist or has expired.\n');
+    await found.reception.take(exactly(request.body, found.reception.size), request.signal);
+    return answer(204, null);
+  }
 
   function take(token: string): Download | null {
     const found = offered.get(token);
@@ -46,30 +76,55 @@ export function createDownloads({ clock, random, origin }: DownloadsOptions): Do
 
   return {
     offer(download) {
-      for (const [token, { until }] of offered) {
-        if (until >= clock.now() && offered.size < maxOpen) break;
-        offered.delete(token);
-      }
-      const token = Buffer.from(random(32)).toString('base64url');
+      prune(offered);
+      const token = newToken();
       offered.set(token, { download, until: clock.now() + lifetime });
       return `${origin()}/bytes/${token}`;
     },
+    accept(reception) {
+      prune(expected);
+      const token = newToken();
+      expected.set(token, { reception, until: clock.now() + lifetime });
+      return `${origin()}/uploads/${token}`;
+    },
     async serve(request) {
+      if (request.method === 'PUT') return receive(request).catch(refusal);
       if (request.method !== 'GET' && request.method !== 'HEAD')
-        return answer(405, null, { allow: 'GET, HEAD' });
+        return answer(405, null, { allow: 'GET, HEAD, PUT' });
       const token = /^\/bytes\/([A-Za-z0-9_-]{43})$/.exec(new URL(request.url).pathname)?.[1];
       const download = token === undefined ? null : take(token);
       if (!download) return answer(404, 'This link does not exist or has expired.\n');
       try {
         return await respond(request, download);
       } catch (error) {
-        if (isAppError(error, 'invalid_argument')) return answer(416, null);
-        if (isAppError(error, 'not_found')) return answer(404, `${error.message}\n`);
-        if (error instanceof AppError) return answer(502, `${error.code}: ${error.message}\n`);
-        return answer(500, 'Something went wrong inside the node; its log says more.\n');
+        return isAppError(error, 'invalid_argument') ? answer(416, null) : refusal(error);
       }
     },
   };
+}
+
+/** What a failure looks like from outside; `error-code` is what a window translates. */
+function refusal(error: unknown): Response {
+  if (!(error instanceof AppError)) {
+    return answer(500, 'Something went wrong inside the node; its log says more.\n', {
+      'error-code': 'internal',
+    });
+  }
+  const status = error.code === 'not_found' ? 404 : error.code === 'already_exists' ? 409 : 502;
+  const text = status === 404 ? error.message : `${error.code}: ${error.message}`;
+  return answer(status, `${text}\n`, { 'error-code': error.code });
+}
+
+/** Passes on exactly `size` bytes; throws `invalid_argument` when there are more or fewer. */
+async function* exactly(body: ReadableStream<Uint8Array> | null, size: number): AsyncGenerator<Uint8Array> {
+  let seen = 0;
+  const wrong = () => new AppError('invalid_argument', 'The file changed while it was being sent.');
+  for await (const chunk of body ?? []) {
+    seen += chunk.length;
+    if (seen > size) throw wrong();
+    yield chunk;
+  }
+  if (seen < size) throw wrong();
 }
 
 async function respond(request: Request, download: Download): Promise<Response> {
@@ -91,8 +146,8 @@ async function respond(request: Request, download: Download): Promise<Response> 
   const headers: Record<string, string> = {
     'content-length': String(end - start),
     'accept-ranges': 'bytes',
-    'content-type': 'application/octet-stream',
-    'content-disposition': `attachment; filename*=UTF-8''${encodeURIComponent(download.fileName)}`,
+    'content-type': download.type ?? 'application/octet-stream',
+    'content-disposition': `${download.type ? 'inline' : 'attachment'}; filename*=UTF-8''${encodeURIComponent(download.fileName)}`,
   };
   if (range) headers['content-range'] = `bytes ${start}-${end - 1}/${size}`;
   if (request.method === 'HEAD') {

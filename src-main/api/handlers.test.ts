@@ -160,11 +160,14 @@ describe('bytes', () => {
       },
     });
     const { signal } = new AbortController();
-    const { url, size } = await handlers.files.open({ drive: 'd', path: 'a/b', version: null }, signal);
+    const { url, size } = await handlers.files.open(
+      { drive: 'd', path: 'a/b', version: null, as: 'download' },
+      signal,
+    );
     expect(size).toBe(5);
     expect(await fetchUrl(url)).toEqual(all);
     await expect(
-      (async () => handlers.files.open({ drive: 'd', path: 'x', version: null }, signal))(),
+      (async () => handlers.files.open({ drive: 'd', path: 'x', version: null, as: 'download' }, signal))(),
     ).rejects.toMatchObject({ code: 'not_found' });
   });
 

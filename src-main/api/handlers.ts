@@ -6,6 +6,10 @@ import type { Clock } from '../../src-shared/runtime.ts';
 import type { AppContract } from '../../src-shared/contract/index.ts';
 import type { Handlers } from '../../src-shared/rpc/index.ts';
 import type { Downloads } from './downloads.ts';
+import { createPlatformHandlers } from './platform-handlers.ts';
+import { noPlatform } from './platform-services.ts';
+import type { PlatformServices } from './platform-services.ts';
+import { previewType } from './preview-types.ts';
 import type { ByteSource, NodeEvents, NodeServices } from './node-services.ts';
 import { watchEvents, watchList, watchState } from './watch.ts';
 import type { Hints } from './watch.ts';
@@ -15,12 +19,14 @@ export interface HandlersOptions {
   readonly downloads: Downloads;
   /** Asks the host to stop everything; returns at once. */
   readonly shutdown: () => void;
+  /** What the computer can do for the window; left out: nothing. */
+  readonly platform?: PlatformServices;
 }
 
 /** The contract's handlers: they call the node and add what belongs to the carrier (watching, downloads, time limits). */
 export function createHandlers(
   node: NodeServices,
-  { clock, downloads, shutdown }: HandlersOptions,
+  { clock, downloads, shutdown, platform = noPlatform }: HandlersOptions,
 ): Handlers<AppContract> {
   const on =
     (...names: (keyof NodeEvents)[]): Hints =>
@@ -93,13 +99,24 @@ export function createHandlers(
     },
     files: {
       ...node.files,
-      async open({ drive, path, version }, signal) {
+      async open({ drive, path, version, as }, signal) {
         const read = (start: number, end: number | null, reading: AbortSignal): Promise<ByteSource> =>
           node.files.read({ drive, path, version, start, end }, reading);
         // Asked for no bytes at first: failures are answered here and not when the URL is fetched.
         const { size, bytes } = await read(0, 0, signal);
         await bytes[Symbol.asyncIterator]().return?.();
-        return { url: downloads.offer({ fileName: path.split('/').at(-1) ?? 'file', open: read }), size };
+        const fileName = path.split('/').at(-1) ?? 'file';
+        const type = as === 'preview' ? previewType(fileName) : null;
+        return { url: downloads.offer({ fileName, type, open: read }), size };
+      },
+      async upload(input) {
+        await node.files.checkUpload(input);
+        return {
+          url: downloads.accept({
+            size: input.size,
+            take: (bytes, reading) => node.files.write(input, bytes, reading),
+          }),
+        };
       },
       async proof(input, signal) {
         return offerBytes(`${input.path.split('/').at(-1)}.proof`, await node.files.proof(input, signal));
@@ -118,6 +135,7 @@ export function createHandlers(
         ),
     },
     settings: node.settings,
+    platform: createPlatformHandlers(node, platform, clock),
   };
 }
 

@@ -1,5 +1,7 @@
-export type { ByteSource, Node, NodeEvents, NodeOptions, NodeServices } from './node-services.ts';
+export type { ByteSource, Node, NodeEvents, NodeOptions, NodeServices, Upload } from './node-services.ts';
 export { createHandlers } from './handlers.ts';
 export type { HandlersOptions } from './handlers.ts';
 export { createDownloads } from './downloads.ts';
-export type { Download, Downloads, DownloadsOptions } from './downloads.ts';
+export type { Download, Downloads, DownloadsOptions, Reception } from './downloads.ts';
+export { noPlatform } from './platform-services.ts';
+export type { PlatformServices } from './platform-services.ts';

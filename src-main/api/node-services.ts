@@ -52,6 +52,15 @@ export interface ByteSource {
   readonly bytes: AsyncIterable<Uint8Array>;
 }
 
+/** A file on its way in. */
+export interface Upload {
+  readonly drive: string;
+  readonly path: string;
+  /** Bytes that will come, no more and no less. */
+  readonly size: number;
+  readonly replace: boolean;
+}
+
 /**
  * All that the contract's handlers need of a node: values in the contract's shapes, failures as `AppError`. Inputs are
  * already checked against the schemas; drives are named by id or by a name only one of them has. Aborting the signal
@@ -80,7 +89,11 @@ export interface NodeServices {
       signal: AbortSignal,
     ): Promise<OutputOf<AppContract['drives']['wait']>>;
   };
-  readonly files: Group<'files', Exclude<keyof AppContract['files'], 'open' | 'proof'>> & {
+  readonly files: Group<'files', Exclude<keyof AppContract['files'], 'open' | 'proof' | 'upload'>> & {
+    /** Checks that `path` can be written, before bytes are asked for. */
+    checkUpload(input: Upload): void | Promise<void>;
+    /** Takes all bytes into the drive's folder, or leaves nothing behind. */
+    write(input: Upload, bytes: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void>;
     /** The bytes of a version (null: the current one) from `start` to before `end` (null: the end). */
     read(
       input: {

@@ -149,7 +149,17 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       base,
       online,
       linking: () => online().linking,
-      unlocked: begin,
+      async unlocked() {
+        await begin();
+        for (const event of ['status', 'peers', 'transfers'] as const) events.emit(event, {});
+        events.emit('drives', { driveId: null });
+      },
+      async locking() {
+        const ending = session;
+        session = null;
+        await ending?.end();
+        events.emit('status', {});
+      },
       async actorChanged() {
         online().network.announceCard();
         await online().drives.actorChanged();

@@ -4,6 +4,7 @@ import type { NodeServices } from '../api/index.ts';
 import type { DriveCheck } from '../drive/index.ts';
 import { entryId } from '../history/index.ts';
 import { parseUserId } from '../identity/index.ts';
+import { suggestFolder } from './folders.ts';
 import type { Online } from './core.ts';
 import { formatDriveLink } from './drive-link.ts';
 import type { Drives, OpenDrive } from './drives.ts';
@@ -99,6 +100,7 @@ export function createDriveServices(
             bytes: 0,
           })),
       ],
+      suggest: ({ name }) => suggestFolder(name),
       status: ({ drive }) => status(drives().get(drive)),
       pause({ drive }) {
         drives().setPaused(drive, true);

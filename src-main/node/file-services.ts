@@ -3,6 +3,8 @@ import type { FileEntry } from '../../src-shared/contract/index.ts';
 import type { NodeServices } from '../api/index.ts';
 import type { Content, TreeNode } from '../drive/index.ts';
 import type { Drives, OpenDrive } from './drives.ts';
+import { createFileChanges } from './file-changes.ts';
+import { createFolderOrders } from './file-window.ts';
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 const iso = (ms: number): string => new Date(ms).toISOString();
@@ -46,8 +48,39 @@ export function createFileServices(drives: () => Drives): Pick<NodeServices, 'fi
     return known.content;
   }
 
+  const orders = createFolderOrders();
+
+  function folder(one: OpenDrive, path: string): TreeNode {
+    const found = node(one, path);
+    if (found.kind !== 'dir') throw new AppError('invalid_argument', `${path} is not a folder.`);
+    return found;
+  }
+
   return {
     files: {
+      ...createFileChanges(drives, entry),
+      async window({ drive, path, sort, descending, offset, limit }, signal) {
+        const one = drives().get(drive);
+        const { id } = folder(one, path);
+        const view = { driveId: one.record.driveId, folder: id, sort, descending };
+        const { ids } = await orders.get(one.drive.tree, view, signal);
+        const items = ids.slice(offset, offset + limit).flatMap((item) => {
+          const found = one.drive.tree.get(item);
+          return found ? [entry(one, path, found)] : [];
+        });
+        return { total: ids.length, items };
+      },
+      async locate({ drive, path, sort, descending, name, exact, from }, signal) {
+        const one = drives().get(drive);
+        const { id } = folder(one, path);
+        const view = { driveId: one.record.driveId, folder: id, sort, descending };
+        const { names } = await orders.get(one.drive.tree, view, signal);
+        const wanted = name.normalize('NFC').toLowerCase();
+        const fits = (text: string): boolean => (exact ? text === wanted : text.startsWith(wanted));
+        const later = names.findIndex((text, index) => index >= from && fits(text));
+        const index = later >= 0 ? later : names.findIndex(fits);
+        return { index: index >= 0 ? index : null };
+      },
       list({ drive, path, after, limit }) {
         const one = drives().get(drive);
         const folder = node(one, path);

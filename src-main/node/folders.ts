@@ -1,4 +1,5 @@
-import { mkdir, realpath, stat } from 'node:fs/promises';
+import { access, mkdir, realpath, stat, statfs } from 'node:fs/promises';
+import os from 'node:os';
 import path from 'node:path';
 import { AppError } from '../../src-shared/errors.ts';
 
@@ -46,4 +47,26 @@ export async function claimFolder(folder: string, taken: readonly string[]): Pro
     }
   }
   return real;
+}
+
+/**
+ * A folder in the person's home that does not exist yet, named after the drive.
+ * @returns its path; free and total bytes of the disk it would be on
+ */
+export async function suggestFolder(
+  name: string,
+  home: string = os.homedir(),
+): Promise<{ folder: string; free: number; total: number }> {
+  // Control characters and what some file systems refuse.
+  // eslint-disable-next-line no-control-regex
+  const safe = name.replace(/[\u0000-\u001f\\/:*?"<>|]/g, ' ').trim() || 'ExtraChain';
+  let folder = path.join(home, safe);
+  const exists = (file: string): Promise<boolean> =>
+    access(file).then(
+      () => true,
+      () => false,
+    );
+  for (let n = 2; n < 1000 && (await exists(folder)); n += 1) folder = path.join(home, `${safe} ${n}`);
+  const { bavail, bsize, blocks } = await statfs(home);
+  return { folder, free: bavail * bsize, total: blocks * bsize };
 }

@@ -13,6 +13,8 @@ interface Parts {
   readonly linking: () => Linking;
   /** Called after the keystore was opened. */
   readonly unlocked: () => Promise<void>;
+  /** Ends everything that needs keys. */
+  readonly locking: () => Promise<void>;
   /** Another actor is in use: drives belong to actors. */
   readonly actorChanged: () => Promise<void>;
   /** A device of ours was cut off: every drive it could write to must know. */
@@ -103,6 +105,21 @@ export function createIdentityServices(parts: Parts): Pick<NodeServices, 'identi
       async unlock({ password }) {
         await identity.unlock(password);
         await parts.unlocked();
+        return { ok: true };
+      },
+      async lock() {
+        if (identity.status().protection === 'none')
+          throw new AppError(
+            'not_allowed',
+            'Set a password first: without one there is nothing to unlock with.',
+          );
+        await parts.locking();
+        await identity.lock();
+        return { ok: true };
+      },
+      async setPassword({ password, current }) {
+        await identity.changePassword(password, current ?? undefined);
+        parts.base.events.emit('status', {});
         return { ok: true };
       },
     },

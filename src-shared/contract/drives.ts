@@ -113,6 +113,11 @@ export const drives = {
   ),
   list: query(nothing, z.array(driveSummary)),
   status: query(z.object({ drive }), driveStatus),
+  /** Where a new drive's folder could be: a free path in the person's home folder, and the room there in bytes. */
+  suggest: query(
+    z.object({ name: z.string().min(1).max(255) }),
+    z.object({ folder: localPath, free: count, total: count }),
+  ),
   /** Key `driveId`. */
   watchList: subscription(nothing, watchedList(driveSummary)),
   watchStatus: subscription(z.object({ drive }), watched(driveStatus)),
@@ -172,6 +177,22 @@ export const fileVersion = z.object({
 });
 export type FileVersion = z.infer<typeof fileVersion>;
 
+/** One folder in one order: folders first, then the rest. */
+const view = z.object({
+  drive,
+  path: path.default(''),
+  sort: z.enum(['name', 'size', 'changed']).default('name'),
+  descending: z.boolean().default(false),
+});
+
+export const fileWindow = z.object({
+  /** Entries of the folder. */
+  total: count,
+  /** Those from `offset` on. */
+  items: z.array(fileEntry),
+});
+export type FileWindow = z.infer<typeof fileWindow>;
+
 const aFile = z.object({ drive, path });
 const aVersion = z.object({ drive, path, version: version.nullable().default(null) });
 
@@ -186,13 +207,43 @@ export const files = {
     }),
     filePage,
   ),
+  /** A part of one folder, wherever it is: what a list on a screen shows. */
+  window: query(
+    view.extend({ offset: count.default(0), limit: z.int().min(1).max(500).default(100) }),
+    fileWindow,
+  ),
+  /** Where the first entry is whose name is `name` (or, not `exact`, begins with it, in any case) at or after `from`. */
+  locate: query(
+    view.extend({
+      name: z.string().min(1).max(255),
+      exact: z.boolean().default(true),
+      from: count.default(0),
+    }),
+    z.object({ index: count.nullable() }),
+  ),
+  /** Entries of the whole drive whose name contains the text, in any case; the first `limit` found. */
+  search: query(
+    z.object({ drive, text: z.string().trim().min(1).max(255), limit: z.int().min(1).max(200).default(50) }),
+    z.array(fileEntry),
+  ),
+  mkdir: command(aFile, done),
+  /** Gives a file or folder another name, another folder, or both. */
+  move: command(z.object({ drive, from: path, to: path }), done),
+  /** Deletes for every member; each computer keeps the files in the drive's trash. */
+  remove: command(z.object({ drive, paths: z.array(path).min(1).max(1000) }), done),
+  /** A URL that takes the bytes of a file by PUT, once; without `replace` a name in use is refused. */
+  upload: command(
+    z.object({ drive, path, size: count, replace: z.boolean().default(false) }),
+    z.object({ url: z.url() }),
+  ),
   history: query(aFile, z.array(fileVersion)),
   restore: command(z.object({ drive, path, version }), done),
   /** Makes it online-only: refused unless others hold it. */
   free: command(aFile, done),
   /** Answers when it is whole. */
   fetch: command(aFile, done),
-  open: command(aVersion, download),
+  /** `preview`: with the type of what browsers can show, to be embedded; never to be run. */
+  open: command(aVersion.extend({ as: z.enum(['download', 'preview']).default('download') }), download),
   proof: command(aVersion, download),
 };
 

@@ -18,6 +18,7 @@ export type IdentityInfo = z.infer<typeof identityInfo>;
 export const actor = z.object({ userId, name: z.string(), current: z.boolean() });
 export type Actor = z.infer<typeof actor>;
 
+const password = z.string().min(1).max(1024);
 const actorName = z.string().trim().min(1).max(64);
 
 export const identity = {
@@ -31,7 +32,14 @@ export const identity = {
   addActor: command(z.object({ name: actorName }), identityInfo),
   useActor: command(z.object({ name: actorName }), identityInfo),
   /** Opens a keystore that has a password. */
-  unlock: command(z.object({ password: z.string().min(1).max(1024) }), done),
+  unlock: command(z.object({ password }), done),
+  /** Wipes every secret from memory; refused while there is no password to come back with. */
+  lock: command(nothing, done),
+  /** Sets, replaces or (null) removes the password; `current` is needed when there is one. */
+  setPassword: command(
+    z.object({ password: password.nullable(), current: password.nullable().default(null) }),
+    done,
+  ),
 };
 
 export const device = z.object({

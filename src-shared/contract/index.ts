@@ -2,9 +2,10 @@ import { devices, identity } from './identity.ts';
 import { drives, files, trash } from './drives.ts';
 import { doctor, node } from './node.ts';
 import { net, settings } from './net.ts';
+import { platform } from './platform.ts';
 
 /** Every call and event of the product, once. Both carriers (MessagePort, WebSocket) serve exactly this. */
-export const contract = { node, doctor, identity, devices, drives, files, trash, net, settings };
+export const contract = { node, doctor, identity, devices, drives, files, trash, net, settings, platform };
 export type AppContract = typeof contract;
 
 export type { Activity, Check, Diagnosis, NodeStatus, Transfer } from './node.ts';
@@ -18,7 +19,9 @@ export type {
   FileEntry,
   FilePage,
   FileVersion,
+  FileWindow,
   ProofCheck,
   TrashEntry,
 } from './drives.ts';
 export type { Bandwidth, Peer, SettingValue } from './net.ts';
+export type { Capabilities, Preferences, UpdateState } from './platform.ts';
