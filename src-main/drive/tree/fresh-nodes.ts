@@ -13,15 +13,17 @@ type Make = Extract<WireOp, { t: 'make' }>;
  * way (`items`, `naming`) for nearly all of an import, in a third of the statements.
  */
 export function createFreshNodes(db: Database) {
+  const ownLocs = db.prepare<[Uint8Array], { skipped: number }>(
+    'SELECT skipped FROM tree_loc WHERE node = ? LIMIT 2',
+  );
+  const ownPuts = db.prepare<[Uint8Array], unknown>('SELECT 1 FROM tree_put WHERE node = ? LIMIT 2');
   const known = db.prepare<
-    { id: Uint8Array },
-    { locs: number; skipped: number; puts: number; other: number | null }
+    [Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uint8Array],
+    { other: number | null }
   >(`
-    SELECT (SELECT count(*) FROM tree_loc WHERE node = :id) locs, (SELECT max(skipped) FROM tree_loc WHERE node = :id) skipped,
-      (SELECT count(*) FROM tree_put WHERE node = :id) puts,
-      coalesce((SELECT 1 FROM tree_item WHERE id = :id), (SELECT 1 FROM tree_item WHERE parent = :id LIMIT 1),
-        (SELECT 1 FROM tree_sup WHERE node = :id LIMIT 1), (SELECT 1 FROM tree_cov WHERE node = :id LIMIT 1),
-        (SELECT 1 FROM tree_gone WHERE id = :id)) other`);
+    SELECT coalesce((SELECT 1 FROM tree_item WHERE id = ?), (SELECT 1 FROM tree_item WHERE parent = ? LIMIT 1),
+      (SELECT 1 FROM tree_sup WHERE node = ? LIMIT 1), (SELECT 1 FROM tree_cov WHERE node = ? LIMIT 1),
+      (SELECT 1 FROM tree_gone WHERE id = ?)) other`);
   const named = db.prepare<{ parent: Uint8Array; name: string }, { taken: number | null }>(`
     SELECT coalesce((SELECT 1 FROM tree_item WHERE sparent = :parent AND want = :name LIMIT 1),
       (SELECT 1 FROM tree_item WHERE sparent = :parent AND name = :name),
@@ -50,10 +52,10 @@ export function createFreshNodes(db: Database) {
       };
       /** @returns the item's size when it was added, null when it needs the general way */
       return (op: Make, ord: Uint8Array, nextRevision: () => number): number | null => {
-        const facts = known.get({ id: op.node });
-        const puts = op.content ? 1 : 0;
-        if (!facts || facts.locs !== 1 || facts.skipped !== 0 || facts.puts !== puts || facts.other !== null)
-          return null;
+        const locs = ownLocs.all(op.node);
+        if (locs.length !== 1 || locs[0]?.skipped !== 0) return null;
+        if (ownPuts.all(op.node).length !== (op.content ? 1 : 0)) return null;
+        if (known.get(op.node, op.node, op.node, op.node, op.node)?.other !== null) return null;
         if (longConflictName.test(op.name)) return null;
         const sparent = shownFolder(op.parent);
         if (!sparent || named.get({ parent: sparent, name: op.name })?.taken !== null) return null;
