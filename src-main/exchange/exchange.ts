@@ -1,9 +1,11 @@
+import { randomBytes } from 'node:crypto';
 import { AppError, isAppError } from '../../src-shared/errors.ts';
 import { createEmitter } from '../../src-shared/emitter.ts';
-import type { Clock, Logger } from '../../src-shared/runtime.ts';
+import type { Clock, Logger, RandomBytes } from '../../src-shared/runtime.ts';
 import type { EntryId } from '../history/index.ts';
 import type { DeviceId } from '../identity/index.ts';
 import type { FrameStream, Network, ProtocolOptions } from '../network/index.ts';
+import { createBulkChannel } from './bulk/bulk-channel.ts';
 import { serveBlocks } from './block-provider.ts';
 import { createDriveExchange, driveUnknown } from './drive-exchange.ts';
 import type { DriveExchange } from './drive-exchange.ts';
@@ -21,11 +23,15 @@ export interface ExchangeDeps {
   readonly network: Network;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** For the tokens of the bulk channel; default `node:crypto`. */
+  readonly random?: RandomBytes;
 }
 
 export interface ExchangeOptions {
   /** Memory for blocks announced early, bytes. */
   readonly earlyBytes?: number;
+  /** Blocks of direct peers over a TLS connection of their own. Default true; false measures libp2p alone. */
+  readonly bulk?: boolean;
 }
 
 const historyProtocol = 'history/1';
@@ -69,6 +75,17 @@ export function createExchange(deps: ExchangeDeps, options: ExchangeOptions = {}
   const off: (() => void)[] = [];
   let running = false;
 
+  const bulk =
+    options.bulk === false
+      ? null
+      : createBulkChannel({
+          network,
+          clock,
+          logger,
+          random: deps.random ?? ((n) => randomBytes(n)),
+          maxFrame: limits.blocksFrame,
+          serve: (stream) => handler(handleBlocks)(stream),
+        });
   const fetcher = createFetcher({
     clock,
     logger,
@@ -77,7 +94,8 @@ export function createExchange(deps: ExchangeDeps, options: ExchangeOptions = {}
       return known ? membership.members(known.drive) : [];
     },
     rtt: (peer) => membership.rtt(peer),
-    open: (peer, signal) => network.open(peer, blocksProtocol, blocksOptions, signal),
+    open: async (peer, signal) =>
+      (await bulk?.open(peer, signal)) ?? network.open(peer, blocksProtocol, blocksOptions, signal),
     penalise: (peer, reason) => network.penalise(peer, reason),
     onReceived: (drive, bytes) => progress.received(drive, bytes),
   });
@@ -174,6 +192,7 @@ export function createExchange(deps: ExchangeDeps, options: ExchangeOptions = {}
       running = true;
       network.handle(historyProtocol, historyOptions, handler(handleHistory));
       network.handle(blocksProtocol, blocksOptions, handler(handleBlocks));
+      bulk?.start();
       off.push(
         network.on('peerConnected', ({ peerId }) => {
           peersChanged();
@@ -185,6 +204,7 @@ export function createExchange(deps: ExchangeDeps, options: ExchangeOptions = {}
           // One of several connections may have ended.
           if (!membership.isConnected(peerId)) {
             fetcher.dropPeer(peerId);
+            bulk?.dropPeer(peerId);
             ring.forgetPeer(peerId);
           }
           peersChanged();
@@ -202,6 +222,7 @@ export function createExchange(deps: ExchangeDeps, options: ExchangeOptions = {}
       drives.clear();
       const error = new AppError('shutting_down', 'The node is stopping.');
       for (const stream of serving) stream.abort(error);
+      bulk?.stop();
       progress.stop();
     },
     addDrive(drive, source) {

@@ -26,9 +26,12 @@ export async function startRealNode(name: string, ip: string): Promise<RealNode>
   const root = createSigner(seed('root'));
   const device = createSigner(seed('device'));
   const certificate = signDeviceCertificate(root, { deviceKey: device.publicKey, name, issuedAt: 1 });
+  const encKey = seed('enc');
+  // An X25519 key is valid in its canonical form only: below 2^255.
+  encKey[31]! &= 0x7f;
   const card = signCard(root, {
     number: 1,
-    encKey: seed('enc'),
+    encKey,
     encKeyNumber: 0,
     devices: [certificate],
     revoked: [],

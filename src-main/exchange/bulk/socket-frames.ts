@@ -1,0 +1,118 @@
+import type { Socket } from 'node:net';
+import { AppError } from '../../../src-shared/errors.ts';
+import { createFrameParser, encodeFrameLength } from '../../network/index.ts';
+import type { FrameStream } from '../../network/index.ts';
+import type { DeviceId } from '../../identity/index.ts';
+
+/** Unread bytes at which the socket is paused. */
+const readHighWater = 1024 * 1024;
+
+/**
+ * Frames over a socket that is already secured and authenticated: the same framing and back-pressure as over libp2p.
+ * @param maxFrame largest frame accepted, bytes
+ */
+export function createSocketFrames(socket: Socket, peer: DeviceId, maxFrame: number): FrameStream {
+  const parser = createFrameParser(maxFrame);
+  const closed = Promise.withResolvers<void>();
+  let failure: AppError | null = null;
+  let ended = false;
+  let wakeReader: (() => void) | null = null;
+  let wakeWriter: (() => void) | null = null;
+  let tail: Promise<void> = Promise.resolve();
+
+  function wake(): void {
+    wakeReader?.();
+    wakeWriter?.();
+  }
+  function fail(error: AppError): AppError {
+    failure ??= error;
+    socket.destroy();
+    wake();
+    return failure;
+  }
+
+  socket.on('data', (chunk: Buffer) => {
+    parser.push(chunk);
+    if (parser.buffered() >= readHighWater) socket.pause();
+    wakeReader?.();
+  });
+  socket.on('end', () => {
+    ended = true;
+    wake();
+  });
+  socket.on('drain', () => wakeWriter?.());
+  socket.on('error', (error) => {
+    failure ??= lost(error);
+    wake();
+  });
+  socket.on('close', () => {
+    if (!ended) failure ??= lost();
+    ended = true;
+    wake();
+    closed.resolve();
+  });
+
+  async function write(parts: readonly Uint8Array[], length: number): Promise<void> {
+    if (failure) throw failure;
+    if (socket.writableEnded) throw lost();
+    socket.cork();
+    socket.write(encodeFrameLength(length));
+    for (const part of parts) if (part.length > 0) socket.write(part);
+    socket.uncork();
+    while (socket.writableNeedDrain && !failure) {
+      await new Promise<void>((resolve) => (wakeWriter = resolve));
+      wakeWriter = null;
+    }
+    if (failure) throw failure;
+  }
+
+  return {
+    peer,
+    closed: closed.promise,
+    send(frame) {
+      const parts = frame instanceof Uint8Array ? [frame] : frame;
+      let length = 0;
+      for (const part of parts) length += part.length;
+      if (length > maxFrame)
+        return Promise.reject(new AppError('too_large', 'A frame is too large to send.'));
+      const sent = tail.then(() => write(parts, length));
+      tail = sent.catch(() => {});
+      return sent;
+    },
+    async read(signal) {
+      for (;;) {
+        if (failure) throw failure;
+        let frame: Uint8Array | null;
+        try {
+          frame = parser.next();
+        } catch (error) {
+          throw fail(error as AppError);
+        }
+        if (socket.isPaused() && parser.buffered() < readHighWater) socket.resume();
+        if (frame) return frame;
+        if (ended) {
+          if (!parser.partial()) return null;
+          throw fail(new AppError('protocol_violation', 'The channel ended in the middle of a frame.'));
+        }
+        if (signal?.aborted) throw new AppError('cancelled', 'Reading was cancelled.');
+        const woken = Promise.withResolvers<void>();
+        wakeReader = woken.resolve;
+        signal?.addEventListener('abort', woken.resolve as () => void, { once: true });
+        await woken.promise;
+        wakeReader = null;
+        signal?.removeEventListener('abort', woken.resolve as () => void);
+      }
+    },
+    async close() {
+      await tail;
+      socket.end();
+    },
+    abort(error) {
+      fail(error instanceof AppError ? error : lost(error));
+    },
+  };
+}
+
+function lost(cause?: unknown): AppError {
+  return new AppError('unreachable', 'The connection to the other computer was lost.', { cause });
+}
