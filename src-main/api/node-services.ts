@@ -2,6 +2,7 @@ import type { Events, Service } from '../../src-shared/runtime.ts';
 import type { AppContract } from '../../src-shared/contract/index.ts';
 import type { AnyEntry, OutputOf, ParsedInputOf } from '../../src-shared/rpc/index.ts';
 import type { Activity, Transfer } from '../../src-shared/contract/index.ts';
+import type { KeyProtector } from '../identity/index.ts';
 
 /** What the daemon's command line hands to `createNode`. */
 export interface NodeOptions {
@@ -14,6 +15,8 @@ export interface NodeOptions {
   readonly mdns: boolean;
   /** Opens the keystore; null: opens only when it has no password. */
   readonly password: string | null;
+  /** The system's keychain, which then guards a new keystore. The desktop has one. */
+  readonly keychain?: KeyProtector;
   readonly logLevel: 'silent' | 'error' | 'warn' | 'info' | 'debug';
   /** No network at all: for commands that only read the data folder while no daemon runs. */
   readonly offline?: boolean;

@@ -255,7 +255,7 @@ export function createSession(
         if (protection === 'password') await keystore.verify(withPassword(current ?? ''));
         else if (next === null) return;
         if (next === null) removeKeyFile(files); // one left behind by a crash may have been read by others
-        const protector = next === null ? keyFile : withPassword(next);
+        const protector = next === null ? (deps.keychain ?? keyFile) : withPassword(next);
         let secret: Uint8Array | null = null;
         try {
           await keystore.protect(protector, () => {

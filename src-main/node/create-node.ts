@@ -28,6 +28,7 @@ import { createTransfers, type Transfers } from './transfers.ts';
 const version = (
   JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
 ).version;
+const keystoreStates = { none: 'unprotected', password: 'password', keychain: 'keychain' } as const;
 const defaultListen = ['/ip4/0.0.0.0/tcp/4101', '/ip6/::/tcp/4101'];
 
 /** What runs once the keystore is open, and how to end it. */
@@ -52,7 +53,14 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   const db = openDatabase(path.join(dataDir, 'node.db'));
   const settings = createNodeSettings(createSettings(db, { log: logger }));
   const deviceName = settings.get('device.name') || os.hostname() || 'computer';
-  const identity = createIdentity({ files: dataDir, clock, random, deviceName, log: logger });
+  const identity = createIdentity({
+    files: dataDir,
+    clock,
+    random,
+    deviceName,
+    log: logger,
+    ...(options.keychain && { keychain: options.keychain }),
+  });
   const base: Base = {
     dataDir,
     clock,
@@ -195,8 +203,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
         chain: { id: null, height: 0 },
         version,
         uptime: (performance.now() - startedAt) / 1000,
-        keystore:
-          session === null ? 'locked' : identity.status().protection === 'none' ? 'unprotected' : 'password',
+        keystore: session === null ? 'locked' : keystoreStates[identity.status().protection],
       }),
       transfers: () => session?.transfers.list() ?? [],
       activity: (count) => base.activity.last(count),

@@ -14,8 +14,8 @@ import {
 } from './common.ts';
 import { command, query, subscription } from '../rpc/contract.ts';
 
-/** How the keystore is protected: a password was given, a 0600 key file lies beside it, or it is locked now. */
-export const keystoreState = z.enum(['password', 'unprotected', 'locked']);
+/** How the keystore is protected: by a password, by the system's keychain, by a 0600 key file beside it, or it is locked now. */
+export const keystoreState = z.enum(['password', 'keychain', 'unprotected', 'locked']);
 
 export const nodeStatus = z.object({
   peerId,

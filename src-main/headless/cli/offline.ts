@@ -14,7 +14,7 @@ export async function verifyOffline(
   await access(dataDir).catch((cause: unknown) => {
     throw new AppError('not_found', `There is no data folder ${dataDir}.`, { cause });
   });
-  const { lockFolder } = await import('../lock.ts');
+  const { lockFolder } = await import('../../platform/index.ts');
   const { createNode } = await import('../../node/index.ts');
   const lock = lockFolder(dataDir);
   try {

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { lockFolder } from './lock.ts';
+import { lockFolder } from './folder-lock.ts';
 
 let dir: string;
 beforeEach(async () => {
@@ -22,7 +22,7 @@ it('is held once, also within one process, until released', () => {
 });
 
 it('is held against other processes, and ends with a process that is killed', async () => {
-  const script = `const { lockFolder } = await import(${JSON.stringify(import.meta.resolve('./lock.ts'))});
+  const script = `const { lockFolder } = await import(${JSON.stringify(import.meta.resolve('./folder-lock.ts'))});
     globalThis.lock = lockFolder(${JSON.stringify(dir)}); console.log('held'); setInterval(() => {}, 1000);`;
   const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
     stdio: ['ignore', 'pipe', 'inherit'],
