@@ -159,7 +159,7 @@ export function createBlockLink(deps: LinkDeps): BlockLink {
       if (bound !== undefined && bytes.length > bound) {
         throw new AppError('protocol_violation', 'A peer sent a block larger than it can be.');
       }
-      if (wasAsked(key)) wanted.push({ key, bytes: ownBuffer(bytes, blocks.length) });
+      if (wasAsked(key)) wanted.push({ key, bytes });
     }
     deps.onBlocks(wanted);
   }
@@ -233,10 +233,4 @@ export function createBlockLink(deps: LinkDeps): BlockLink {
       await opening;
     },
   };
-}
-
-/** A received block goes to a worker: it gets a buffer of its own unless it nearly fills the frame it came in. */
-function ownBuffer(bytes: Uint8Array, blocksInFrame: number): Uint8Array {
-  if (blocksInFrame === 1 && bytes.buffer.byteLength <= bytes.length + 4096) return bytes;
-  return new Uint8Array(bytes);
 }

@@ -171,11 +171,9 @@ export function createFetcher(deps: FetcherDeps): Fetcher {
   }
 
   async function accept(peer: DeviceId, set: DriveItems, item: Item, bytes: Uint8Array): Promise<void> {
-    // Each taker may hand its buffer to a worker, so each but the first gets a copy, made before the first can.
     const takers = item.waiters;
     item.waiters = [];
-    const copies = takers.map((_, i) => (i === 0 ? bytes : new Uint8Array(bytes)));
-    const results = await Promise.allSettled(takers.map(async (taker, i) => taker.accept(copies[i]!)));
+    const results = await Promise.allSettled(takers.map(async (taker) => taker.accept(bytes)));
     item.accepting = false;
     let lie = false;
     results.forEach((result, i) => {

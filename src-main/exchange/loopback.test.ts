@@ -72,6 +72,7 @@ describe('the exchange over libp2p', () => {
     setTimeout(() => void nodes[1]!.network.disconnect(nodes[2]!.network.peerId), 30);
     await fetching;
     await nodes[0]!.network.disconnect(nodes[2]!.network.peerId);
+    await until(() => nodes[2]!.network.peers().length === 0);
     replicas[2]!.drive.append(5);
     const count = replicas[2]!.drive.entries().length;
     await nodes[2]!.network.connect(nodes[0]!.network.addresses()[0]!);

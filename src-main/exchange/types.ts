@@ -39,7 +39,11 @@ export type ExchangeEvents = {
 
 export interface FetchRequest {
   readonly ref: BlockRef;
-  /** Given the ciphertext, already checked against `ref.id`. Awaited: back-pressure. Throwing asks elsewhere. */
+  /**
+   * Given the ciphertext as it came; checks it against `ref.id` (in a worker) and keeps it. Awaited: back-pressure. Throwing
+   * `bad_hash` says that the peer lied: it is penalised and the block asked elsewhere; any other error fails this
+   * request. The bytes are a view of a larger buffer that others share: not to be changed or transferred.
+   */
   readonly accept: (ciphertext: Uint8Array) => Promise<void>;
 }
 
@@ -55,7 +59,8 @@ export interface Exchange extends Service, Events<ExchangeEvents> {
   ): Promise<readonly Uint8Array[]>;
   /**
    * Fetches blocks from whoever has them, several sources at once, in about the given order. Resolves when each was
-   * accepted; rejects with `gone` (details.ids: nobody reachable has them), after the others were accepted, or `cancelled`.
+   * accepted; rejects, after the others were accepted, with what an `accept` threw or `gone` (details.ids, hex: nobody
+   * reachable has them); or at once with `cancelled`, `shutting_down`, `drive_unknown`.
    */
   fetch(driveId: EntryId, requests: readonly FetchRequest[], signal: AbortSignal): Promise<void>;
   /** Offers blocks while their file is still being indexed; resolves when there is room for more. */
