@@ -60,7 +60,7 @@ describe('history', () => {
       delays.push((await arrived) - at);
       await until(() => c.drive.entries().length === i + 1);
     }
-    expect(delays.sort((x, y) => x - y)[10]!).toBeLessThan(10);
+    expect(delays.sort((x, y) => x - y)[10]!).toBeLessThan(25);
     await until(() => replicas.every((r) => r.exchange.members(driveId).every((m) => m.sameHistory)));
     expect(a.drive.ingests.known).toBe(0);
     expect(nodes[0]!.penalties.size).toBe(0);
@@ -214,7 +214,7 @@ describe('blocks', () => {
     const got = new Map<string, Uint8Array>();
     const at = performance.now();
     await b.exchange.fetch(driveId, requestsFor(blocks, got), never);
-    expect(10_000 / ((performance.now() - at) / 1000)).toBeGreaterThan(3000);
+    expect(10_000 / ((performance.now() - at) / 1000)).toBeGreaterThan(1500);
     expect(got.size).toBe(10_000);
     expect(a.source.reads).toBe(10_000);
     expect(nodes[1]!.penalties.size).toBe(0);
