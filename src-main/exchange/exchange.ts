@@ -30,8 +30,8 @@ export interface ExchangeDeps {
 export interface ExchangeOptions {
   /** Memory for blocks announced early, bytes. */
   readonly earlyBytes?: number;
-  /** Blocks of direct peers over a TLS connection of their own. Default true; false measures libp2p alone. */
-  readonly bulk?: boolean;
+  /** Whether blocks of direct peers may go over a TLS connection of their own, asked at each new link. Default: yes. */
+  readonly bulk?: () => boolean;
 }
 
 const historyProtocol = 'history/1';
@@ -75,17 +75,15 @@ export function createExchange(deps: ExchangeDeps, options: ExchangeOptions = {}
   const off: (() => void)[] = [];
   let running = false;
 
-  const bulk =
-    options.bulk === false
-      ? null
-      : createBulkChannel({
-          network,
-          clock,
-          logger,
-          random: deps.random ?? ((n) => randomBytes(n)),
-          maxFrame: limits.blocksFrame,
-          serve: (stream) => handler(handleBlocks)(stream),
-        });
+  const bulk = createBulkChannel({
+    network,
+    clock,
+    logger,
+    random: deps.random ?? ((n) => randomBytes(n)),
+    maxFrame: limits.blocksFrame,
+    serve: (stream) => handler(handleBlocks)(stream),
+  });
+  const useBulk = options.bulk ?? (() => true);
   const fetcher = createFetcher({
     clock,
     logger,
@@ -95,7 +93,8 @@ export function createExchange(deps: ExchangeDeps, options: ExchangeOptions = {}
     },
     rtt: (peer) => membership.rtt(peer),
     open: async (peer, signal) =>
-      (await bulk?.open(peer, signal)) ?? network.open(peer, blocksProtocol, blocksOptions, signal),
+      (useBulk() ? await bulk.open(peer, signal) : null) ??
+      network.open(peer, blocksProtocol, blocksOptions, signal),
     penalise: (peer, reason) => network.penalise(peer, reason),
     onReceived: (drive, bytes) => progress.received(drive, bytes),
   });
@@ -192,7 +191,7 @@ export function createExchange(deps: ExchangeDeps, options: ExchangeOptions = {}
       running = true;
       network.handle(historyProtocol, historyOptions, handler(handleHistory));
       network.handle(blocksProtocol, blocksOptions, handler(handleBlocks));
-      bulk?.start();
+      bulk.start();
       off.push(
         network.on('peerConnected', ({ peerId }) => {
           peersChanged();
@@ -204,7 +203,7 @@ export function createExchange(deps: ExchangeDeps, options: ExchangeOptions = {}
           // One of several connections may have ended.
           if (!membership.isConnected(peerId)) {
             fetcher.dropPeer(peerId);
-            bulk?.dropPeer(peerId);
+            bulk.dropPeer(peerId);
             ring.forgetPeer(peerId);
           }
           peersChanged();
@@ -222,7 +221,7 @@ export function createExchange(deps: ExchangeDeps, options: ExchangeOptions = {}
       drives.clear();
       const error = new AppError('shutting_down', 'The node is stopping.');
       for (const stream of serving) stream.abort(error);
-      bulk?.stop();
+      bulk.stop();
       progress.stop();
     },
     addDrive(drive, source) {

@@ -33,6 +33,7 @@ const stopLimit = 4_500;
  */
 export async function runDaemon(options: DaemonOptions): Promise<void> {
   const { dataDir, ui, onReady, ...nodeOptions } = options;
+  tuneProcess();
   const shutdown = createShutdown();
   await mkdir(dataDir, { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
     throw new AppError(

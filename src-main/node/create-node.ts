@@ -114,7 +114,10 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       });
       const content = createContentIo({ logger });
       undo.push(() => content.stop());
-      const exchange = createExchange({ network, clock, logger });
+      const exchange = createExchange(
+        { network, clock, logger, random },
+        { bulk: () => settings.get('net.bulk') },
+      );
       const parts: Online = { ...base, network, exchange, content };
       const drives = createDrives(parts);
       const linking = createLinking(parts);

@@ -147,7 +147,7 @@ describe('blocks between direct peers', () => {
     const names = ['bulk one', 'bulk two'];
     const nodes = await Promise.all(names.map((name, i) => startRealNode(name, `127.0.0.${i + 6}`)));
     const replicas = await Promise.all(
-      nodes.map((node, i) => createReplica(node.network, names[i]!, names, { bulk: bulk[i]! })),
+      nodes.map((node, i) => createReplica(node.network, names[i]!, names, { bulk: () => bulk[i]! })),
     );
     for (const { drive } of replicas) for (const { user } of nodes) drive.roles.set(user, 'editor');
     cleanup.push(async () => {
