@@ -1,7 +1,8 @@
 import type { Clock } from '../../../src-shared/runtime.ts';
 import type { NodeId } from '../../drive/index.ts';
 
-export type ParkReason = 'delete' | 'rights';
+/** A delete that may not be meant, a change this device has no right to, a file before the first scan knows what is here. */
+export type ParkReason = 'delete' | 'rights' | 'scan';
 
 /** Which nodes have to be compared again. Only a list of questions: what is to be done is planned when they are asked. */
 export interface Agenda {
@@ -23,7 +24,11 @@ export interface Agenda {
 export function createAgenda(clock: Clock, wake: () => void): Agenda {
   const ready = new Set<NodeId>();
   const waiting = new Map<NodeId, number>();
-  const parked: Record<ParkReason, Set<NodeId>> = { delete: new Set(), rights: new Set() };
+  const parked: Record<ParkReason, Set<NodeId>> = {
+    delete: new Set(),
+    rights: new Set(),
+    scan: new Set(),
+  };
   let cancel: (() => void) | null = null;
   let timerAt = Number.POSITIVE_INFINITY;
 
@@ -31,6 +36,7 @@ export function createAgenda(clock: Clock, wake: () => void): Agenda {
     waiting.delete(id);
     parked.delete.delete(id);
     parked.rights.delete(id);
+    parked.scan.delete(id);
   }
 
   function arm(): void {
@@ -88,8 +94,7 @@ export function createAgenda(clock: Clock, wake: () => void): Agenda {
     ready: () => ready.size,
     postponed: () => waiting.size,
     parked: (reason) => parked[reason].size,
-    empty: () =>
-      ready.size === 0 && waiting.size === 0 && parked.delete.size === 0 && parked.rights.size === 0,
+    empty: () => ready.size + waiting.size + parked.delete.size + parked.rights.size + parked.scan.size === 0,
     stop() {
       cancel?.();
       cancel = null;

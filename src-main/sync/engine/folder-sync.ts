@@ -97,6 +97,8 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
   let comparing = true;
   let working = false;
   let wakeUp: (() => void) | null = null;
+  /** Something came up since the loop last looked: kept, because it may come while the loop is not asleep yet. */
+  let woken = false;
   let loop: Promise<void> = Promise.resolve();
   let statusTimer: (() => void) | null = null;
   let saidSettled: boolean | null = null;
@@ -217,6 +219,7 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
     },
     changed() {
       agenda.release('delete');
+      if (scans.scannedOnce()) agenda.release('scan');
       wake();
     },
   });
@@ -245,6 +248,7 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
     clock,
     logger,
     deletesAllowed: () => !scans.busy() && !massDelete(),
+    fetchesAllowed: () => scans.scannedOnce(),
     diskFull,
     diskFine() {
       if (fullDisk === null) return;
@@ -272,6 +276,7 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
   });
 
   function wake(): void {
+    woken = true;
     wakeUp?.();
   }
 
@@ -364,6 +369,7 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
   async function run(): Promise<void> {
     await startUp();
     while (!stopping) {
+      woken = false;
       let worked = false;
       if (!paused && halted === null) {
         try {
@@ -376,6 +382,7 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
       if (worked) continue;
       touch();
       noteSettled();
+      if (woken) continue;
       await new Promise<void>((done) => (wakeUp = done));
       wakeUp = null;
     }

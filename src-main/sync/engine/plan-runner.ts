@@ -24,6 +24,8 @@ export interface PlanRunnerDeps {
   readonly logger: Logger;
   /** Deletes may go into the history now (no scan under way, no mass delete that waits for a person). */
   readonly deletesAllowed: () => boolean;
+  /** What is in the folder is known, so nothing is fetched that is here already. */
+  readonly fetchesAllowed: () => boolean;
   readonly diskFull: () => void;
   readonly diskFine: () => void;
   /** The content of these is not known any more. */
@@ -74,7 +76,10 @@ export function createPlanRunner(deps: PlanRunnerDeps): (ids: readonly NodeId[])
       return null;
     }
     const staged = staging.take(node.id, content);
-    if (staged === null) staging.want(node.id, content);
+    if (staged === null) {
+      if (deps.fetchesAllowed()) staging.want(node.id, content);
+      else agenda.park(node.id, 'scan');
+    }
     return staged === null ? null : { node, staged };
   }
 

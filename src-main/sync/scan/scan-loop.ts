@@ -32,6 +32,8 @@ export interface ScanLoop {
   calm(): boolean;
   busy(): boolean;
   fullRunning(): boolean;
+  /** A full scan has ended since the start: what is in the folder is known. */
+  scannedOnce(): boolean;
   wake(): void;
   stop(): Promise<void>;
 }
@@ -57,6 +59,7 @@ export function createScanLoop(deps: ScanLoopDeps): ScanLoop {
   let watchesMany = false;
   let blind = false;
   let haltedUntil = 0;
+  let scannedOnce = false;
   let nextFull = Number.POSITIVE_INFINITY;
 
   function wake(): void {
@@ -131,10 +134,10 @@ export function createScanLoop(deps: ScanLoopDeps): ScanLoop {
         if (await watch()) await scanner.scanAll(stopping.signal);
         const quarter = ((deps.random(1)[0] ?? 128) / 255 - 0.5) / 2;
         nextFull = clock.now() + (blind ? blindInterval : hour * (1 + quarter));
+        scannedOnce = true;
         for (const { done } of those) done();
       } catch (error) {
-        for (const { fail } of those) fail(error);
-        fullWanted = true;
+        waiting.unshift(...those);
         throw error;
       }
       return;
@@ -161,6 +164,7 @@ export function createScanLoop(deps: ScanLoopDeps): ScanLoop {
         if (stopping.signal.aborted) return;
         haltedUntil = clock.now() + haltedRetry;
         fullWanted = true;
+        for (const { fail } of waiting.splice(0)) fail(error);
         if (isAppError(error)) deps.halted(error);
         else deps.logger.error({ err: error }, 'a scan failed');
       }
@@ -184,6 +188,7 @@ export function createScanLoop(deps: ScanLoopDeps): ScanLoop {
     calm: () => running === 'no' && !fullWanted && hints.size === 0,
     busy: () => running !== 'no',
     fullRunning: () => running === 'full',
+    scannedOnce: () => scannedOnce,
     wake,
     async stop() {
       stopping.abort();

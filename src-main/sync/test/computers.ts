@@ -116,18 +116,15 @@ export async function createComputers(test: string, names: readonly string[], ro
       return computers;
     },
     /** Scans everywhere until every folder equals its tree and all trees are one. */
-    async settle(): Promise<void> {
+    async settle(same: (lines: string[]) => string[] = (lines) => lines): Promise<void> {
       for (let round = 0; round < 20; round++) {
         for (const one of computers) await one.sync.scan();
         await network.gossip();
         for (const one of computers) await one.sync.settled(AbortSignal.timeout(20_000));
         await network.gossip();
         const shown = await Promise.all(computers.map((one) => show(one.folder)));
-        if (
-          computers.every((one) => one.sync.status().state === 'in_step') &&
-          new Set(shown.map((s) => s.join('\n'))).size === 1
-        )
-          return;
+        const distinct = new Set(shown.map((lines) => same(lines).sort().join('\n')));
+        if (computers.every((one) => one.sync.status().state === 'in_step') && distinct.size === 1) return;
       }
       throw new Error(`Not settled: ${JSON.stringify(computers.map((one) => one.sync.status()))}`);
     },
@@ -148,7 +145,7 @@ export async function show(folder: string, prefix = ''): Promise<string[]> {
     if (path === '.extrachain') continue;
     if (entry.isDirectory()) lines.push(`${path}/`, ...(await show(folder, path)));
     else if (entry.isSymbolicLink()) lines.push(`${path} -> ${await fs.readlink(join(folder, path))}`);
-    else {
+    else if (entry.isFile()) {
       const bytes = await fs.readFile(join(folder, path));
       const { mode } = await fs.stat(join(folder, path));
       const shown = bytes.length <= 40 ? bytes.toString() : createHash('sha256').update(bytes).digest('hex');
