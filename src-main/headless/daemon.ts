@@ -6,7 +6,7 @@ import { implement } from '../../src-shared/rpc/index.ts';
 import { createDownloads, createHandlers } from '../api/index.ts';
 import type { NodeOptions } from '../api/index.ts';
 import { createLogger, createNode } from '../node/index.ts';
-import { lockFolder, systemClock } from '../platform/index.ts';
+import { lockFolder, systemClock, tuneProcess } from '../platform/index.ts';
 import { createLoopbackServer } from './server/index.ts';
 
 /** Printed once everything answers. */
