@@ -78,6 +78,21 @@ export function createExecutor(deps: ExecutorDeps): Executor {
     return path;
   }
 
+  /**
+   * Every folder from `dir` up is the one we know: had one been replaced by a symbolic link, we would write to wherever that
+   * points. `trusted` keeps what was looked at in one batch.
+   */
+  async function expectFolders(dir: NodeId, trusted: Set<NodeId>): Promise<void> {
+    for (let at = dir; at !== rootNode && !trusted.has(at);) {
+      const row = state.local.get(at);
+      const path = pathOf(at);
+      const stat = await fs.lstat(paths.at(path));
+      if (row === null || stat === null || !asKnown(row, stat)) throw surprised(path);
+      trusted.add(at);
+      at = row.parent;
+    }
+  }
+
   /** The name on disk for a new entry, and its path; throws when something unknown has it. */
   async function freePlace(parent: NodeId, name: string): Promise<{ path: string; raw: string | null }> {
     const dir = pathOf(parent);
@@ -101,6 +116,7 @@ export function createExecutor(deps: ExecutorDeps): Executor {
 
   async function mkdir(node: SyncRow): Promise<void> {
     const dir = pathOf(node.parent);
+    await expectFolders(node.parent, new Set());
     // A folder that is there already (a crash, or made here as well) is the one we want.
     const there =
       state.local.child(node.parent, node.name) === null
@@ -124,6 +140,9 @@ export function createExecutor(deps: ExecutorDeps): Executor {
     const row = state.local.get(id);
     if (row === null) throw new AppError('changed_while_reading', 'It is not there any more.');
     const from = pathOf(id);
+    const trusted = new Set<NodeId>();
+    await expectFolders(row.parent, trusted);
+    await expectFolders(parent, trusted);
     await expectAsKnown(row, from);
     const fold =
       deps.traits().caseInsensitive &&
@@ -152,6 +171,7 @@ export function createExecutor(deps: ExecutorDeps): Executor {
     if (state.local.hasChildren(id))
       throw new AppError('changed_while_reading', 'The folder still holds something.');
     const path = pathOf(id);
+    await expectFolders(row.parent, new Set());
     await expectAsKnown(row, path);
     if (row.kind === 'dir') await removeDir(path);
     else await trash.put(paths.at(path), path, row.content, row.stamp.size, 'deleted');
@@ -211,10 +231,11 @@ export function createExecutor(deps: ExecutorDeps): Executor {
     readonly stamp: FileStamp | null;
   }
 
-  async function prepare(landing: Landing, stamp: FileStamp | null): Promise<Target> {
+  async function prepare(landing: Landing, stamp: FileStamp | null, trusted: Set<NodeId>): Promise<Target> {
     const { node, staged } = landing;
     const old = state.local.get(node.id);
     const base = state.synced.get(node.id);
+    await expectFolders(old?.parent ?? node.parent, trusted);
     let place: { path: string; raw: string | null };
     if (old === null) place = await freePlace(node.parent, node.name);
     else {
@@ -286,6 +307,7 @@ export function createExecutor(deps: ExecutorDeps): Executor {
       const results: (AppError | null)[] = landings.map(() => null);
       const writes: { readonly index: number; readonly write: () => void }[] = [];
       const dirs = new Set<string>();
+      const trusted = new Set<NodeId>();
       for (let i = 0; i < landings.length; i++) {
         const landing = landings[i];
         const stamp = stamps[i];
@@ -296,7 +318,7 @@ export function createExecutor(deps: ExecutorDeps): Executor {
           if (landing.staged && contentKey(landing.staged.content) !== landing.node.content) {
             throw new AppError('changed_while_reading', 'A newer version is on its way.');
           }
-          const target = await prepare(landing, stamp);
+          const target = await prepare(landing, stamp, trusted);
           writes.push({ index: i, write: await swap(target) });
           dirs.add(parentOf(target.path));
         } catch (error) {

@@ -65,6 +65,10 @@ export function createScanner(deps: ScannerDeps): Scanner {
 
   async function listed(dir: Dir): Promise<readonly FsEntry[] | null> {
     try {
+      // A link in the place of a folder would be followed by listing it.
+      if (dir.path !== '' && (await fs.lstat(paths.at(dir.path)))?.type !== 'dir') {
+        throw new AppError('not_found', 'The folder is no longer there.');
+      }
       const entries = await fs.list(paths.at(dir.path));
       problems.clearScanned(dir.path);
       return entries;
@@ -349,7 +353,7 @@ export function createScanner(deps: ScannerDeps): Scanner {
   }
 
   /** The folder of that path, or the nearest above it that is known; null when it is ignored. */
-  function nearestKnown(path: string): Dir | null {
+  async function nearestKnown(path: string): Promise<Dir | null> {
     let dir: Dir = { id: rootNode, path: '' };
     if (path === '') return dir;
     for (const raw of path.split('/')) {
@@ -357,7 +361,7 @@ export function createScanner(deps: ScannerDeps): Scanner {
       if (deps.rules().ignored(here, true)) return null;
       const name = state.local.mapped(dir.id).get(raw) ?? raw.normalize('NFC');
       const row = state.local.child(dir.id, name);
-      if (row?.kind !== 'dir') return dir;
+      if (row?.kind !== 'dir' || (await fs.lstat(paths.at(here)))?.type !== 'dir') return dir;
       dir = { id: row.id, path: here };
     }
     return dir;
@@ -372,7 +376,7 @@ export function createScanner(deps: ScannerDeps): Scanner {
       await deps.checkRoot();
       const known = new Map<NodeId, Dir>();
       for (const path of dirs) {
-        const dir = nearestKnown(path);
+        const dir = await nearestKnown(path);
         if (dir !== null) known.set(dir.id, dir);
       }
       await walk([...known.values()], { full: false, missing: [], signal });

@@ -68,15 +68,7 @@ export async function createComputers(test: string, names: readonly string[], ro
         folder,
         clock,
         random,
-        logger: process.env['SYNC_LOG']
-          ? {
-              ...silentLogger,
-              warn: console.error,
-              error: console.error,
-              info: console.error,
-              debug: console.error,
-            }
-          : silentLogger,
+        logger: silentLogger,
         ...overrides,
         ...more,
       });
