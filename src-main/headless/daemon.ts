@@ -34,7 +34,6 @@ const stopLimit = 4_500;
 export async function runDaemon(options: DaemonOptions): Promise<void> {
   const { dataDir, ui, onReady, ...nodeOptions } = options;
   tuneProcess();
-  const shutdown = createShutdown();
   await mkdir(dataDir, { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
     throw new AppError(
       'permission_denied',
@@ -45,8 +44,10 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     );
   });
   const lock = lockFolder(dataDir);
+  // Not before: a process that is refused must end by itself, and on a signal.
+  const shutdown = createShutdown();
   /** What to undo, in reverse order. */
-  const undo: (() => Promise<void> | void)[] = [() => lock.release()];
+  const undo: (() => Promise<void> | void)[] = [() => lock.release(), shutdown.dispose];
   try {
     const node = await createNode({ dataDir, ...nodeOptions });
     undo.push(() => node.stop());
@@ -84,7 +85,6 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     }, stopLimit).unref();
     for (const step of undo.reverse()) await step();
     clearTimeout(late);
-    shutdown.dispose();
   }
 }
 

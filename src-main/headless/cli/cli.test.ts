@@ -12,7 +12,7 @@ import { implement } from '../../../src-shared/rpc/index.ts';
 import { silentLogger } from '../../../src-shared/runtime.ts';
 import { createDownloads, createHandlers } from '../../api/index.ts';
 import { createTestBytes, createTestServices } from '../../api/testing.ts';
-import { systemClock } from '../../platform/index.ts';
+import { lockFolder, systemClock } from '../../platform/index.ts';
 import { createLoopbackServer } from '../server/index.ts';
 import type { LoopbackServer } from '../server/index.ts';
 
@@ -169,6 +169,15 @@ describe('failures', () => {
   it('say that no daemon runs', async () => {
     const { code, json } = await run(['status', '--json'], { data: path.join(dir, 'none') });
     expect([code, json()]).toEqual([1, { error: expect.objectContaining({ code: 'not_running' }) }]);
+  });
+
+  it('end a second daemon on one folder at once', async () => {
+    const data = path.join(dir, 'taken');
+    await mkdir(data);
+    const lock = lockFolder(data);
+    const { code, json } = await run(['daemon', '--json', '--no-mdns'], { data });
+    lock.release();
+    expect([code, json()]).toEqual([1, { error: expect.objectContaining({ code: 'locked' }) }]);
   });
 
   it('name what this version lacks', async () => {
