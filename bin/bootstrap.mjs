@@ -10,7 +10,7 @@ export const root = path.join(path.dirname(fileURLToPath(import.meta.url)), '..'
 const modules = path.join(root, 'node_modules');
 
 /** Flags for every process of ours; `bin/extrachain` has the same. */
-export const nodeFlags = ['--disable-warning=ExperimentalWarning'];
+export const nodeFlags = ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=4'];
 
 /** The Node that the lockfile pins, for this system; null when it brings none (macOS). */
 export function pinnedNode() {
