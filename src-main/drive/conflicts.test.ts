@@ -48,7 +48,7 @@ function look(drive: Drive): string[] {
       lines.push(
         child.kind === 'dir'
           ? `${prefix}${child.name}/`
-          : `${prefix}${child.name}=${Buffer.from(inline ?? [])}`,
+          : `${prefix}${child.name}=${Buffer.from(inline ?? []).toString()}`,
       );
       if (child.kind === 'dir') walk(child.id, `${prefix}${child.name}/`);
     }

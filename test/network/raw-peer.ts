@@ -36,5 +36,5 @@ export async function startRawPeer(): Promise<RawPeer> {
 export async function stopRawPeers(): Promise<void> {
   const all = [...running];
   running.clear();
-  await Promise.all(all.map((host) => host.stop()));
+  for (const host of all) await host.stop();
 }

@@ -1,43 +1,69 @@
 /**
- * `npm run soak [-- --points 200] [--from N]`: SIGKILL at every one of many numbered points of a transfer, on both sides, in every
- * thread. Prints one line a failure and a summary; exit 1 when any run did not end whole and identical.
+ * `npm run soak`: what is too long for `npm test`. All parts by default, or those named:
+ *
+ *   --crashes 240       SIGKILL of either daemon at so many numbered points of a transfer
+ *   --plans 1000000     the planner on so many random trees, from --seed on
+ *   --simulations 2000  simulated computers, networks and disks on so many seeds, from --seed on
+ *   --state DIR         where the crashes note what is done; run again to go on there
+ *
+ * Prints every failure as it comes and a summary; exit 1 when anything failed.
  */
+import { mkdir } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { tempDir } from '../support/daemon.ts';
-import { prepareCrashBench, spread } from '../support/crash-run.ts';
+import { runVitest } from '../support/run-vitest.ts';
+import { soakCrashes } from './crashes.ts';
 
 const { values } = parseArgs({
-  options: { points: { type: 'string', default: '240' }, from: { type: 'string', default: '0' } },
+  options: {
+    crashes: { type: 'string' },
+    plans: { type: 'string' },
+    simulations: { type: 'string' },
+    seed: { type: 'string', default: '1' },
+    state: { type: 'string', default: path.join(os.tmpdir(), 'extrachain-soak-state') },
+  },
 });
-const temp = await tempDir('soak');
+const all = values.crashes === undefined && values.plans === undefined && values.simulations === undefined;
+const count = (given: string | undefined, usual: number): number => Number(given ?? (all ? usual : 0));
+const crashes = count(values.crashes, 240);
+const plans = count(values.plans, 1_000_000);
+const simulations = count(values.simulations, 2000);
+
+const lines: string[] = [];
 let failed = 0;
-let reached = 0;
-try {
-  const bench = await prepareCrashBench(temp.dir);
-  const total = await bench.count();
-  console.log(
-    `points of a transfer: ${Object.entries(total)
-      .map(([key, n]) => `${key} ${n}`)
-      .join(', ')}`,
-  );
-  const points = spread(total, Number(values.points)).slice(Number(values.from));
+const minutes = async (work: () => Promise<{ summary: string; failed: number }>): Promise<void> => {
   const start = performance.now();
-  for (const [i, point] of points.entries()) {
-    try {
-      if ((await bench.run(point)).reached) reached++;
-    } catch (error) {
-      failed++;
-      console.log((error as Error).message);
-    }
-    if (i % 20 === 19)
-      console.log(
-        `${i + 1} of ${points.length}: ${reached} crashed and recovered, ${failed} failed, ${((performance.now() - start) / 60_000).toFixed(1)} min`,
-      );
-  }
-  console.log(
-    `${points.length} points: ${reached} reached, ${failed} failed; Node ${process.versions.node}, ${new Date().toISOString()}`,
-  );
-} finally {
-  await temp.remove();
+  const result = await work();
+  failed += result.failed;
+  lines.push(`${result.summary}; ${((performance.now() - start) / 60_000).toFixed(1)} min`);
+};
+
+async function vitestPart(what: string, file: string, runs: number, env: Record<string, string>) {
+  const code = await runVitest([file], env);
+  return {
+    failed: code === 0 ? 0 : 1,
+    summary: `${what}: ${runs} seeds from ${values.seed}, ${code === 0 ? 'none failed' : 'FAILED (the seed is above)'}`,
+  };
 }
+
+await mkdir(values.state, { recursive: true });
+if (plans > 0)
+  await minutes(() =>
+    vitestPart('planner', 'src-main/sync/plan/plan.test.ts', plans, {
+      EXTRACHAIN_PLAN_RUNS: String(plans),
+      EXTRACHAIN_PLAN_SEED: values.seed,
+    }),
+  );
+if (simulations > 0)
+  await minutes(() =>
+    vitestPart('simulation', 'test/sim/simulation.test.ts', simulations, {
+      EXTRACHAIN_SIM_RUNS: String(simulations),
+      EXTRACHAIN_SEED: values.seed,
+    }),
+  );
+if (crashes > 0) await minutes(() => soakCrashes(crashes, values.state));
+
+console.log(`\nsoak of ${new Date().toISOString()}, Node ${process.versions.node}, ${os.type()} ${os.release()}`);
+for (const line of lines) console.log(line);
 process.exitCode = failed === 0 ? 0 : 1;

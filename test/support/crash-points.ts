@@ -16,7 +16,7 @@ const crashAt = Number(position);
 const countFile = process.env['EXTRACHAIN_CRASH_COUNT'];
 // Counting begins when the test says so (it creates the file), so that the points are those of the transfer.
 const armedFile = process.env['EXTRACHAIN_CRASH_ARMED'];
-const statSync = fs.statSync;
+const { statSync, writeSync, ftruncateSync } = fs;
 let armed = armedFile === undefined;
 let count = 0;
 
@@ -99,12 +99,10 @@ syncBuiltinESMExports();
 
 if (countFile !== undefined) {
   const thisThread = isMainThread ? 'main' : 'worker';
-  setInterval(
-    () =>
-      fs.promises.open(`${countFile}.${thisThread}`, 'w').then(async (handle) => {
-        await handle.writeFile(String(count));
-        await handle.close();
-      }),
-    200,
-  ).unref();
+  // Through a handle opened once: it must not count itself.
+  const file = fs.openSync(`${countFile}.${thisThread}`, 'w');
+  setInterval(() => {
+    ftruncateSync(file, 0);
+    writeSync(file, String(count), 0);
+  }, 200).unref();
 }

@@ -2,6 +2,7 @@ import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { connectToDaemon } from '../../src-main/headless/client.ts';
 import { startDaemon, type Daemon } from './daemon.ts';
 import { differences, readTree, seeded, seededBytes, until, writeManyFiles } from './trees.ts';
 
@@ -90,12 +91,24 @@ export async function prepareCrashBench(dir: string): Promise<CrashBench> {
   };
 
   const settle = async (daemons: readonly Daemon[], expected: ReadonlyMap<string, string>): Promise<void> => {
-    for (const daemon of daemons) await daemon.cli('drive', 'wait', driveId, '--timeout', '90');
-    for (const daemon of daemons) await daemon.cli('drive', 'wait', driveId, '--timeout', '90');
+    // Asked over one connection each: a start of the command line for every question would take longer than the transfer.
+    const apis = await Promise.all(daemons.map((daemon) => connectToDaemon(daemon.data)));
+    try {
+      for (let round = 0; round < 2; round++)
+        for (const { client } of apis) await client.drives.wait({ drive: driveId, timeout: 90 });
+      await compare(expected, apis);
+    } finally {
+      for (const { close } of apis) close();
+    }
+  };
+  const compare = async (
+    expected: ReadonlyMap<string, string>,
+    apis: readonly Awaited<ReturnType<typeof connectToDaemon>>[],
+  ): Promise<void> => {
     const found = differences([expected, await readTree(folder('a')), await readTree(folder('b'))]);
     if (found.length > 0) throw new Error(`expected | a | b: ${found.slice(0, 8).join('; ')}`);
-    for (const daemon of daemons) {
-      const check = await daemon.cli<{ ok: boolean }>('drive', 'verify', driveId);
+    for (const { client } of apis) {
+      const check = await client.drives.verify({ drive: driveId });
       if (!check.ok) throw new Error(`the history does not verify: ${JSON.stringify(check)}`);
     }
   };
@@ -135,10 +148,11 @@ export async function prepareCrashBench(dir: string): Promise<CrashBench> {
         EXTRACHAIN_CRASH_POINT: `${point.thread}:${point.n}`,
         EXTRACHAIN_CRASH_ARMED: armedFile,
       };
-      const daemons = {
-        a: await start('a', point.side === 'a' ? env : {}),
-        b: await start('b', point.side === 'b' ? env : {}),
-      };
+      const [a, b] = await Promise.all([
+        start('a', point.side === 'a' ? env : {}),
+        start('b', point.side === 'b' ? env : {}),
+      ]);
+      const daemons = { a, b };
       let reached = true;
       try {
         await writeFile(armedFile, '');

@@ -20,7 +20,7 @@ const maxList = 4096;
 export interface ReadablePart {
   readonly kind: AccessKind;
   /** The epochs whose keys are in the boxes; `self` for the epoch this entry starts. */
-  readonly epochs: readonly (EpochId | 'self')[];
+  readonly epochs: readonly EpochId[];
   /** ECIES boxes that name nobody, each holding the keys of `epochs` in order (32 bytes each). */
   readonly wraps: readonly Uint8Array[];
   /** Commits to the key of the epoch this entry starts; null when it starts none. */

@@ -76,7 +76,7 @@ export function createLanes(options: {
     async stop() {
       stopped = true;
       await Promise.allSettled([...underWay]);
-      await Promise.all(pools.map((made) => made?.destroy()));
+      for (const made of pools) await made?.destroy();
     },
   };
 }
