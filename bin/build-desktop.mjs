@@ -1,0 +1,89 @@
+// `npm run build:desktop`: bundles the Electron shell with the node into dist/desktop: main.js (ES modules), the workers
+// beside it, preload.cjs. Native packages, and those that look for their own files, stay in node_modules.
+import { rmSync } from 'node:fs';
+import path from 'node:path';
+import process from 'node:process';
+import { fileURLToPath } from 'node:url';
+import { build } from 'vite';
+import { root } from './bootstrap.mjs';
+
+const outDir = path.join(root, 'dist', 'desktop');
+
+/** Not bundled; electron-builder.yml packs them, and nothing else of node_modules. */
+export const external = ['better-sqlite3', '@parcel/watcher', 'piscina'];
+
+/**
+ * Makes every `new URL('./worker.ts', import.meta.url)` of ours an entry of its own, next to the others. Node runs
+ * TypeScript as it is in development; what is packed is JavaScript.
+ */
+function workers() {
+  return {
+    name: 'extrachain-workers',
+    enforce: 'pre',
+    transform(code, id) {
+      if (!id.startsWith(path.join(root, 'src-main')) || !code.includes('import.meta.url')) return null;
+      const changed = code.replace(/new URL\(\s*'(\.[^']+)\.ts',\s*import\.meta\.url,?\s*\)/g, (_, name) => {
+        const file = path.resolve(path.dirname(id), name);
+        const fileName = `${path.relative(path.join(root, 'src-main'), file).split(path.sep).join('-')}.js`;
+        this.emitFile({ type: 'chunk', id: `${file}.ts`, fileName });
+        return `new URL('./${fileName}', import.meta.url)`;
+      });
+      return changed === code ? null : { code: changed, map: null };
+    },
+  };
+}
+
+const common = {
+  root,
+  configFile: false,
+  publicDir: false,
+  logLevel: 'warn',
+  define: {
+    'process.env.NODE_ENV': '"production"',
+    // CommonJS packages that become part of ES modules.
+    __filename: 'import.meta.filename',
+    __dirname: 'import.meta.dirname',
+  },
+};
+
+export async function buildDesktop() {
+  rmSync(outDir, { recursive: true, force: true });
+  await build({
+    ...common,
+    plugins: [workers()],
+    ssr: { noExternal: true, external: ['electron', ...external], target: 'node' },
+    build: {
+      ssr: true,
+      outDir,
+      emptyOutDir: false,
+      target: 'node24',
+      minify: false,
+      sourcemap: false,
+      chunkSizeWarningLimit: 10_000,
+      rollupOptions: {
+        input: path.join(root, 'src-main', 'desktop', 'main.ts'),
+        // Optional speed-ups of ws that nobody installs.
+        external: ['bufferutil', 'utf-8-validate'],
+        output: { format: 'es', entryFileNames: 'main.js', chunkFileNames: '[name]-[hash].js' },
+      },
+    },
+  });
+  await build({
+    ...common,
+    ssr: { noExternal: true, external: ['electron'], target: 'node' },
+    build: {
+      ssr: true,
+      outDir,
+      emptyOutDir: false,
+      target: 'chrome140',
+      minify: false,
+      rollupOptions: {
+        input: path.join(root, 'src-main', 'preload', 'main-window.ts'),
+        // A sandboxed preload script is one CommonJS file: it can load nothing else of ours.
+        output: { format: 'cjs', entryFileNames: 'preload.cjs', codeSplitting: false },
+      },
+    },
+  });
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await buildDesktop();

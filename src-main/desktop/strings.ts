@@ -1,0 +1,98 @@
+/** What tray, menus, dialogs and notifications say. The window has its own texts. */
+export interface Strings {
+  readonly open: string;
+  readonly pauseAll: string;
+  readonly resumeAll: string;
+  readonly quit: string;
+  readonly about: string;
+  readonly file: string;
+  readonly edit: string;
+  readonly view: string;
+  readonly windowMenu: string;
+  readonly help: string;
+  readonly stillRunning: string;
+  readonly stillRunningMore: string;
+  readonly alreadyRunning: string;
+  readonly cannotStart: string;
+  readonly chooseFolder: string;
+  readonly shareScreen: string;
+  readonly starting: string;
+  readonly locked: string;
+  readonly offline: string;
+  readonly inStep: string;
+  readonly paused: string;
+  readonly looking: string;
+  readonly needsYou: string;
+  syncing(files: number): string;
+  events(count: number): string;
+}
+
+const en: Strings = {
+  open: 'Open ExtraChain',
+  pauseAll: 'Pause all folders',
+  resumeAll: 'Resume all folders',
+  quit: 'Quit ExtraChain',
+  about: 'About ExtraChain',
+  file: 'File',
+  edit: 'Edit',
+  view: 'View',
+  windowMenu: 'Window',
+  help: 'Help',
+  stillRunning: 'ExtraChain is still running',
+  stillRunningMore: 'Your folders stay in step. Open or quit it from its icon in the tray.',
+  alreadyRunning:
+    'ExtraChain already runs on this data folder as a daemon. Stop that first (extrachain stop).',
+  cannotStart: 'ExtraChain could not start',
+  chooseFolder: 'Choose a folder',
+  shareScreen: 'Choose what to show',
+  starting: 'Starting',
+  locked: 'Locked',
+  offline: 'Not connected',
+  inStep: 'Everything is in step',
+  paused: 'Paused',
+  looking: 'Comparing folders',
+  needsYou: 'Something needs you',
+  syncing: (files) => (files === 1 ? '1 file on its way' : `${files} files on their way`),
+  events: (count) => `${count} new events`,
+};
+
+const de: Strings = {
+  open: 'ExtraChain öffnen',
+  pauseAll: 'Alle Ordner anhalten',
+  resumeAll: 'Alle Ordner fortsetzen',
+  quit: 'ExtraChain beenden',
+  about: 'Über ExtraChain',
+  file: 'Datei',
+  edit: 'Bearbeiten',
+  view: 'Ansicht',
+  windowMenu: 'Fenster',
+  help: 'Hilfe',
+  stillRunning: 'ExtraChain läuft weiter',
+  stillRunningMore:
+    'Ihre Ordner bleiben auf dem neuesten Stand. Öffnen oder beenden Sie es über sein Symbol.',
+  alreadyRunning:
+    'ExtraChain läuft auf diesem Datenordner schon als Dienst. Beenden Sie ihn zuerst (extrachain stop).',
+  cannotStart: 'ExtraChain konnte nicht starten',
+  chooseFolder: 'Ordner wählen',
+  shareScreen: 'Was soll gezeigt werden?',
+  starting: 'Startet',
+  locked: 'Gesperrt',
+  offline: 'Nicht verbunden',
+  inStep: 'Alles auf dem neuesten Stand',
+  paused: 'Angehalten',
+  looking: 'Vergleicht Ordner',
+  needsYou: 'Es braucht Ihre Hilfe',
+  syncing: (files) => (files === 1 ? '1 Datei unterwegs' : `${files} Dateien unterwegs`),
+  events: (count) => `${count} neue Ereignisse`,
+};
+
+export type Language = 'en' | 'de';
+const all: Readonly<Record<Language, Strings>> = { en, de };
+
+/**
+ * @param chosen in the preferences; null: the system's
+ * @param system a locale as the system names it, such as `de-AT`
+ */
+export function stringsFor(chosen: Language | null, system: string): Strings {
+  return all[chosen ?? (system.toLowerCase().startsWith('de') ? 'de' : 'en')];
+}
