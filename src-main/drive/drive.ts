@@ -1,4 +1,4 @@
-import { createHistory, createGenesis, entryHash, merkleLeaves, merkleRoot } from '../history/index.ts';
+import { createHistory, createGenesis, entryHash } from '../history/index.ts';
 import type {
   Entry,
   EntryDraft,
@@ -14,15 +14,13 @@ import { migrate } from '../store/index.ts';
 import { createEmitter } from '../../src-shared/emitter.ts';
 import { AppError } from '../../src-shared/errors.ts';
 import { silentLogger } from '../../src-shared/runtime.ts';
-import { byteKey, hex, unhex, zero32 } from './codec/bytes.ts';
-import { encodeBody, sealBytes, splitOps, targetBodyBytes, targetOpsPerBody } from './codec/body.ts';
+import { byteKey, hex, zero32 } from './codec/bytes.ts';
 import { checkName } from './codec/names.ts';
-import { encodeOp } from './codec/ops.ts';
 import type { WireOp } from './codec/ops.ts';
 import { createAccessLog } from './access/access-log.ts';
 import { buildAccessEntry } from './access/author.ts';
-import { roleRank } from './access/evaluate.ts';
 import { signWriterCertificate } from './access/writer-certificate.ts';
+import { createCommitter } from './commit.ts';
 import type { CreateDriveDeps, OpenDriveDeps } from './deps.ts';
 import { createEntries } from './entries.ts';
 import { createMutex, createPace } from './pace.ts';
@@ -33,11 +31,11 @@ import { createDrafts } from './tree/drafts.ts';
 import { createTreeReader, parseOpId } from './tree/reader.ts';
 import { treeMigrations } from './tree/schema.ts';
 import { createTreeStore } from './tree/store.ts';
-import type { Drive, DriveEvents, OpDraft, OpId } from './types.ts';
+import type { Drive, DriveEvents } from './types.ts';
 import { createVersions } from './versions.ts';
 
-/** Bodies signed and flushed to disk together. */
-const bodiesPerAppend = 8;
+/** What SQLite may keep in memory of a drive's database. */
+const pageCacheKiB = 16 * 1024;
 
 /** Makes a drive: its genesis entry, owned by this identity, and the key epoch it starts. */
 export async function createDrive(deps: CreateDriveDeps): Promise<Drive> {
@@ -91,6 +89,8 @@ export async function openDrive(deps: OpenDriveDeps): Promise<Drive> {
     await deps.writerKeys.put(deps.driveId, secret);
   }
   const signer = createSigner(secret);
+  // Ids are random: an import of 10,000 files touches every page of two indexes again and again.
+  deps.db.pragma(`cache_size = -${pageCacheKiB}`);
   migrate(deps.db, 'drive', driveMigrations);
   migrate(deps.db, 'tree', treeMigrations);
   const history = await createHistory({
@@ -202,17 +202,16 @@ async function assemble(deps: OpenDriveDeps, history: History, signer: Signer): 
       }
     }
     for (const entry of batch) {
+      await pace();
       if (entry.header.kind === 'access') {
         const booked = entries.status(entry.hash);
         if (booked && booked.status > entryStatus.counts) rejected.push(rejection(entry, booked.reason));
         continue;
       }
       const ops = known.get(byteKey(entry.hash))?.map((op, index) => ({ index, op })) ?? null;
-      const { status, changed } = entries.processOps(entry, ops);
+      const { status, reason, changed } = await entries.processOps(entry, ops, pace);
       if (changed) treeChanged = true;
-      if (status > entryStatus.counts)
-        rejected.push(rejection(entry, entries.status(entry.hash)?.reason ?? null));
-      await pace();
+      if (status > entryStatus.counts) rejected.push(rejection(entry, reason));
     }
     writeMark.run(history.position());
     if (treeChanged) events.emit('tree', { revision: store.revision() });
@@ -247,7 +246,7 @@ async function assemble(deps: OpenDriveDeps, history: History, signer: Signer): 
     }
     for (const hash of entries.locked()) {
       const entry = read(hash);
-      if (entry && entries.processOps(entry).changed) changed = true;
+      if (entry && (await entries.processOps(entry, null, pace)).changed) changed = true;
       await pace();
     }
     return changed;
@@ -268,97 +267,6 @@ async function assemble(deps: OpenDriveDeps, history: History, signer: Signer): 
       await take(added, new Map());
       announce(added, true);
     }
-  }
-
-  /** One batch of operations as entries; returns where each went. */
-  async function writeOps(
-    ops: readonly WireOp[],
-    encoded: readonly Uint8Array[],
-  ): Promise<{ entry: Entry; index: number }[]> {
-    const epoch = rights.epoch();
-    const keyEpoch = unhex(epoch.id);
-    const bodyKey = access.keyring.bodyKey(epoch.id);
-    const links = rights.links();
-    const places: { entry: Entry; index: number }[] = [];
-    const sizes = encoded.map((op) => op.length);
-    const parts = splitOps(sizes, 2048);
-    for (let at = 0; at < parts.length; at += bodiesPerAppend) {
-      const group = parts.slice(at, at + bodiesPerAppend).map((part, i) => {
-        const wire = ops.slice(part.start, part.end);
-        const bytes = encoded.slice(part.start, part.end);
-        // The first entry of a feed says who writes it.
-        if (at + i === 0 && history.ownTip() === null) {
-          const cert: WireOp = { t: 'cert', cert: certificate() };
-          wire.unshift(cert);
-          bytes.unshift(encodeOp(cert));
-        }
-        const salt = random(32);
-        const opsRoot = merkleRoot(merkleLeaves(salt, bytes));
-        const binding = { drive, writer: signer.publicKey, keyEpoch, opsRoot };
-        const body = sealBytes(bodyKey, random(12), encodeBody({ salt, ops: bytes }), binding);
-        return { wire, draft: { kind: 'ops', access: links, keyEpoch, opsRoot, body } satisfies EntryDraft };
-      });
-      const added = await history.append(group.map((one) => one.draft));
-      await take(added, new Map(added.map((entry, i) => [byteKey(entry.hash), group[i]?.wire ?? []])));
-      announce(added, true);
-      added.forEach((entry, i) => {
-        const wire = group[i]?.wire ?? [];
-        wire.forEach((op, index) => {
-          if (op.t !== 'cert') places.push({ entry, index });
-        });
-      });
-    }
-    return places;
-  }
-
-  async function commit(list: readonly OpDraft[]): Promise<readonly OpId[]> {
-    checkOpen();
-    if (list.length === 0) return [];
-    const role = rights.roleOf(identity.userId);
-    if (roleRank(role) < roleRank('editor')) {
-      rights.epoch(); // Not being able to read yet is the better answer when that is the reason.
-      throw new AppError('forbidden', 'Your role in this drive does not allow changes.');
-    }
-    const pace = createPace();
-    const ids: OpId[] = [];
-    let ops: WireOp[] = [];
-    let encoded: Uint8Array[] = [];
-    let bytes = 0;
-    let mains: number[] = [];
-    let made = new Set<string>();
-    let touched = new Set<string>();
-    const flush = async (): Promise<void> => {
-      if (ops.length === 0) return;
-      const places = await writeOps(ops, encoded);
-      for (const main of mains) {
-        const place = places[main] as { entry: Entry; index: number };
-        ids.push(`${place.entry.id}/${place.index}`);
-      }
-      ops = [];
-      encoded = [];
-      bytes = 0;
-      mains = [];
-      made = new Set();
-      touched = new Set();
-    };
-    for (const draft of list) {
-      if (drafts.touches(draft).some((node) => touched.has(byteKey(node)))) await flush();
-      const { ops: more, main } = drafts.translate(draft, made);
-      for (const node of drafts.touches(draft)) touched.add(byteKey(node));
-      if (draft.t === 'make') made.add(byteKey(unhex(draft.node)));
-      mains.push(ops.length + main);
-      for (const op of more) {
-        const one = encodeOp(op);
-        ops.push(op);
-        encoded.push(one);
-        bytes += one.length;
-      }
-      if (bytes >= targetBodyBytes * bodiesPerAppend || ops.length >= targetOpsPerBody * bodiesPerAppend)
-        await flush();
-      await pace();
-    }
-    await flush();
-    return ids;
   }
 
   async function ingest(list: readonly Uint8Array[], source?: string): Promise<IngestResult> {
@@ -400,13 +308,28 @@ async function assemble(deps: OpenDriveDeps, history: History, signer: Signer): 
   }
 
   await catchUp();
+  const commit = createCommitter({
+    drive,
+    signer,
+    identity,
+    history,
+    access,
+    rights,
+    drafts,
+    random,
+    certificate,
+    async added(list, operations) {
+      await take(list, operations);
+      announce(list, true);
+    },
+  });
 
   return {
     id: deps.driveId,
     on: events.on,
     name: () => access.opened(hex(drive))?.sealed.name ?? '',
     tree: reader.tree,
-    commit: (list) => exclusive(() => commit(list)),
+    commit: (list) => exclusive(async () => (checkOpen(), commit(list))),
     ingest: (list, source) =>
       exclusive(async () => {
         const result = await ingest(list, source);

@@ -227,20 +227,28 @@ export function createEntries(deps: EntriesDeps) {
   return {
     openBody,
     openOps,
-    /** Decides on an `ops` entry and applies it if it counts. Returns its status and whether the tree changed. */
-    processOps(
+    /**
+     * Decides on an `ops` entry and applies it, all at once, if it counts.
+     * @param known its operations, of an entry this device has just written
+     * @param pace awaited between opening and applying
+     */
+    async processOps(
       entry: Entry,
-      known: readonly IndexedOp[] | null = null,
-    ): { status: EntryStatus; changed: boolean } {
+      known: readonly IndexedOp[] | null,
+      pace: () => Promise<void>,
+    ): Promise<{ status: EntryStatus; reason: string | null; changed: boolean }> {
       const before = byHash.get(entry.hash);
-      if (before && before.status !== entryStatus.locked) return { status: before.status, changed: false };
+      if (before && before.status !== entryStatus.locked) {
+        return { status: before.status, reason: before.reason, changed: false };
+      }
       const verdict = judge(entry, known);
+      await pace();
       const changed = transaction(() => {
         save(entry, verdict.status, verdict.reason);
         if (verdict.writer && entry.header.seq === 0) saveWriter(entry, verdict.writer);
         return verdict.status === entryStatus.counts && applyOps(entry, verdict.ops, false);
       });
-      return { status: verdict.status, changed };
+      return { status: verdict.status, reason: verdict.reason, changed };
     },
 
     /** Books access entries; call after the access log has taken them. */

@@ -135,7 +135,7 @@ function checkInvariants(at: Replica): void {
     byParent.set(node.parent, siblings);
   }
   // No content is lost: every head no delete has seen is shown, or merged with an equal one.
-  const rows = at.db.prepare('SELECT DISTINCT node, ord, ckey FROM tree_put').all() as {
+  const rows = at.db.prepare('SELECT DISTINCT node, ord, ckey FROM tree_puts').all() as {
     node: Uint8Array;
     ord: Uint8Array;
     ckey: Uint8Array;

@@ -25,7 +25,7 @@ export function createVersions(db: Database, store: TreeStore, reader: TreeReade
     'SELECT * FROM tree_loc WHERE parent = ? AND name = ? ORDER BY ord DESC',
   );
   const puts = db.prepare<[Uint8Array], { ord: Uint8Array; ckey: Uint8Array }>(
-    'SELECT DISTINCT ord, ckey FROM tree_put WHERE node = ?',
+    'SELECT DISTINCT ord, ckey FROM tree_puts WHERE node = ?',
   );
   const dels = db.prepare<[Uint8Array], { ord: Uint8Array }>('SELECT ord FROM tree_del WHERE node = ?');
 

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, hash as hashOnce } from 'node:crypto';
 import * as dagCbor from '@ipld/dag-cbor';
 import { CID } from 'multiformats/cid';
 import * as digest from 'multiformats/hashes/digest';
@@ -12,8 +12,17 @@ const sha256Code = 0x12;
 /** Length of the one text form of a hash: multibase prefix and 36 bytes in base32. */
 const idLength = 59;
 
+/** Inputs up to this size are joined before hashing. */
+const copyBytes = 4096;
+
 /** SHA-256 of the parts, one after another, 32 bytes. */
 export function sha256(...parts: readonly Uint8Array[]): Uint8Array {
+  let bytes = 0;
+  for (const part of parts) bytes += part.length;
+  // Thousands of small inputs: one call into OpenSSL costs a third of four.
+  if (bytes <= copyBytes) {
+    return new Uint8Array(hashOnce('sha256', Buffer.concat(parts, bytes), 'buffer'));
+  }
   const hash = createHash('sha256');
   for (const part of parts) hash.update(part);
   return new Uint8Array(hash.digest());

@@ -5,7 +5,7 @@ import { merkleLeaves, merklePath, merkleRoot, opSalt, verifyMerklePath } from '
 import type { MerkleProof } from './merkle.ts';
 import { bytesOf } from './testing.ts';
 
-const salt = bytesOf('a salt of the body');
+const salt = bytesOf('a salt of the body of 32 bytes..');
 const opsOf = (count: number): Uint8Array[] => Array.from({ length: count }, (_, i) => bytesOf(`op ${i}`));
 function proofOf(count: number, index: number): { root: Uint8Array; proof: MerkleProof } {
   const ops = opsOf(count);

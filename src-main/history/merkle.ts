@@ -1,4 +1,3 @@
-import { createHmac } from 'node:crypto';
 import { AppError } from '../../src-shared/errors.ts';
 import { hashLength, sameBytes, sha256 } from './ids.ts';
 
@@ -11,6 +10,7 @@ import { hashLength, sameBytes, sha256 } from './ids.ts';
 const leafTag = Uint8Array.of(0);
 const nodeTag = Uint8Array.of(1);
 const rootTag = Uint8Array.of(2);
+const saltTag = Uint8Array.of(3);
 /** A path of 32 hashes serves 2^32 leaves, as many as an index can name. */
 const maxLeaves = 2 ** 32 - 1;
 
@@ -25,11 +25,13 @@ export interface MerkleProof {
 }
 
 /**
- * The salt of operation `index`: HMAC-SHA-256 of the index (u32, big-endian) under the salt of the body.
- * @param bodySalt secret of the body, at least 16 bytes
+ * The salt of operation `index`: SHA-256(0x03, salt of the body, u32 big-endian index). All inputs have one length, so a salt
+ * that was opened says nothing of the others.
+ * @param bodySalt secret of the body, 32 bytes
  */
 export function opSalt(bodySalt: Uint8Array, index: number): Uint8Array {
-  return new Uint8Array(createHmac('sha256', bodySalt).update(u32(index)).digest());
+  if (bodySalt.length !== hashLength) throw new AppError('invalid_argument', 'A salt has 32 bytes.');
+  return sha256(saltTag, bodySalt, u32(index));
 }
 
 /** SHA-256(0x00, salt, op). The salt has 32 bytes. */

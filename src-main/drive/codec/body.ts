@@ -7,7 +7,7 @@ export const targetBodyBytes = 512 * 1024;
 /** Operations a body may hold: an entry is applied in one transaction and must not hold up the event loop. */
 export const maxOpsPerBody = 1024;
 /** Operations our own writers put into one body. */
-export const targetOpsPerBody = 100;
+export const targetOpsPerBody = 200;
 const maxPlainBytes = 2 * 1024 * 1024;
 const nonceBytes = 12;
 const tagBytes = 16;

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, hash as hashOnce } from 'node:crypto';
 import { decode, encode } from '@ipld/dag-cbor';
 import { AppError } from '../../../src-shared/errors.ts';
 
@@ -26,6 +26,7 @@ export function compareBytes(a: Uint8Array, b: Uint8Array): number {
 }
 
 export function sha256(...parts: readonly (Uint8Array | string)[]): Uint8Array {
+  if (parts.length === 1) return new Uint8Array(hashOnce('sha256', parts[0] as Uint8Array, 'buffer'));
   const hash = createHash('sha256');
   for (const part of parts) hash.update(part);
   return new Uint8Array(hash.digest());

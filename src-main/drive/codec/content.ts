@@ -1,4 +1,4 @@
-import { byteKey, hex, itemsOf, malformed, sha256, unhex } from './bytes.ts';
+import { byteKey, encodeCbor, hex, itemsOf, malformed, sha256, unhex } from './bytes.ts';
 import type { BlockRef, Content } from '../types.ts';
 
 /** Files up to this size ride inside the operation. */
@@ -43,6 +43,23 @@ export function contentToWire(content: Content): unknown {
     epochs,
     new Uint8Array(packed),
   ];
+}
+
+/** An import encodes each content for its operation and stores the same bytes in the tree. */
+const encodings = new WeakMap<Content, Uint8Array>();
+
+/** Strict dag-cbor of `contentToWire`; remembered while the content object lives. Not to be changed by the caller. */
+export function contentBytes(content: Content): Uint8Array {
+  let bytes = encodings.get(content);
+  if (bytes === undefined) encodings.set(content, (bytes = encodeCbor(contentToWire(content))));
+  return bytes;
+}
+
+/** As `contentFromWire`, for a value whose one encoding is known to be `bytes`. */
+export function contentFromEncoded(value: unknown, bytes: Uint8Array): Content {
+  const content = contentFromWire(value);
+  encodings.set(content, bytes);
+  return content;
 }
 
 /**

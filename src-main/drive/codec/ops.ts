@@ -1,5 +1,5 @@
-import { byteList, decodeCbor, encodeCbor, itemsOf, malformed } from './bytes.ts';
-import { contentFromWire, contentToWire } from './content.ts';
+import { byteList, concat, decodeCbor, encodeCbor, itemsOf, malformed } from './bytes.ts';
+import { contentBytes, contentFromEncoded } from './content.ts';
 import { isName } from './names.ts';
 import type { Content, NodeKind } from '../types.ts';
 
@@ -54,23 +54,27 @@ export function encodeOp(op: WireOp): Uint8Array {
     case 'cert':
       return encodeCbor(['cert', op.cert]);
     case 'make':
-      return encodeCbor([
-        'make',
-        op.node,
-        kinds.indexOf(op.kind),
-        op.parent,
-        op.name,
-        op.content && contentToWire(op.content),
-      ]);
+      return withContent(['make', op.node, kinds.indexOf(op.kind), op.parent, op.name], op.content);
     case 'move':
       return encodeCbor(['move', op.node, op.parent, op.name]);
     case 'put':
-      return encodeCbor(['put', op.node, op.parents, contentToWire(op.content)]);
+      return withContent(['put', op.node, op.parents], op.content);
     case 'del':
       return encodeCbor(['del', op.node, op.seen, op.loc]);
     case 'adopt':
       return encodeCbor(['adopt', op.node, op.from, op.id, op.parent, op.name]);
   }
+}
+
+/** CBOR's head of an array of `n` items, n < 24 (RFC 8949, 3): the items follow, each in its own encoding. */
+const arrayHead = (n: number): number => 0x80 | n;
+const encodedNull = Uint8Array.of(0xf6);
+
+/** The encoding of `[...fields, content]`, with the content's encoding made once. */
+function withContent(fields: readonly unknown[], content: Content | null): Uint8Array {
+  const bytes = concat(encodeCbor(fields), content ? contentBytes(content) : encodedNull);
+  bytes[0] = arrayHead(fields.length + 1);
+  return bytes;
 }
 
 /**
@@ -86,13 +90,18 @@ export function decodeOp(bytes: Uint8Array): WireOp {
     return text;
   };
   const refs = (list: readonly unknown[]): readonly OpRef[] => byteList(list, opRefBytes, what);
+  // The content stands last, so its encoding is the tail of the operation's.
+  const contentAtEnd = (item: unknown): Content => {
+    const head = encodeCbor((value as unknown[]).slice(0, -1));
+    return contentFromEncoded(item, bytes.subarray(head.length));
+  };
   switch (t) {
     case 'cert':
       return { t, cert: itemsOf(value, 2, what).bytes(1) };
     case 'make': {
       const items = itemsOf(value, 6, what);
       const kind = kinds[items.whole(2, 2)] as NodeKind;
-      const content = items.any(5) === null ? null : contentFromWire(items.any(5));
+      const content = items.any(5) === null ? null : contentAtEnd(items.any(5));
       if ((kind === 'dir') !== (content === null) || (content && content.kind !== kind)) {
         throw malformed(what, 'kind and content do not fit together');
       }
@@ -107,7 +116,7 @@ export function decodeOp(bytes: Uint8Array): WireOp {
     case 'put': {
       const items = itemsOf(value, 4, what);
       const parents = refs(items.list(2, maxRefs));
-      return { t, node: items.bytes(1, nodeBytes), parents, content: contentFromWire(items.any(3)) };
+      return { t, node: items.bytes(1, nodeBytes), parents, content: contentAtEnd(items.any(3)) };
     }
     case 'del': {
       const items = itemsOf(value, 4, what);

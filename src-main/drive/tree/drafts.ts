@@ -1,7 +1,7 @@
 import type { Database } from '../../store/index.ts';
 import { AppError } from '../../../src-shared/errors.ts';
-import { byteKey, compareBytes, sameBytes } from '../codec/bytes.ts';
-import { contentFromWire, contentToWire } from '../codec/content.ts';
+import { byteKey, compareBytes, encodeCbor, sameBytes } from '../codec/bytes.ts';
+import { contentFromEncoded, contentToWire } from '../codec/content.ts';
 import { checkName } from '../codec/names.ts';
 import type { OpRef, WireOp } from '../codec/ops.ts';
 import type { NodeId, OpDraft, OpId } from '../types.ts';
@@ -115,15 +115,20 @@ export function createDrafts(db: Database, store: TreeStore): Drafts {
     return { t: 'del', node, seen, loc: placeSeen(node) };
   }
 
+  let lastFolder: { id: NodeId; revision: number; bytes: Uint8Array } | null = null;
+
   /** The folder something goes into: a merged one by its first. */
   function folder(id: NodeId, made: ReadonlySet<string>): Uint8Array {
+    // An import goes folder by folder; until something is applied the answer stays.
+    if (lastFolder?.id === id && lastFolder.revision === store.revision()) return lastFolder.bytes;
     const bytes = bytesOf(id);
     if (sameBytes(bytes, rootId) || made.has(byteKey(bytes))) return bytes;
     const row = store.items.get(bytes);
     const kind =
       row?.kind ?? store.operations.locations(bytes).find((at) => at.t !== 1 && at.skipped === 0)?.kind;
     if (kind !== 0) throw new AppError('not_found', 'The folder for this is not in the drive.');
-    return row?.alias ?? bytes;
+    lastFolder = { id, revision: store.revision(), bytes: row?.alias ?? bytes };
+    return lastFolder.bytes;
   }
 
   function refsOf(base: readonly OpId[]): readonly OpRef[] {
@@ -208,7 +213,8 @@ export function createDrafts(db: Database, store: TreeStore): Drafts {
 /** The content as every replica will decode it. @throws AppError `invalid_argument` for what they would refuse */
 function checked<T extends Parameters<typeof contentToWire>[0]>(content: T): T {
   try {
-    return contentFromWire(contentToWire(content)) as T;
+    const wire = contentToWire(content);
+    return contentFromEncoded(wire, encodeCbor(wire)) as T;
   } catch (cause) {
     throw new AppError('invalid_argument', 'This content is not complete.', { cause });
   }

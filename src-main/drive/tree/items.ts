@@ -53,10 +53,16 @@ export function createItems(db: Database, operations: Operations, changes: ItemC
   const derivedOf = db.prepare<[Uint8Array], ItemRow>(
     'SELECT * FROM tree_item WHERE node = ? AND derived = 1',
   );
-  const anyChild = db.prepare<[Uint8Array], unknown>('SELECT 1 FROM tree_item WHERE parent = ? LIMIT 1');
-  const childrenOf = db.prepare<[Uint8Array], { id: Uint8Array; sparent: Uint8Array; want: string }>(
-    'SELECT id, sparent, want FROM tree_item WHERE parent = ?',
-  );
+  // Children that show in the folder itself are found by name (those without one by what they want), the others apart.
+  const children = (columns: string): string =>
+    `SELECT ${columns} FROM tree_item WHERE sparent = :id AND name IS NOT NULL AND parent = :id
+     UNION ALL SELECT ${columns} FROM tree_item WHERE sparent = :id AND (name IS NULL OR name <> want) AND name IS NULL AND parent = :id
+     UNION ALL SELECT ${columns} FROM tree_item WHERE parent = :id AND parent <> sparent`;
+  const anyChild = db.prepare<{ id: Uint8Array }, unknown>(`${children('1')} LIMIT 1`);
+  const childrenOf = db.prepare<
+    { id: Uint8Array },
+    { id: Uint8Array; sparent: Uint8Array; parent: Uint8Array; want: string }
+  >(children('id, sparent, parent, want'));
   const insert = db.prepare(
     'INSERT INTO tree_item VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL, NULL, ?)',
   );
@@ -77,7 +83,7 @@ export function createItems(db: Database, operations: Operations, changes: ItemC
     const coverage = operations.coverage(node);
     const placeCovered = coverage.has(coverKey(at));
     if (made.kind === 0) {
-      if (placeCovered && !anyChild.get(node)) return [];
+      if (placeCovered && !anyChild.get({ id: node })) return [];
       return [{ ...base, id: node, kind: 0, ckey: null, size: 0, ver: made.ord, derived: 0 }];
     }
     const heads = operations.heads(node);
@@ -146,10 +152,10 @@ export function createItems(db: Database, operations: Operations, changes: ItemC
 
   /** Moves the children of a folder to where it shows now. */
   function reparent(folder: Uint8Array): void {
-    const children = childrenOf.all(folder);
-    if (children.length === 0) return;
+    const rows = childrenOf.all({ id: folder });
+    if (rows.length === 0) return;
     const target = shownParent(folder);
-    for (const child of children) {
+    for (const child of rows) {
       if (sameBytes(child.sparent, target)) continue;
       changes.touch(child.id);
       setParent.run(target, child.id);

@@ -1,5 +1,5 @@
 import type { Database } from '../../store/index.ts';
-import { byteKey, hex, sameBytes, unhex } from '../codec/bytes.ts';
+import { byteKey, compareBytes, hex, sameBytes, unhex } from '../codec/bytes.ts';
 import { conflictName } from '../codec/names.ts';
 import type { ItemChanges, ItemRow } from './items.ts';
 
@@ -24,12 +24,21 @@ export function createNaming(
   provenance: Provenance,
   reparent: (folder: Uint8Array) => void,
 ) {
-  const wanting = db.prepare<[Uint8Array, string], ItemRow>(
-    'SELECT * FROM tree_item WHERE sparent = ? AND want = ? ORDER BY made, id',
+  // Who has the name he wants stands in the index of names; the others have an index of their own.
+  const wantingRows = db.prepare<{ parent: Uint8Array; want: string }, ItemRow>(
+    `SELECT * FROM tree_item WHERE sparent = :parent AND name = :want AND want = :want
+     UNION ALL SELECT * FROM tree_item WHERE sparent = :parent AND want = :want AND (name IS NULL OR name <> want)`,
   );
-  const wants = db.prepare<[Uint8Array, string], unknown>(
-    'SELECT 1 FROM tree_item WHERE sparent = ? AND want = ? AND derived = 0 LIMIT 1',
+  const wantsIt = db.prepare<{ parent: Uint8Array; want: string }, unknown>(
+    `SELECT 1 FROM tree_item WHERE sparent = :parent AND name = :want AND want = :want AND derived = 0
+     UNION ALL SELECT 1 FROM tree_item WHERE sparent = :parent AND want = :want AND (name IS NULL OR name <> want)
+       AND derived = 0 LIMIT 1`,
   );
+  const wanting = (parent: Uint8Array, want: string): ItemRow[] =>
+    wantingRows
+      .all({ parent, want })
+      .sort((a, b) => compareBytes(a.made, b.made) || compareBytes(a.id, b.id));
+  const wants = (parent: Uint8Array, want: string): boolean => wantsIt.get({ parent, want }) !== undefined;
   const claiming = db.prepare<[Uint8Array, string], Pick<ItemRow, 'id' | 'want' | 'name'>>(
     'SELECT id, want, name FROM tree_item WHERE sparent = ? AND claim = ? ORDER BY id',
   );
@@ -71,14 +80,14 @@ export function createNaming(
 
   /** The name a loser shows under. `claim` is set in its row already. */
   function losersName(row: ItemRow, claim: string): string {
-    const taken = wants.get(row.sparent, claim) !== undefined;
+    const taken = wants(row.sparent, claim);
     const first = claiming.get(row.sparent, claim);
     if (!taken && first && sameBytes(first.id, row.id)) return claim;
     const { time, device } = provenance(row.ver);
     for (let n = 0; ; n++) {
       const suffix = n === 0 ? hex(row.id) : `${hex(row.id)} ${n}`;
       const name = conflictName(row.want, time, device, suffix);
-      if (!wants.get(row.sparent, name)) return name;
+      if (!wants(row.sparent, name)) return name;
     }
   }
 
@@ -97,7 +106,7 @@ export function createNaming(
   return {
     /** Settles one name under one parent. */
     refresh(parent: Uint8Array, want: string): void {
-      const rows = wanting.all(parent, want);
+      const rows = wanting(parent, want);
       const own = rows.filter((row) => row.derived === 0);
       const folder = own.find((row) => row.kind === 0);
       const firstOf = new Map<string, ItemRow>();
@@ -145,7 +154,7 @@ export function createNaming(
 
     /** Copies that ask for this name as their conflict name: does what they have still fit? */
     settleClaims(parent: Uint8Array, name: string): void {
-      const wanted = wants.get(parent, name) !== undefined;
+      const wanted = wants(parent, name);
       claiming.all(parent, name).forEach((row, i) => {
         const shouldHave = !wanted && i === 0;
         if (row.want !== name && shouldHave !== (row.name === name)) changes.group(parent, row.want);

@@ -1,6 +1,6 @@
 import type { Database } from '../../store/index.ts';
-import { byteKey, compareBytes, encodeCbor, sameBytes } from '../codec/bytes.ts';
-import { contentKey, contentToWire } from '../codec/content.ts';
+import { byteKey, compareBytes, sameBytes } from '../codec/bytes.ts';
+import { contentBytes, contentKey } from '../codec/content.ts';
 import type { WireOp } from '../codec/ops.ts';
 import type { Content, NodeKind } from '../types.ts';
 import { conflictNode, entryPlaceBytes, ordOf, refOf } from './place.ts';
@@ -30,6 +30,13 @@ export interface PutRow {
 export interface IndexedOp {
   readonly index: number;
   readonly op: WireOp;
+}
+
+type Make = Extract<WireOp, { t: 'make' }>;
+/** A node nothing was known of, made at `ord`. */
+export interface Fresh {
+  readonly op: Make;
+  readonly ord: Uint8Array;
 }
 
 type Placed = Pick<LocRow, 'node' | 'ord' | 'parent' | 't'>;
@@ -65,11 +72,14 @@ export function createOperations(db: Database) {
   const lastOrd = db.prepare<[], { ord: Uint8Array }>('SELECT ord FROM tree_loc ORDER BY ord DESC LIMIT 1');
   const insertPut = db.prepare('INSERT OR IGNORE INTO tree_put VALUES (?, ?, ?, ?, ?, ?)');
   const deletePut = db.prepare('DELETE FROM tree_put WHERE node = ? AND ord = ? AND by = ?');
-  const putsOf = db.prepare<[Uint8Array], PutRow>(
-    'SELECT DISTINCT ord, ckey, size FROM tree_put WHERE node = ? ORDER BY ord',
-  );
+  const putsOf = db.prepare<[Uint8Array], PutRow>('SELECT ord, ckey, size FROM tree_puts WHERE node = ?');
   const insertSup = db.prepare('INSERT OR IGNORE INTO tree_sup VALUES (?, ?, ?, ?)');
   const deleteSup = db.prepare('DELETE FROM tree_sup WHERE node = ? AND op = ? AND by = ?');
+  const anything = db.prepare<Uint8Array[], { known: number | null }>(`
+    SELECT coalesce((SELECT 1 FROM tree_loc WHERE node = ? LIMIT 1), (SELECT 1 FROM tree_loc WHERE parent = ? LIMIT 1),
+      (SELECT 1 FROM tree_put WHERE node = ? LIMIT 1), (SELECT 1 FROM tree_sup WHERE node = ? LIMIT 1),
+      (SELECT 1 FROM tree_cov WHERE node = ? LIMIT 1), (SELECT 1 FROM tree_item WHERE id = ?),
+      (SELECT 1 FROM tree_gone WHERE id = ?)) known`);
   const supsOf = db.prepare<[Uint8Array], { op: Uint8Array }>('SELECT op FROM tree_sup WHERE node = ?');
   const insertCov = db.prepare('INSERT OR IGNORE INTO tree_cov VALUES (?, ?, ?)');
   const deleteCov = db.prepare('DELETE FROM tree_cov WHERE node = ? AND op = ? AND by = ?');
@@ -123,20 +133,20 @@ export function createOperations(db: Database) {
   }
 
   function putContent(
-    op: { node: Uint8Array; content: Content },
+    op: { t: 'make' | 'put'; node: Uint8Array; content: Content },
     ord: Uint8Array,
     undo: boolean,
     dirty: Dirty,
   ): void {
     const ref = refOf(ord);
     if (undo) {
-      deletePut.run(op.node, ord, empty);
+      if (op.t === 'put') deletePut.run(op.node, ord, empty);
       deleteContent.run(ref);
     } else {
       const key = contentKey(op.content);
       const size = op.content.kind === 'file' ? op.content.size : 0;
-      insertPut.run(op.node, ord, key, size, 0, empty);
-      insertContent.run(ref, op.node, ord, key, size, encodeCbor(contentToWire(op.content)));
+      if (op.t === 'put') insertPut.run(op.node, ord, key, size, 0, empty);
+      insertContent.run(ref, op.node, ord, key, size, contentBytes(op.content));
     }
     // Only when an adoption came before what it adopts (a late key, or an end to a quarantine).
     if (!anyAdoption) return;
@@ -156,12 +166,26 @@ export function createOperations(db: Database) {
    * Adds the operations of one entry to the sets, or takes them out again.
    * @param place `entryPlace` of the entry
    * @param dirty gets every node whose state may differ now
+   * @returns nodes made here of which nothing was known before; they are not in `dirty` unless other operations concern them
    */
-  function apply(place: Uint8Array, ops: readonly IndexedOp[], undo: boolean, dirty: Dirty): void {
+  function apply(
+    place: Uint8Array,
+    ops: readonly IndexedOp[],
+    undo: boolean,
+    dirty: Dirty,
+  ): readonly Fresh[] {
     const placed: Placed[] = [];
+    const fresh: Fresh[] = [];
+    const onTop = !undo && compareBytes(place, top.subarray(0, entryPlaceBytes)) > 0;
     for (const { index, op } of ops) {
       if (op.t === 'cert') continue;
       const ord = ordOf(place, index);
+      if (onTop && op.t === 'make' && isNew(op)) {
+        insertLoc.run(op.node, ord, locKind.make, kindNumber[op.kind], op.parent, op.name);
+        if (op.content) putContent({ t: 'make', node: op.node, content: op.content }, ord, false, dirty);
+        fresh.push({ op, ord });
+        continue;
+      }
       dirty.add(op.node);
       switch (op.t) {
         case 'make':
@@ -175,7 +199,7 @@ export function createOperations(db: Database) {
           const t = op.t === 'make' ? locKind.make : locKind.move;
           placed.push({ node: op.node, ord, parent: op.parent, t });
           if (op.t === 'make' && op.content)
-            putContent({ node: op.node, content: op.content }, ord, undo, dirty);
+            putContent({ t: 'make', node: op.node, content: op.content }, ord, undo, dirty);
           break;
         }
         case 'put':
@@ -218,6 +242,15 @@ export function createOperations(db: Database) {
       }
     }
     if (placed.length > 0) settle(place, placed, undo, dirty);
+    const last = fresh.at(-1)?.ord;
+    if (last && compareBytes(last, top) > 0) top = last;
+    return fresh;
+  }
+
+  /** Nothing is known of the node, so its making, on top of everything, has effect. */
+  function isNew({ node, parent }: Make): boolean {
+    if (sameBytes(node, rootId) || sameBytes(node, parent)) return false;
+    return anything.get(node, node, node, node, node, node, node)?.known === null;
   }
 
   function settle(place: Uint8Array, placed: readonly Placed[], undo: boolean, dirty: Dirty): void {
@@ -251,9 +284,18 @@ export function createOperations(db: Database) {
     top = lastOrd.get()?.ord ?? empty;
   }
 
+  /** Each content operation once (several adoptions may have brought it), in order. */
+  function putsInOrder(node: Uint8Array): readonly PutRow[] {
+    const rows = putsOf.all(node);
+    if (rows.length < 2) return rows;
+    return [...new Map(rows.map((row) => [byteKey(row.ord), row])).values()].sort((a, b) =>
+      compareBytes(a.ord, b.ord),
+    );
+  }
+
   /** Content operations of a node that nothing supersedes, in order, and which of them deletes have seen. */
   function heads(node: Uint8Array): { readonly put: PutRow; readonly covered: boolean }[] {
-    const puts = putsOf.all(node);
+    const puts = putsInOrder(node);
     if (puts.length === 0) return [];
     const gone = new Set(supsOf.all(node).map((row) => byteKey(row.op)));
     const covered = coverage(node);

@@ -2,7 +2,9 @@
  * Tables of the tree. `ord` (41 bytes) is an operation's place in the one order: lamport (u48), entry hash, index (u24); its
  * last 35 bytes name the operation. The `tree_loc`..`tree_del` tables are sets of operations: what they say does not depend on
  * the order of arrival, and taking an entry's rows out again undoes it exactly. `tree_item` is what follows from them.
- * Node ids are random: rows that are made together lie together (rowid tables), only small indexes are scattered.
+ * Node ids are random: rows that are made together lie together (rowid tables), only two small indexes of an import are
+ * scattered. So `tree_put` holds what `put` and `adopt` say, while the content of a `make` is found by its place in `tree_loc`
+ * (`tree_puts` is both), and an item that has the name it wants, in the folder it was put into, stands in one name index only.
  */
 export const treeMigrations: readonly string[] = [
   `
@@ -18,6 +20,8 @@ export const treeMigrations: readonly string[] = [
     by BLOB NOT NULL
   );
   CREATE INDEX tree_put_node ON tree_put (node);
+  CREATE VIEW tree_puts AS SELECT node, ord, ckey, size FROM tree_put
+    UNION ALL SELECT l.node, l.ord, c.ckey, c.size FROM tree_loc l JOIN tree_content c ON c.op = substr(l.ord, 7) WHERE l.t = 0;
   CREATE TABLE tree_sup (node BLOB NOT NULL, op BLOB NOT NULL, by BLOB NOT NULL, adopts INTEGER NOT NULL,
     PRIMARY KEY (node, op, by)) WITHOUT ROWID;
   CREATE TABLE tree_cov (node BLOB NOT NULL, op BLOB NOT NULL, by BLOB NOT NULL, PRIMARY KEY (node, op, by)) WITHOUT ROWID;
@@ -31,8 +35,8 @@ export const treeMigrations: readonly string[] = [
     sparent BLOB NOT NULL, alias BLOB, name TEXT, claim TEXT, conflict_of BLOB, rev INTEGER NOT NULL
   );
   CREATE INDEX tree_item_node ON tree_item (node) WHERE derived = 1;
-  CREATE INDEX tree_item_parent ON tree_item (parent);
-  CREATE INDEX tree_item_want ON tree_item (sparent, want);
+  CREATE INDEX tree_item_parent ON tree_item (parent) WHERE parent <> sparent;
+  CREATE INDEX tree_item_want ON tree_item (sparent, want) WHERE name IS NULL OR name <> want;
   CREATE UNIQUE INDEX tree_item_name ON tree_item (sparent, name) WHERE name IS NOT NULL;
   CREATE INDEX tree_item_claim ON tree_item (sparent, claim) WHERE claim IS NOT NULL;
   CREATE INDEX tree_item_alias ON tree_item (alias) WHERE alias IS NOT NULL;

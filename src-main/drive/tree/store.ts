@@ -6,8 +6,8 @@ import type { ItemRow, Items } from './items.ts';
 import { createNaming } from './naming.ts';
 import type { Provenance } from './naming.ts';
 import { createOperations } from './operations.ts';
-import type { IndexedOp, Operations } from './operations.ts';
-import { entryPlace, ordOf } from './place.ts';
+import type { Fresh, IndexedOp, Operations } from './operations.ts';
+import { entryPlace } from './place.ts';
 
 export interface TreeCounts {
   readonly files: number;
@@ -121,15 +121,18 @@ export function createTreeStore(db: Database, provenance: Provenance, firstRevis
     return changed;
   }
 
-  /** Nodes that nothing else concerns; the others stay in the queue. */
-  function addFresh(place: Uint8Array, ops: readonly IndexedOp[]): boolean {
+  /** Nodes that were not known; those whose name or folder needs a closer look go into the queue. */
+  function addFresh(nodes: readonly Fresh[]): boolean {
     const add = fresh.batch();
     let added = false;
-    for (const { index, op } of ops) {
-      if (op.t !== 'make') continue;
-      const size = add(op, ordOf(place, index), changes.nextRevision);
-      if (size === null) continue;
-      queue.nodes.delete(byteKey(op.node));
+    for (const one of nodes) {
+      const { op } = one;
+      const size = add(one, revision + 1);
+      if (size === null) {
+        changes.node(op.node);
+        continue;
+      }
+      revision += 1;
       if (op.kind === 'dir') counts.dirs += 1;
       else counts.files += 1;
       counts.bytes += size;
@@ -144,8 +147,7 @@ export function createTreeStore(db: Database, provenance: Provenance, firstRevis
     apply(entry, ops, undo) {
       queue = { nodes: new Map(), groups: new Map(), before: new Map() };
       const place = entryPlace(entry.lamport, entry.hash);
-      operations.apply(place, ops, undo, { add: changes.node });
-      const simple = undo ? false : addFresh(place, ops);
+      const simple = addFresh(operations.apply(place, ops, undo, { add: changes.node }));
       while (queue.nodes.size > 0 || queue.groups.size > 0) {
         // In rounds: a folder that gets many children is looked at once, not after each.
         const round = queue.nodes;
