@@ -7,8 +7,6 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'vite';
 import { root } from './bootstrap.mjs';
 
-const outDir = path.join(root, 'dist', 'desktop');
-
 /** Not bundled; electron-builder.yml packs them, and nothing else of node_modules. */
 export const external = ['better-sqlite3', '@parcel/watcher', 'piscina'];
 
@@ -46,7 +44,8 @@ const common = {
   },
 };
 
-export async function buildDesktop() {
+/** @param outDir two folders below that of package.json, in which the node looks up its version */
+export async function buildDesktop(outDir = path.join(root, 'dist', 'desktop')) {
   rmSync(outDir, { recursive: true, force: true });
   await build({
     ...common,
