@@ -4,6 +4,7 @@
  *   --crashes 240       SIGKILL of either daemon at so many numbered points of a transfer
  *   --plans 1000000     the planner on so many random trees, from --seed on
  *   --simulations 2000  simulated computers, networks and disks on so many seeds, from --seed on
+ *   --jobs 2            pairs of daemons at once for the crashes
  *   --state DIR         where the crashes note what is done; run again to go on there
  *
  * Prints every failure as it comes and a summary; exit 1 when anything failed.
@@ -21,6 +22,7 @@ const { values } = parseArgs({
     plans: { type: 'string' },
     simulations: { type: 'string' },
     seed: { type: 'string', default: '1' },
+    jobs: { type: 'string', default: '2' },
     state: { type: 'string', default: path.join(os.tmpdir(), 'extrachain-soak-state') },
   },
 });
@@ -30,6 +32,7 @@ const crashes = count(values.crashes, 240);
 const plans = count(values.plans, 1_000_000);
 const simulations = count(values.simulations, 2000);
 
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 const lines: string[] = [];
 let failed = 0;
 const minutes = async (work: () => Promise<{ summary: string; failed: number }>): Promise<void> => {
@@ -62,8 +65,10 @@ if (simulations > 0)
       EXTRACHAIN_SEED: values.seed,
     }),
   );
-if (crashes > 0) await minutes(() => soakCrashes(crashes, values.state));
+if (crashes > 0) await minutes(() => soakCrashes(crashes, values.state, Number(values.jobs)));
 
-console.log(`\nsoak of ${new Date().toISOString()}, Node ${process.versions.node}, ${os.type()} ${os.release()}`);
+console.log(
+  `\nsoak of ${new Date().toISOString()}, Node ${process.versions.node}, ${os.type()} ${os.release()}`,
+);
 for (const line of lines) console.log(line);
 process.exitCode = failed === 0 ? 0 : 1;

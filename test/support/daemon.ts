@@ -82,6 +82,12 @@ export interface DaemonOptions {
   readonly env?: NodeJS.ProcessEnv;
 }
 
+/** No daemon outlives the process that started it. */
+const living = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of living) child.kill('SIGKILL');
+});
+
 /** Starts a daemon and waits for its ready line. */
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const listen = `/ip4/${options.host ?? '127.0.0.1'}/tcp/${options.port ?? 0}`;
@@ -90,6 +96,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     ['daemon', '--data', options.data, '--listen', listen, '--no-mdns', ...(options.args ?? [])],
     { env: { ...process.env, ...options.env }, stdio: ['ignore', 'pipe', 'pipe'] },
   );
+  living.add(child);
+  child.once('exit', () => living.delete(child));
   const tail: string[] = [];
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
     tail.push(chunk);
