@@ -56,18 +56,30 @@ export function createOpNames(): (ref: OpRef) => OpId {
 export interface TreeReader {
   readonly tree: DriveTree;
   content(ref: OpRef): Content | null;
-  node(row: ItemRow): TreeNode;
+  node(row: ShownRow): TreeNode;
   opName(ref: OpRef): OpId;
 }
 
+/** What a visible node needs of its item: blobs no one asks for cost more than the lookup. */
+type ShownRow = Pick<ItemRow, 'id' | 'sparent' | 'name' | 'kind' | 'ver' | 'conflict_of'>;
+const shownColumns = 'id, sparent, name, kind, ver, conflict_of';
+/** Folders whose paths are remembered between two changes of the tree. */
+const maxFolders = 4096;
+
 /** Read access to the visible tree; every call is a few indexed lookups. */
 export function createTreeReader(db: Database, store: TreeStore): TreeReader {
-  const byName = db.prepare<[Uint8Array, string], ItemRow>(
-    'SELECT * FROM tree_item WHERE sparent = ? AND name = ?',
+  const byId = db.prepare<[Uint8Array], ShownRow>(
+    `SELECT ${shownColumns} FROM tree_item WHERE id = ? AND name IS NOT NULL`,
   );
+  const byName = db.prepare<[Uint8Array, string], ShownRow>(
+    `SELECT ${shownColumns} FROM tree_item WHERE sparent = ? AND name = ?`,
+  );
+  const idByName = db
+    .prepare<[Uint8Array, string], Uint8Array>('SELECT id FROM tree_item WHERE sparent = ? AND name = ?')
+    .pluck();
   // Names in SQLite order by UTF-8 bytes; code units differ from that only beyond the basic plane.
-  const page = db.prepare<[Uint8Array, string, number], ItemRow>(
-    'SELECT * FROM tree_item WHERE sparent = ? AND name > ? ORDER BY name LIMIT ?',
+  const page = db.prepare<[Uint8Array, string, number], ShownRow>(
+    `SELECT ${shownColumns} FROM tree_item WHERE sparent = ? AND name > ? ORDER BY name LIMIT ?`,
   );
   const contentOf = db.prepare<[Uint8Array], { content: Uint8Array }>(
     'SELECT content FROM tree_content WHERE op = ?',
@@ -83,7 +95,7 @@ export function createTreeReader(db: Database, store: TreeStore): TreeReader {
     return row ? contentFromWire(decode(row.content)) : null;
   }
 
-  function node(row: ItemRow): TreeNode {
+  function node(row: ShownRow): TreeNode {
     const ref = refOf(row.ver);
     let loaded: Content | null | undefined;
     return {
@@ -111,13 +123,33 @@ export function createTreeReader(db: Database, store: TreeStore): TreeReader {
     conflictOf: null,
   };
 
-  function child(parent: Uint8Array, name: string): ItemRow | null {
+  function child(parent: Uint8Array, name: string): ShownRow | null {
     return byName.get(parent, name) ?? null;
   }
 
-  function get(id: Uint8Array): ItemRow | null {
-    const row = store.items.get(id);
-    return row && row.name !== null ? row : null;
+  function get(id: Uint8Array): ShownRow | null {
+    return byId.get(id) ?? null;
+  }
+
+  const folders = new Map<string, Uint8Array>();
+  let foldersRevision = -1;
+
+  /** The id behind the path of a folder (paths come in runs from one folder); null when there is none. */
+  function idAt(path: string): Uint8Array | null {
+    if (path === '') return rootId;
+    if (foldersRevision !== store.revision() || folders.size >= maxFolders) {
+      folders.clear();
+      foldersRevision = store.revision();
+    }
+    let id = folders.get(path) ?? null;
+    if (id) return id;
+    id = rootId;
+    for (const name of path.split('/')) {
+      id = isName(name) ? (idByName.get(id, name) ?? null) : null;
+      if (!id) return null;
+    }
+    folders.set(path, id);
+    return id;
   }
 
   const tree: DriveTree = {
@@ -140,13 +172,12 @@ export function createTreeReader(db: Database, store: TreeStore): TreeReader {
     },
     resolve(path) {
       if (path === '') return rootRow;
-      let at: ItemRow | null = null;
-      for (const name of path.split('/')) {
-        if (!isName(name)) return null;
-        at = child(at?.id ?? rootId, name);
-        if (!at) return null;
-      }
-      return at && node(at);
+      const cut = path.lastIndexOf('/');
+      if (cut === 0) return null;
+      const name = path.slice(cut + 1);
+      const parent = isName(name) ? idAt(path.slice(0, Math.max(0, cut))) : null;
+      const row = parent && child(parent, name);
+      return row && node(row);
     },
     path(id) {
       let bytes = nodeBytesOf(id);
