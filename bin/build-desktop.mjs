@@ -85,4 +85,5 @@ export async function buildDesktop(outDir = path.join(root, 'dist', 'desktop')) 
   });
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) await buildDesktop();
+if (process.argv[1] === fileURLToPath(import.meta.url))
+  await buildDesktop(process.argv[2] && path.resolve(process.argv[2]));

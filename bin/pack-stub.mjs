@@ -59,5 +59,5 @@ export async function packStub(output) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  process.stdout.write(await packStub(path.join(root, 'dist', 'packages')));
+  process.stdout.write(await packStub(path.resolve(process.argv[2] ?? path.join(root, 'dist', 'packages'))));
 }

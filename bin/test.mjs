@@ -32,12 +32,14 @@ const tsc = (project) => ['typescript/bin/tsc', ['-p', project, '--noEmit']];
 const checks = [
   ['types', ...tsc('tsconfig.json')],
   ['types of src-shared, with neither Node nor DOM', ...tsc('src-shared/tsconfig.json')],
+  ['types of the preload script, with DOM and no Node', ...tsc('src-main/preload/tsconfig.json')],
+  ['types of the window', 'vue-tsc/bin/vue-tsc.js', ['-p', 'src-renderer/tsconfig.json', '--noEmit']],
   ['lint', 'oxlint/bin/oxlint', ['--type-aware', '--deny-warnings']],
   ['format', 'prettier/bin/prettier.cjs', ['--check', '--log-level=warn', '.']],
   [
     'import rules',
     'dependency-cruiser/bin/dependency-cruise.mjs',
-    ['src-main', 'src-shared', '--config', '.dependency-cruiser.cjs'],
+    ['src-main', 'src-shared', 'src-renderer', '--config', '.dependency-cruiser.cjs'],
   ],
 ];
 

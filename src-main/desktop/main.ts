@@ -15,6 +15,9 @@ const dataDir = env['EXTRACHAIN_DATA']
   ? path.resolve(env['EXTRACHAIN_DATA'])
   : headlessPlatform.defaultDataDir();
 
+// Settings for tests and unusual set-ups come by the environment: what a link puts on the command line can't reach it.
+const listen = (env['EXTRACHAIN_LISTEN'] ?? '').split(',').filter((address) => address !== '');
+
 process.on('SIGTERM', () => electron.app.quit());
 process.on('SIGINT', () => electron.app.quit());
 
@@ -31,7 +34,7 @@ void runDesktop({
     preload: path.join(here, 'preload.cjs'),
     icons: path.join(here, '..', '..', 'assets'),
   },
-  node: { listen: [], bootstrap: [], mdns: true, password: null, logLevel: 'warn' },
+  node: { listen, bootstrap: [], mdns: env['EXTRACHAIN_MDNS'] !== 'off', password: null, logLevel: 'warn' },
   loadNode: async () => (await import('../node/index.ts')).createNode,
   loadUpdater: () => loadUpdater(electron.app),
   clock: systemClock,
