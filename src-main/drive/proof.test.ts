@@ -88,3 +88,25 @@ test('any flipped byte of a proof makes it fail', { timeout: 30_000 }, async () 
     { numRuns: 200, seed: 4 },
   );
 });
+
+test('a conflict copy nobody touched is refused clearly, and proven once it has a name of its own', async () => {
+  const a = await bench.node(person('carol', 'Laptop')).create('x');
+  const b = await bench.node(person('carol', 'Desktop')).join(a);
+  await gossip(a, b);
+  await a.commit([
+    { t: 'make', node: nodeId('c'), kind: 'file', parent: rootNode, name: 'c', content: text('base') },
+  ]);
+  await gossip(a, b);
+  for (const drive of [a, b]) {
+    const base = [drive.tree.get(nodeId('c'))?.version as string];
+    await drive.commit([
+      { t: 'put', node: nodeId('c'), base, content: text(drive === a ? 'left' : 'right') },
+    ]);
+  }
+  await gossip(a, b);
+  const copy = a.tree.children(rootNode).find((node) => node.conflictOf !== null);
+  await expect(a.proof(copy?.name as string)).rejects.toMatchObject({ code: 'unsupported' });
+  await a.commit([{ t: 'move', node: copy?.id as string, parent: rootNode, name: 'mine' }]);
+  expect(verifyProof(await a.proof('mine'))).toMatchObject({ path: 'mine', version: copy?.version });
+  expect(verifyProof(await a.proof('c'))).toMatchObject({ path: 'c' });
+});

@@ -64,6 +64,18 @@ export function createProver(deps: ProverDeps) {
     return { ops: openOp(ref) };
   }
 
+  /** The path the operations give a node: a conflict name is not part of it. */
+  function pathOf(node: Uint8Array): string {
+    const names: string[] = [];
+    for (let at = node; !sameBytes(at, rootId);) {
+      const row = store.operations.locations(at).findLast((one) => one.skipped === 0);
+      if (!row) break;
+      names.push(row.name);
+      at = row.parent;
+    }
+    return names.reverse().join('/');
+  }
+
   /** The operations that place a node, from itself up to the top. */
   function places(node: Uint8Array): OpenedOp[] {
     const found: OpenedOp[] = [];
@@ -78,7 +90,7 @@ export function createProver(deps: ProverDeps) {
 
   /**
    * @param version of the file at `path`; the one shown there when left out
-   * @throws AppError `not_found`, `invalid_argument`
+   * @throws AppError `not_found`, `invalid_argument`; `unsupported` for what shows under a name no operation gave it
    */
   function prove(path: string, version: OpId | undefined): Uint8Array {
     const node = deps.versions.nodeAt(path);
@@ -90,6 +102,12 @@ export function createProver(deps: ProverDeps) {
     const content = store.operations.contentNode(ref);
     if (!content) throw new AppError('not_found', 'There is no such version of this file.');
     const isCopy = row?.derived === 1;
+    if (row && pathOf(isCopy ? row.node : node) !== path && deps.reader.tree.resolve(path)) {
+      throw new AppError(
+        'unsupported',
+        'This is a conflict copy; its name is not in the history until somebody renames it. Rename it, then prove it.',
+      );
+    }
     const own = sameBytes(content, node) || (isCopy && sameBytes(content, row.node));
     const adoption = own ? null : store.operations.adoptionOf(ref, node);
     if (!own && !adoption) throw new AppError('not_found', 'There is no such version of this file.');

@@ -9,12 +9,19 @@ import {
   tryUnwrap,
   userIdOf,
 } from '../../identity/index.ts';
-import type { EntryId } from '../../history/index.ts';
+import { createHistory, entryHash, merkleLeaves, merkleRoot } from '../../history/index.ts';
+import type { Entry, EntryId } from '../../history/index.ts';
 import { openDatabase } from '../../store/index.ts';
 import type { Database } from '../../store/index.ts';
 import type { Clock, RandomBytes } from '../../../src-shared/runtime.ts';
 import { createPrivateKey, createPublicKey } from 'node:crypto';
 import { createDrive, openDrive } from '../drive.ts';
+import { createAccessLog } from '../access/access-log.ts';
+import { signWriterCertificate } from '../access/writer-certificate.ts';
+import { encodeBody, sealBytes } from '../codec/body.ts';
+import { unhex } from '../codec/bytes.ts';
+import { encodeOp } from '../codec/ops.ts';
+import type { WireOp } from '../codec/ops.ts';
 import type { DriveIdentity, WriterKeys } from '../deps.ts';
 import type { Drive, FileContent, NodeId } from '../types.ts';
 
@@ -124,8 +131,58 @@ export function createTestBench(seed: string) {
     };
   }
 
+  /**
+   * Somebody who writes entries by hand: he holds the chain as `from` has it now and signs with a key nobody gave him.
+   * @param keys whose keys he reads with
+   */
+  async function forger(from: Drive, keys: TestPerson, seed: string) {
+    const place = join(root, `forger${count++}`);
+    const db = openDatabase(join(place, 'drive.db'));
+    const signer = createSigner(seededRandom(seed)(32));
+    const drive = entryHash(from.id);
+    const chain = [...from.missingFor([])];
+    const history = await createHistory({
+      dir: place,
+      db,
+      driveId: from.id,
+      signer,
+      clock: steppingClock(),
+      random: seededRandom(`${seed} random`),
+      genesis: chain[0]?.bytes as Uint8Array,
+    });
+    open.push(() => (history.close(), db.close()));
+    await history.ingest(chain.map((entry) => entry.bytes));
+    const access = createAccessLog(drive, (box) => keys.unwrap(box));
+    access.add(chain.filter((entry) => entry.header.kind === 'access'));
+    const random = seededRandom(`${seed} bodies`);
+    return {
+      signer,
+      history,
+      /** A certificate for his writer by a person's device. */
+      certificate: (who: TestPerson): WireOp => ({
+        t: 'cert',
+        cert: signWriterCertificate(who.device, who.certificate, drive, signer.publicKey, 1),
+      }),
+      /** Signs one entry with these operations on top of what he has. */
+      async write(ops: readonly WireOp[]): Promise<Entry> {
+        const links = access.graph.heads().map(unhex);
+        const epoch = access.keyring.merge(access.graph.current().epochs);
+        const bytes = ops.map(encodeOp);
+        const salt = random(32);
+        const keyEpoch = unhex(epoch);
+        const opsRoot = merkleRoot(merkleLeaves(salt, bytes));
+        const binding = { drive, writer: signer.publicKey, keyEpoch, opsRoot };
+        const plain = encodeBody({ salt, ops: bytes });
+        const body = sealBytes(access.keyring.bodyKey(epoch), random(12), plain, binding);
+        const [entry] = await history.append([{ kind: 'ops', access: links, keyEpoch, opsRoot, body }]);
+        return entry as Entry;
+      },
+    };
+  }
+
   return {
     node,
+    forger,
     clean(): void {
       for (const close of open.reverse()) close();
       rmSync(root, { recursive: true, force: true });

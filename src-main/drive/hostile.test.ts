@@ -1,0 +1,123 @@
+import fc from 'fast-check';
+import { afterAll, expect, test } from 'vitest';
+import { openWriterCertificate, signWriterCertificate } from './access/writer-certificate.ts';
+import { unhex } from './codec/bytes.ts';
+import { decodeBody, encodeBody } from './codec/body.ts';
+import type { WireOp } from './codec/ops.ts';
+import { createTestBench, dump, gossip, nodeId, person, send, text } from './test-support/people.ts';
+import { parseOpId } from './tree/reader.ts';
+import { rootNode } from './types.ts';
+
+const bench = createTestBench('hostile');
+afterAll(() => bench.clean());
+
+const made = (name: string): WireOp => ({
+  t: 'make',
+  node: unhex(nodeId(name)),
+  kind: 'file',
+  parent: unhex(rootNode),
+  name,
+  content: text(name),
+});
+
+/** Alice's drive with one file, shared with bob. */
+async function shared(role: 'editor' | 'reader', name: string) {
+  const alice = bench.node(person(`alice ${name}`));
+  const bob = bench.node(person(`bob ${name}`, 'Desktop'));
+  const a = await alice.create('x');
+  await a.commit([
+    { t: 'make', node: nodeId('f'), kind: 'file', parent: rootNode, name: 'f', content: text('f') },
+  ]);
+  await a.share(bob.who.userId, bob.who.encKey, role);
+  const b = await bob.join(a);
+  await send(a, b);
+  return { alice, bob, a, b };
+}
+
+test('an entry a reader signs with a writer of his own is forbidden and never applied', async () => {
+  const { bob, a, b } = await shared('reader', 'reader');
+  const forger = await bench.forger(b, bob.who, 'reader forges');
+  const before = dump(a);
+  const entry = await forger.write([forger.certificate(bob.who), made('evil')]);
+  for (const drive of [a, b]) {
+    const result = await drive.ingest([entry.bytes]);
+    expect(result.rejected).toMatchObject([{ id: entry.id, error: { code: 'forbidden' } }]);
+    expect(dump(drive)).toEqual(before);
+  }
+  const check = await a.verify();
+  expect(check).toMatchObject({ ok: true, forbidden: [{ id: entry.id }] });
+  // The drive goes on above it.
+  await a.commit([
+    { t: 'make', node: nodeId('g'), kind: 'file', parent: rootNode, name: 'g', content: text('g') },
+  ]);
+  await gossip(a, b);
+  expect(b.tree.resolve('g')).not.toBeNull();
+  expect(b.tree.resolve('evil')).toBeNull();
+});
+
+test('a writer nobody vouches for is refused, also with a certificate made for another', async () => {
+  const { bob, a, b } = await shared('editor', 'unknown');
+  const before = dump(a);
+  const stranger = await bench.forger(b, bob.who, 'no certificate');
+  const bare = await stranger.write([made('evil')]);
+  expect((await a.ingest([bare.bytes])).rejected).toMatchObject([{ error: { code: 'unknown_writer' } }]);
+  const second = await stranger.write([made('evil too')]);
+  expect((await a.ingest([second.bytes])).rejected).toMatchObject([{ error: { code: 'unknown_writer' } }]);
+  const thief = await bench.forger(b, bob.who, 'stolen certificate');
+  const stolen = await thief.write([stranger.certificate(bob.who), made('evil')]);
+  expect((await a.ingest([stolen.bytes])).rejected).toMatchObject([{ error: { code: 'unknown_writer' } }]);
+  expect(dump(a)).toEqual(before);
+  expect(await a.verify()).toMatchObject({ ok: true });
+});
+
+test('an entry signed after a removal with parents from before it is quarantined, wherever it arrives first', async () => {
+  const { bob, a, b } = await shared('editor', 'removed');
+  const forger = await bench.forger(b, bob.who, 'old parents');
+  await a.unshare(bob.who.userId);
+  const before = dump(a);
+  const late = await forger.write([forger.certificate(bob.who), made('late')]);
+  expect((await a.ingest([late.bytes])).rejected).toMatchObject([
+    { id: late.id, error: { code: 'quarantined' } },
+  ]);
+  expect(dump(a)).toEqual(before);
+  expect(a.quarantined()).toEqual([late.id]);
+  // Bob's own computer applied it first; the removal takes it out again.
+  await b.ingest([late.bytes]);
+  expect(b.tree.resolve('late')).not.toBeNull();
+  await send(a, b);
+  expect(dump(b)).toEqual(before);
+  expect(b.quarantined()).toEqual([late.id]);
+});
+
+test('bodies, certificates and version ids: foreign bytes answer with an error', () => {
+  const refused = (work: () => unknown): void =>
+    expect(work).toThrow(expect.objectContaining({ name: 'AppError' }));
+  const who = person('alice');
+  const writer = new Uint8Array(32).fill(7);
+  const drive = new Uint8Array(32).fill(9);
+  const cert = signWriterCertificate(who.device, who.certificate, drive, writer, 5);
+  expect(openWriterCertificate(cert, drive, writer)).toMatchObject({ user: who.userId, time: 5 });
+  const body = encodeBody({ salt: new Uint8Array(32), ops: [Uint8Array.of(1, 2), Uint8Array.of(3)] });
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 300 }), fc.string({ maxLength: 80 }), (bytes, line) => {
+      refused(() => decodeBody(bytes));
+      refused(() => openWriterCertificate(bytes, drive, writer));
+      refused(() => parseOpId(line));
+    }),
+    { numRuns: 300, seed: 31 },
+  );
+  for (let at = 0; at < cert.length; at++) {
+    const bytes = Uint8Array.from(cert);
+    bytes[at] = (bytes[at] as number) ^ (1 << (at % 8));
+    refused(() => openWriterCertificate(bytes, drive, writer));
+  }
+  for (let at = 0; at < body.length; at++) {
+    const bytes = Uint8Array.from(body);
+    bytes[at] = (bytes[at] as number) ^ (1 << (at % 8));
+    try {
+      expect(encodeBody(decodeBody(bytes))).toEqual(bytes);
+    } catch (error) {
+      expect(error).toMatchObject({ name: 'AppError' });
+    }
+  }
+});
