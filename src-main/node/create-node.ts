@@ -142,10 +142,8 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       undo.push(() => exchange.stop());
       undo.push(() => drives.stop());
       session = { ...parts, drives, linking, transfers, end };
-      // Drives open and scan behind the ready line: the node answers from the first moment.
-      drives
-        .start()
-        .catch((error: unknown) => logger.error({ err: error }, 'the drives could not be started'));
+      // Opened before anybody asks for one; their folders are scanned afterwards.
+      await drives.start();
     } catch (error) {
       session = null;
       await end();

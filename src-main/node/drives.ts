@@ -4,7 +4,13 @@ import { AppError, isAppError } from '../../src-shared/errors.ts';
 import { createDrive, openDrive, type Drive, type DriveDeps, type DriveStorage } from '../drive/index.ts';
 import type { EntryId } from '../history/index.ts';
 import type { UserId } from '../identity/index.ts';
-import { createChunkStore, openDatabase, type ChunkStore, type Database } from '../store/index.ts';
+import {
+  createCheckpointer,
+  createChunkStore,
+  openDatabase,
+  type ChunkStore,
+  type Database,
+} from '../store/index.ts';
 import { createFolderSync, type FolderSync } from '../sync/index.ts';
 import type { Online } from './core.ts';
 import { parseDriveLink } from './drive-link.ts';
@@ -45,13 +51,17 @@ interface Running extends OpenDrive {
   readonly db: Database;
   readonly chunks: ChunkStore;
   readonly off: readonly (() => void)[];
+  endCheckpoints: () => Promise<void>;
 }
 
 const joinPatience = 30_000;
+/** A drive that could not be opened (its disk may not be mounted yet) is tried again after this time, ms. */
+const reopenAfter = 15_000;
 
 export function createDrives(node: Online): Drives {
   const { db: nodeDb, identity, exchange, network, clock, random, logger, events, activity, settings } = node;
   const records = createDriveRecords(nodeDb);
+  const checkpointer = createCheckpointer({ clock, logger });
   const writerKeys = createWriterKeys(nodeDb, identity, random);
   const running = new Map<EntryId, Running>();
   const failed = new Map<EntryId, { record: DriveRecord; error: AppError }>();
@@ -61,6 +71,7 @@ export function createDrives(node: Online): Drives {
       new Set([...running.values()].flatMap(({ drive }) => drive.members().map((member) => member.userId))),
   );
   let stopped = false;
+  let cancelReopen: (() => void) | null = null;
 
   const drivesDir = path.join(node.dataDir, 'drives');
   const dirOf = (driveId: EntryId): string => path.join(drivesDir, driveId);
@@ -145,11 +156,12 @@ export function createDrives(node: Online): Drives {
       ),
       () => guarded.stop(),
     ];
-    const one: Running = { record, drive, sync, db, chunks, off };
+    const one: Running = { record, drive, sync, db, chunks, off, endCheckpoints: async () => {} };
     running.set(driveId, one);
     exchange.addDrive(guarded.drive, sync.blocks);
     if (record.paused) sync.pause();
     await sync.start();
+    one.endCheckpoints = checkpointer.add(db);
     members.refresh();
     changed();
     return one;
@@ -162,6 +174,7 @@ export function createDrives(node: Online): Drives {
     await exchange.removeDrive(one.record.driveId);
     await one.chunks.stop();
     one.drive.close();
+    await one.endCheckpoints();
     one.db.close();
   }
 
@@ -192,6 +205,21 @@ export function createDrives(node: Online): Drives {
     // One after another: each start reads and hashes; together they would only take turns on the disk.
     for (const record of records.all()) if (record.user === user && !stopped) await open(record);
     members.refresh();
+    reopenLater();
+  }
+
+  function reopenLater(): void {
+    cancelReopen?.();
+    cancelReopen = failed.size === 0 || stopped ? null : clock.after(reopenAfter, () => void reopen());
+  }
+
+  async function reopen(): Promise<void> {
+    for (const { record } of [...failed.values()]) {
+      if (stopped) return;
+      failed.delete(record.driveId);
+      await open(record);
+    }
+    reopenLater();
   }
 
   async function closeAll(): Promise<void> {
@@ -219,8 +247,10 @@ export function createDrives(node: Online): Drives {
     start: openAll,
     async stop() {
       stopped = true;
+      cancelReopen?.();
       members.stop();
       await closeAll();
+      await checkpointer.stop();
     },
     async actorChanged() {
       await closeAll();
