@@ -86,6 +86,20 @@ module.exports = {
       to: { path: '^(src-main|bin)/' },
     },
     {
+      name: 'renderer-features-apart',
+      comment: 'what two features share lies in ui, stores or rpc; app puts them together',
+      severity: 'error',
+      from: { path: '^src-renderer/features/([^/]+)/' },
+      to: { path: '^src-renderer/(features|app)/', pathNot: '^src-renderer/features/$1/' },
+    },
+    {
+      name: 'renderer-ui-below',
+      comment: 'ui, stores and rpc know nothing of features and pages',
+      severity: 'error',
+      from: { path: '^src-renderer/(ui|stores|rpc)/' },
+      to: { path: '^src-renderer/(features|app)/' },
+    },
+    {
       name: 'renderer-without-node',
       severity: 'error',
       from: { path: '^src-renderer/', pathNot: tests },
@@ -101,7 +115,8 @@ module.exports = {
       name: 'no-development-packages',
       comment: 'what runs in the product is among the dependencies',
       severity: 'error',
-      from: { path: '^src-', pathNot: tests },
+      // The window's packages end up in its build: they are needed for building only.
+      from: { path: '^src-(main|shared)/', pathNot: tests },
       // Electron is what the shell runs in, not what it brings along.
       to: {
         dependencyTypes: ['npm-dev'],

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
 import { contract } from '../../src-shared/contract/index.ts';
 import { AppError } from '../../src-shared/errors.ts';
 import { implement } from '../../src-shared/rpc/index.ts';
@@ -23,6 +24,9 @@ export interface DaemonOptions extends Omit<NodeOptions, 'offline'> {
   readonly ui: { readonly host: string; readonly port: number };
   readonly onReady: (ready: Ready) => void;
 }
+
+/** The build of the window, in this checkout or this package. */
+const windowDir = fileURLToPath(new URL('../../dist/window', import.meta.url));
 
 /** A stop that takes longer is cut short, ms. What is on disk is sound at any moment. */
 const stopLimit = 4_500;
@@ -62,6 +66,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
       ...ui,
       dataDir,
       implementation: implement(contract, handlers),
+      windowDir,
       bytes: (request) => downloads.serve(request),
       clock: systemClock,
       log: createLogger(options.logLevel),

@@ -44,15 +44,40 @@ export function isToken(given: string | null, token: string): boolean {
   return timingSafeEqual(digest(given), digest(token));
 }
 
-/** Headers of every answer of the page's origin. */
-export function pageHeaders(host: string): Record<string, string> {
+/**
+ * Lets the page, and no other, read answers of the bytes' origin: what it may fetch it still needs a capability URL for.
+ * @returns headers to add; null when the request comes from elsewhere
+ */
+export function sharedWithPage(
+  origin: string | undefined,
+  bound: string,
+  pagePort: number,
+): Record<string, string> | null {
+  if (origin === undefined || !isAllowedOrigin(origin, bound, pagePort)) return null;
+  return {
+    'access-control-allow-origin': origin,
+    'access-control-allow-methods': 'GET, HEAD, PUT',
+    'access-control-allow-headers': 'range, content-type',
+    'access-control-expose-headers': 'content-range, content-length, accept-ranges, error-code',
+    'access-control-max-age': '600',
+    vary: 'origin',
+  };
+}
+
+/**
+ * Headers of every answer of the page's origin.
+ * @param bytesOrigin where users' pictures, sound and texts are fetched from
+ */
+export function pageHeaders(host: string, bytesOrigin: string): Record<string, string> {
   return {
     'content-security-policy': [
       "default-src 'none'",
       "script-src 'self'",
       "style-src 'self'",
-      "img-src 'self'",
-      `connect-src 'self' ws://${host}`,
+      "worker-src 'self'",
+      `img-src 'self' ${bytesOrigin}`,
+      `media-src ${bytesOrigin}`,
+      `connect-src 'self' ws://${host} ${bytesOrigin}`,
       "base-uri 'none'",
       "form-action 'none'",
       "frame-ancestors 'none'",

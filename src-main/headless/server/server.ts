@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { readFile, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { createServer as createHttpServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -14,7 +14,16 @@ import type { Clock, Logger, Service } from '../../../src-shared/runtime.ts';
 import { serve } from '../../../src-shared/rpc/index.ts';
 import type { Implementation } from '../../../src-shared/rpc/index.ts';
 import { apiFileName } from './api-file.ts';
-import { isAllowedHost, isAllowedOrigin, isToken, pageHeaders, subprotocol, tokenOf } from './guard.ts';
+import {
+  isAllowedHost,
+  isAllowedOrigin,
+  isToken,
+  pageHeaders,
+  sharedWithPage,
+  subprotocol,
+  tokenOf,
+} from './guard.ts';
+import { createPageFiles } from './page-files.ts';
 import { maxPayload, webSocketPort } from './web-socket-port.ts';
 
 export interface ServerOptions {
@@ -25,6 +34,8 @@ export interface ServerOptions {
   /** Where `api.json` goes. */
   readonly dataDir: string;
   readonly implementation: Implementation;
+  /** Where the built window lies; the plain status page is served while it is missing. */
+  readonly windowDir?: string;
   /** Answers requests for users' bytes, on an origin of their own. */
   readonly bytes: (request: Request) => Promise<Response>;
   readonly clock: Clock;
@@ -40,12 +51,6 @@ export interface LoopbackServer extends Service {
   bytesOrigin(): string;
 }
 
-const pageFiles: Readonly<Record<string, readonly [file: string, type: string]>> = {
-  '/': ['index.html', 'text/html; charset=utf-8'],
-  '/page.js': ['page.js', 'text/javascript; charset=utf-8'],
-  '/page.css': ['page.css', 'text/css; charset=utf-8'],
-  '/icon.svg': ['icon.svg', 'image/svg+xml'],
-};
 const maxConnections = 256;
 
 /**
@@ -56,25 +61,25 @@ export function createLoopbackServer(options: ServerOptions): LoopbackServer {
   const { host, log } = options;
   const token = randomBytes(32).toString('base64url');
   const apiFile = path.join(options.dataDir, apiFileName);
-  const page = new Map<string, { body: Buffer; type: string }>();
+  const page = createPageFiles(options.windowDir ?? null);
   const sockets = new WebSocketServer({
     noServer: true,
     maxPayload,
     perMessageDeflate: false,
     handleProtocols: (offered) => (offered.has(subprotocol) ? subprotocol : false),
   });
-  const main = createHttpServer((request, response) => answerPage(request, response));
+  const main = createHttpServer((request, response) => void answerPage(request, response));
   const bytes = createHttpServer((request, response) => void answerBytes(request, response));
   const sessions = new Set<Promise<void>>();
 
   const portOf = (server: Server) => (server.address() as AddressInfo).port;
   const originOf = (server: Server) => `http://${host.includes(':') ? `[${host}]` : host}:${portOf(server)}`;
 
-  function answerPage(request: IncomingMessage, response: ServerResponse) {
-    const headers = pageHeaders(request.headers.host ?? '');
+  async function answerPage(request: IncomingMessage, response: ServerResponse) {
+    const headers = pageHeaders(request.headers.host ?? '', originOf(bytes));
     if (!isAllowedHost(request.headers.host, host, portOf(main))) return refuse(response, 403);
     if (request.method !== 'GET' && request.method !== 'HEAD') return refuse(response, 405);
-    const file = page.get((request.url ?? '').split('?')[0]!);
+    const file = await page.get((request.url ?? '').split('?')[0]!);
     if (!file) return refuse(response, 404);
     response.writeHead(200, { ...headers, 'content-type': file.type, 'content-length': file.body.length });
     response.end(request.method === 'HEAD' ? undefined : file.body);
@@ -82,6 +87,11 @@ export function createLoopbackServer(options: ServerOptions): LoopbackServer {
 
   async function answerBytes(request: IncomingMessage, response: ServerResponse) {
     if (!isAllowedHost(request.headers.host, host, portOf(bytes))) return refuse(response, 403);
+    const forPage = sharedWithPage(request.headers.origin, host, portOf(main));
+    if (request.method === 'OPTIONS') {
+      response.writeHead(forPage ? 204 : 403, forPage ?? {});
+      return void response.end();
+    }
     const gone = new AbortController();
     response.on('close', () => gone.abort());
     try {
@@ -90,9 +100,13 @@ export function createLoopbackServer(options: ServerOptions): LoopbackServer {
           method: request.method ?? 'GET',
           headers: request.headers.range === undefined ? {} : { range: request.headers.range },
           signal: gone.signal,
+          ...(request.method === 'PUT' && {
+            body: Readable.toWeb(request) as never,
+            duplex: 'half' as const,
+          }),
         }),
       );
-      response.writeHead(answer.status, Object.fromEntries(answer.headers));
+      response.writeHead(answer.status, { ...Object.fromEntries(answer.headers), ...forPage });
       if (answer.body) await pipeline(Readable.fromWeb(answer.body as never), response);
       else response.end();
     } catch (error) {
@@ -129,9 +143,6 @@ export function createLoopbackServer(options: ServerOptions): LoopbackServer {
 
   return {
     async start() {
-      for (const [url, [file, type]] of Object.entries(pageFiles)) {
-        page.set(url, { type, body: await readFile(path.join(import.meta.dirname, '../page', file)) });
-      }
       main.on('upgrade', upgrade);
       for (const server of [main, bytes]) {
         server.maxConnections = maxConnections;

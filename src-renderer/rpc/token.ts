@@ -1,0 +1,46 @@
+/** The token of the loopback socket: it comes in the fragment, which no browser sends anywhere, and stays in memory. */
+export interface TokenHolder {
+  get(): string | null;
+  /** Takes it out of an address such as the daemon prints; false when there is none in it. */
+  take(address: string): boolean;
+  /** Calls back when a new one was given. */
+  onChange(listener: () => void): void;
+}
+
+export function tokenIn(fragment: string): string | null {
+  const token = new URLSearchParams(fragment.replace(/^#\/?/, '')).get('token');
+  return token !== null && /^[A-Za-z0-9_-]{20,100}$/.test(token) ? token : null;
+}
+
+/** Reads the token from the page's address and takes it out of there, so that it is in no history and no bookmark. */
+export function createTokenHolder(): TokenHolder {
+  let token: string | null = null;
+  const listeners: (() => void)[] = [];
+
+  function read() {
+    const found = tokenIn(location.hash);
+    if (found === null) return;
+    token = found;
+    history.replaceState(null, '', `${location.pathname}#/`);
+    for (const listener of listeners) listener();
+  }
+  read();
+  // An address with a token, opened in a tab that shows this page, changes the fragment only. First, or the router sees it.
+  addEventListener('hashchange', (event) => {
+    if (tokenIn(location.hash) !== null) event.stopImmediatePropagation();
+    read();
+  });
+
+  return {
+    get: () => token,
+    take(address) {
+      const at = address.indexOf('#');
+      const found = tokenIn(at < 0 ? `#token=${address.trim()}` : address.trim().slice(at));
+      if (found === null) return false;
+      token = found;
+      for (const listener of listeners) listener();
+      return true;
+    },
+    onChange: (listener) => void listeners.push(listener),
+  };
+}

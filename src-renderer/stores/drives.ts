@@ -1,0 +1,98 @@
+import { defineStore } from 'pinia';
+import { computed, ref, shallowRef, toRef } from 'vue';
+import type { DriveStatus, DriveSummary, Transfer } from '../../src-shared/contract/index.ts';
+import { follow } from '../rpc/follow.ts';
+import { useLink } from '../rpc/node-link.ts';
+import { useNode } from './node.ts';
+
+/** All drives of this computer with their states, and what is on the move. */
+export const useDrives = defineStore('drives', () => {
+  const link = useLink();
+  const node = useNode();
+  const list = shallowRef<readonly DriveSummary[]>([]);
+  const loaded = ref(false);
+  const transfers = shallowRef<readonly Transfer[]>([]);
+  /** The drive that is looked at; its status is watched closely. */
+  const current = ref<string | null>(null);
+  const status = shallowRef<DriveStatus | null>(null);
+
+  follow(
+    () => node.ready && (node.userId as string),
+    (_, failed) =>
+      link.watchList<DriveSummary>(
+        (client) => client.drives.watchList(),
+        (one) => one.driveId,
+        (items) => {
+          list.value = items.toSorted((a, b) => a.name.localeCompare(b.name));
+          loaded.value = true;
+        },
+        failed,
+      ),
+  );
+  follow(
+    () => node.online,
+    (_, failed) =>
+      link.watchList<Transfer>(
+        (client) => client.node.watchTransfers(),
+        (one) => one.id,
+        (items) => (transfers.value = items),
+        failed,
+      ),
+  );
+  follow(
+    () => (node.ready ? current.value : null),
+    (drive, failed) => {
+      if (status.value?.driveId !== drive) status.value = null;
+      return link.watchObject<DriveStatus>(
+        (client) => client.drives.watchStatus({ drive }),
+        (value) => (status.value = value),
+        failed,
+      );
+    },
+  );
+
+  const byId = computed(() => new Map(list.value.map((one) => [one.driveId, one])));
+  const flow = computed(() => {
+    const sum = (direction: 'up' | 'down') =>
+      transfers.value.filter((one) => one.direction === direction).reduce((all, one) => all + one.rate, 0);
+    const down = transfers.value.filter((one) => one.direction === 'down' && one.total !== null);
+    return {
+      up: sum('up'),
+      down: sum('down'),
+      done: down.reduce((all, one) => all + one.done, 0),
+      total: down.reduce((all, one) => all + (one.total ?? 0), 0),
+    };
+  });
+  const isPaused = computed(() => list.value.length > 0 && list.value.every((one) => one.state === 'paused'));
+
+  /** Share of a drive that has arrived, 0 to 1; null when nothing is on its way. */
+  function progressOf(driveId: string): number | null {
+    const one = transfers.value.find((item) => item.driveId === driveId && item.direction === 'down');
+    return one?.total ? Math.min(1, one.done / one.total) : null;
+  }
+
+  async function setAllPaused(paused: boolean): Promise<void> {
+    await link.call((client) =>
+      Promise.all(
+        list.value
+          .filter((one) => (one.state === 'paused') !== paused)
+          .map(({ driveId }) =>
+            paused ? client.drives.pause({ drive: driveId }) : client.drives.resume({ drive: driveId }),
+          ),
+      ),
+    );
+  }
+
+  return {
+    list,
+    loaded,
+    transfers,
+    current: toRef(current),
+    status,
+    byId,
+    flow,
+    isPaused,
+    progressOf,
+    setAllPaused,
+  };
+});

@@ -1,0 +1,63 @@
+import { defineStore } from 'pinia';
+import { shallowRef, triggerRef, watch } from 'vue';
+import type { Bandwidth, Peer } from '../../src-shared/contract/index.ts';
+import { follow } from '../rpc/follow.ts';
+import { useLink } from '../rpc/node-link.ts';
+import { useNode } from './node.ts';
+
+/** Samples kept: half an hour of seconds. */
+const kept = 1800;
+
+/** Who is connected, and what flows. */
+export const useNetwork = defineStore('network', () => {
+  const link = useLink();
+  const node = useNode();
+  const peers = shallowRef<readonly Peer[]>([]);
+  const bandwidth = shallowRef<Bandwidth | null>(null);
+  /** Seconds, bytes a second down, up: columns as the chart wants them. */
+  const samples = shallowRef<[number[], number[], number[]]>([[], [], []]);
+
+  follow(
+    () => node.online,
+    (_, failed) =>
+      link.watchList<Peer>(
+        (client) => client.net.watchPeers(),
+        (one) => one.peerId,
+        (items) => (peers.value = items),
+        failed,
+      ),
+  );
+
+  async function sample() {
+    if (!node.online || node.connection !== 'open') return;
+    try {
+      const now = await link.call((client) => client.net.bandwidth());
+      bandwidth.value = now;
+      const [at, down, up] = samples.value;
+      at.push(Date.now() / 1000);
+      down.push(now.downNow);
+      up.push(now.upNow);
+      for (const column of [at, down, up]) if (column.length > kept) column.shift();
+      triggerRef(samples);
+    } catch {
+      // The connection says by itself that it is gone.
+    }
+  }
+  let timer = 0;
+  watch(
+    () => node.online,
+    (online) => {
+      clearInterval(timer);
+      if (!online) return;
+      void sample();
+      // A hidden window is not looked at, and browsers let its timers run slowly anyway.
+      timer = window.setInterval(() => void sample(), 1000);
+    },
+    { immediate: true },
+  );
+
+  async function limit(limits: { up?: number | null; down?: number | null }) {
+    bandwidth.value = await link.call((client) => client.net.limit(limits));
+  }
+  return { peers, bandwidth, samples, limit };
+});

@@ -1,0 +1,81 @@
+const units = ['B', 'KB', 'MB', 'GB', 'TB', 'PB'] as const;
+
+export interface Amount {
+  readonly value: string;
+  readonly unit: string;
+}
+
+/** Bytes as people read them, number and unit apart so that columns of numbers align. Thousands, as on disks. */
+export function formatBytes(bytes: number, locale: string): Amount {
+  let value = bytes;
+  let unit = 0;
+  for (; value >= 999.5 && unit < units.length - 1; unit += 1) value /= 1000;
+  const digits = unit === 0 || value >= 99.95 ? 0 : 1;
+  return {
+    value: new Intl.NumberFormat(locale, { maximumFractionDigits: digits }).format(value),
+    unit: units[unit] as string,
+  };
+}
+
+/** `8.4 MB` */
+export function bytesText(bytes: number, locale: string): string {
+  const { value, unit } = formatBytes(bytes, locale);
+  return `${value}\u00a0${unit}`;
+}
+
+/** `3.1 MB/s` */
+export function rateText(bytesPerSecond: number, locale: string): string {
+  return `${bytesText(bytesPerSecond, locale)}/s`;
+}
+
+const dayMs = 86_400_000;
+const startOfDay = (time: number) => new Date(time).setHours(0, 0, 0, 0);
+
+/** `Today 10:41`, `Yesterday 18:22`, `14 Nov 2026`; words come from the locale itself. */
+export function formatTime(time: string | number, locale: string, now: number = Date.now()): string {
+  const at = new Date(time);
+  const days = Math.round((startOfDay(now) - startOfDay(at.getTime())) / dayMs);
+  if (days !== 0 && days !== 1)
+    return new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'short', year: 'numeric' }).format(at);
+  const word = new Intl.RelativeTimeFormat(locale, { numeric: 'auto' }).format(-days, 'day');
+  const clock = new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit' }).format(at);
+  return `${word.charAt(0).toLocaleUpperCase(locale)}${word.slice(1)} ${clock}`;
+}
+
+/** Date and time in full, for titles. */
+export function fullTime(time: string | number, locale: string): string {
+  return new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'medium' }).format(new Date(time));
+}
+
+/** `2 hours`, `6 minutes`, from seconds. */
+export function spanText(seconds: number, locale: string): string {
+  const [value, unit] =
+    seconds < 90
+      ? [Math.max(1, seconds), 'second']
+      : seconds < 5400
+        ? [seconds / 60, 'minute']
+        : seconds < 129_600
+          ? [seconds / 3600, 'hour']
+          : [seconds / 86_400, 'day'];
+  return new Intl.NumberFormat(locale, {
+    style: 'unit',
+    unit,
+    unitDisplay: 'long',
+    maximumFractionDigits: 0,
+  }).format(value);
+}
+
+export function percentText(share: number, locale: string): string {
+  return new Intl.NumberFormat(locale, { style: 'percent', maximumFractionDigits: 0 }).format(share);
+}
+
+/** An id without its middle: `exc1zp2…9hta`. */
+export function shortId(id: string): string {
+  return id.length <= 14 ? id : `${id.slice(0, 7)}…${id.slice(-4)}`;
+}
+
+/** The end of a file name that never gives way: its extension and a little before it. */
+export function splitName(name: string): { start: string; end: string } {
+  const keep = name.length <= 16 ? 0 : 9;
+  return { start: name.slice(0, name.length - keep), end: keep === 0 ? '' : name.slice(-keep) };
+}

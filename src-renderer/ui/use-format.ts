@@ -1,0 +1,21 @@
+import { computed } from 'vue';
+import { useI18n } from 'vue-i18n';
+import { bytesText, formatBytes, formatTime, fullTime, percentText, rateText, spanText } from './format.ts';
+
+/** The formatters in the language of the window. */
+export function useFormat() {
+  const { locale } = useI18n();
+  // English as in Britain: day before month, a clock of 24 hours.
+  const tag = computed(() => (locale.value === 'de' ? 'de-DE' : 'en-GB'));
+  return {
+    locale: tag,
+    bytes: (value: number) => bytesText(value, tag.value),
+    amount: (value: number) => formatBytes(value, tag.value),
+    rate: (value: number) => rateText(value, tag.value),
+    time: (value: string | number) => formatTime(value, tag.value),
+    fullTime: (value: string | number) => fullTime(value, tag.value),
+    span: (seconds: number) => spanText(seconds, tag.value),
+    percent: (share: number) => percentText(share, tag.value),
+    number: (value: number) => new Intl.NumberFormat(tag.value).format(value),
+  };
+}
