@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { bootstrap, nodeFlags, requireNode, root } from './bootstrap.mjs';
+import { ensurePrograms } from './programs.mjs';
 
 bootstrap();
 const node = requireNode();
@@ -90,5 +91,6 @@ if (args.length === 0) {
   // All of the cheap ones, that one run tells everything they find; the tests only when these are well.
   for (const one of checks) ok = (await check(one)) && ok;
 }
+if (ok && args.length === 0) ensurePrograms();
 if (ok) ok = await test(args);
 process.exitCode = ok ? 0 : 1;
