@@ -1,12 +1,12 @@
 // `npm run pack:stub`: electron-builder without Electron. Where its binary can't be had, this packs the application around
 // an empty stand-in, so that the configuration, the list of files and the fuses can be looked at.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
-import { build } from 'vite';
 import { buildDesktop } from './build-desktop.mjs';
+import { buildWindow } from './build-window.mjs';
 import { requireNode, root } from './bootstrap.mjs';
 
 /** Electron's fuses as its binary holds them: what marks the place, version, number, then one character each. */
@@ -39,7 +39,7 @@ function makeStub(folder) {
  */
 export async function packStub(output) {
   await buildDesktop();
-  if (!existsSync(path.join(root, 'dist', 'window', 'index.html'))) await build({ logLevel: 'warn' });
+  if (!buildWindow()) throw new Error('The window could not be built.');
   const stub = path.join(output, 'stub');
   makeStub(stub);
   const args = [

@@ -32,7 +32,9 @@ describe('the preload script', () => {
     const exposed: Record<string, Record<string, (...args: unknown[]) => unknown>> = {};
     const sent: unknown[][] = [];
     const posted: unknown[][] = [];
-    class FakeFile {}
+    class FakeFile {
+      readonly name = 'a.txt';
+    }
     const electron = {
       contextBridge: {
         exposeInMainWorld: (name: string, api: (typeof exposed)[string]) => {

@@ -1,5 +1,4 @@
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -8,7 +7,7 @@ import { promisify } from 'node:util';
 import { _electron } from 'playwright-core';
 import type { ElectronApplication, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { findElectron } from './electron-binary.ts';
+import { findElectron } from '../../bin/electron.mjs';
 
 const run = promisify(execFile);
 const root = path.resolve(import.meta.dirname, '../..');
@@ -26,9 +25,7 @@ describe.skipIf(why !== null)('the real Electron', () => {
 
   beforeAll(async () => {
     dir = await mkdtemp(path.join(tmpdir(), 'extrachain-electron-'));
-    const vite = path.join(root, 'node_modules/vite/bin/vite.js');
-    if (!existsSync(path.join(root, 'dist/window/index.html')))
-      await run(process.execPath, [vite, 'build'], { cwd: root });
+    await run(process.execPath, [path.join(root, 'bin/build-window.mjs')]);
     await run(process.execPath, [path.join(root, 'bin/build-desktop.mjs')]);
     app = await _electron.launch({
       executablePath: executablePath!,

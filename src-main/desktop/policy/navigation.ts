@@ -4,12 +4,13 @@ import { isBytesUrl, isPageUrl, pageHost, pageScheme } from './origins.ts';
 export type Navigation = 'stay' | 'save' | 'deny';
 
 /**
- * What becomes of a frame that wants to go elsewhere. The page never leaves its one document (a reload is allowed), and
- * the frames in it show previews of users' bytes only.
+ * What becomes of a frame that wants to go elsewhere. The page never leaves its one document (a reload is allowed), and it
+ * has no frames in it.
  */
 export function decideNavigation(to: string, isMainFrame: boolean): Navigation {
-  if (isBytesUrl(to)) return isMainFrame ? 'save' : 'stay';
-  return isMainFrame && isPageUrl(to) && isIndex(to) ? 'stay' : 'deny';
+  if (!isMainFrame) return 'deny';
+  if (isBytesUrl(to)) return 'save';
+  return isPageUrl(to) && isIndex(to) ? 'stay' : 'deny';
 }
 
 function isIndex(text: string): boolean {

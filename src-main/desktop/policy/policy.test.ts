@@ -38,10 +38,9 @@ describe('origins', () => {
 });
 
 describe('navigation', () => {
-  it('leaves the window on its page, and previews in their frames', () => {
+  it('leaves the window on its page', () => {
     expect(decideNavigation(indexUrl, true)).toBe('stay');
     expect(decideNavigation(`${pageOrigin}/`, true)).toBe('stay');
-    expect(decideNavigation(`${bytesOrigin}/bytes/x`, false)).toBe('stay');
   });
 
   it('saves what a link to bytes would show in place of the page', () => {
@@ -52,7 +51,7 @@ describe('navigation', () => {
     for (const url of [...lookalikes, `${pageOrigin}/other.html`, `${pageOrigin}/?x`]) {
       expect(decideNavigation(url, true), url).toBe('deny');
     }
-    for (const url of [...lookalikes, indexUrl, 'https://example.org/']) {
+    for (const url of [...lookalikes, indexUrl, `${bytesOrigin}/bytes/x`, 'https://example.org/']) {
       expect(decideNavigation(url, false), url).toBe('deny');
     }
   });
@@ -259,7 +258,7 @@ describe('files to open', () => {
 });
 
 it('lets the page load its own files and look at bytes, and nothing of the network', () => {
-  expect(pagePolicy).not.toMatch(/unsafe|https?:|\*|data:/);
+  expect(pagePolicy).not.toMatch(/unsafe|https?:|\*|data:|blob:/);
   for (const rule of [
     "default-src 'none'",
     "object-src 'none'",
