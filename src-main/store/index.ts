@@ -6,3 +6,5 @@ export { createSettings } from './settings.ts';
 export type { JsonValue, Setting, Settings } from './settings.ts';
 export { createChunkStore } from './chunks.ts';
 export type { Chunk, ChunkStore, ChunkStoreOptions } from './chunks.ts';
+export { createCheckpointer } from './checkpointer.ts';
+export type { Checkpointer } from './checkpointer.ts';

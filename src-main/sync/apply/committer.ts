@@ -1,5 +1,6 @@
 import { isAppError, AppError } from '../../../src-shared/errors.ts';
 import type { Content, Drive, FileContent, NodeId, OpDraft } from '../../drive/index.ts';
+import { createPace } from '../pace.ts';
 import type { LocalRow, SyncState } from '../state/index.ts';
 import type { PlanOp } from '../types.ts';
 
@@ -24,6 +25,7 @@ export function createCommitter(deps: {
   readonly pending: Map<NodeId, FileContent>;
 }): Committer {
   const { drive, state, pending } = deps;
+  const pace = createPace();
 
   function contentOf(row: LocalRow): Content | null | 'unknown' {
     if (row.kind === 'dir') return null;
@@ -39,8 +41,7 @@ export function createCommitter(deps: {
     return 'unknown';
   }
 
-  function draftOf(op: CommitOp): OpDraft | null | 'unknown' {
-    const row = state.local.get(op.id);
+  function draftOf(op: CommitOp, row: LocalRow | null): OpDraft | null | 'unknown' {
     if (op.t === 'del') return row === null ? { t: 'del', node: op.id, base: op.base } : null;
     if (row === null) return null;
     if (op.t === 'move') return { t: 'move', node: op.id, parent: row.parent, name: row.name };
@@ -58,7 +59,9 @@ export function createCommitter(deps: {
       const rows: { readonly op: CommitOp; readonly row: LocalRow | null }[] = [];
       const unknown: NodeId[] = [];
       for (const op of ops) {
-        const draft = draftOf(op);
+        await pace.breathe();
+        const row = state.local.get(op.id);
+        const draft = draftOf(op, row);
         if (draft === 'unknown') {
           // What follows may rest on it (a file in a folder does not, but a chain of names does): stop here.
           unknown.push(op.id);
@@ -66,7 +69,7 @@ export function createCommitter(deps: {
         }
         if (draft === null) continue;
         drafts.push(draft);
-        rows.push({ op, row: state.local.get(op.id) });
+        rows.push({ op, row });
       }
       if (drafts.length === 0) return unknown;
       if (drive.ownRole() === 'reader') {
@@ -76,19 +79,17 @@ export function createCommitter(deps: {
         );
       }
       const versions = await drive.commit(drafts);
-      state.transaction(() => {
-        rows.forEach(({ op, row }, index) => {
-          const version = versions[index] ?? '';
-          const base = state.synced.get(op.id);
-          if (op.t === 'del') state.synced.remove(op.id);
-          else if (row === null) return;
-          else if (op.t === 'make') state.synced.set({ ...plain(row), version });
-          else if (op.t === 'move') {
-            if (base !== null) state.synced.set({ ...base, parent: row.parent, name: row.name });
-          } else {
-            state.synced.set({ ...(base ?? plain(row)), content: row.content, exec: row.exec, version });
-          }
-        });
+      await state.inSlices(rows.entries(), ([index, { op, row }]) => {
+        const version = versions[index] ?? '';
+        if (op.t === 'del') return state.synced.remove(op.id);
+        if (row === null) return;
+        if (op.t === 'make') return state.synced.set({ ...plain(row), version });
+        const base = state.synced.get(op.id);
+        if (op.t === 'move') {
+          if (base !== null) state.synced.set({ ...base, parent: row.parent, name: row.name });
+        } else {
+          state.synced.set({ ...(base ?? plain(row)), content: row.content, exec: row.exec, version });
+        }
       });
       for (const { op } of rows) if (op.t !== 'move') pending.delete(op.id);
       return unknown;

@@ -36,6 +36,8 @@ export interface ExecutorDeps {
   readonly remote: (id: NodeId) => SyncRow | null;
   /** Look at this folder again: it is not what it was thought to be. */
   readonly again: (dir: string, ms: number) => void;
+  /** A folder was made or moved here. */
+  readonly newFolder: (path: string) => void;
   readonly landed: (node: NodeId) => void;
   readonly ignored: (path: string, dir: boolean) => boolean;
 }
@@ -134,6 +136,7 @@ export function createExecutor(deps: ExecutorDeps): Executor {
       state.synced.set(node);
     });
     if (there?.type === 'dir') deps.again(path, 0);
+    deps.newFolder(path);
   }
 
   async function rename(id: NodeId, parent: NodeId, name: string): Promise<void> {
@@ -153,6 +156,7 @@ export function createExecutor(deps: ExecutorDeps): Executor {
       ? { path: join(parentOf(from), name), raw: null }
       : await freePlace(parent, name);
     await fs.rename(paths.at(from), paths.at(path));
+    if (row.kind === 'dir') deps.newFolder(path);
     const stat = await fs.lstat(paths.at(path));
     state.transaction(() => {
       const stamp = stat !== null && stillThat(row, stat) ? stat : row.stamp;
@@ -171,6 +175,9 @@ export function createExecutor(deps: ExecutorDeps): Executor {
     if (state.local.hasChildren(id))
       throw new AppError('changed_while_reading', 'The folder still holds something.');
     const path = pathOf(id);
+    const base = state.synced.get(id);
+    // It may have been edited, and the edit read, since this was planned.
+    if (base === null || !sameContent(row, base)) throw surprised(path);
     await expectFolders(row.parent, new Set());
     await expectAsKnown(row, path);
     if (row.kind === 'dir') await removeDir(path);
@@ -326,9 +333,7 @@ export function createExecutor(deps: ExecutorDeps): Executor {
         }
       }
       for (const dir of dirs) await fs.fsyncDir(paths.at(dir)).catch(() => {});
-      state.transaction(() => {
-        for (const { write } of writes) write();
-      });
+      await state.inSlices(writes, ({ write }) => write());
       for (const { index } of writes) {
         const id = landings[index]?.node.id;
         if (id !== undefined) deps.landed(id);

@@ -13,7 +13,7 @@ import { createReader } from '../content/reader.ts';
 import { createRetention } from '../content/retention.ts';
 import { createRealFs } from '../fs/real.ts';
 import type { FolderFs } from '../fs/types.ts';
-import { createMutex } from '../pace.ts';
+import { createMutex, createPace } from '../pace.ts';
 import { createProblems } from '../problems.ts';
 import { parseIgnoreRules, readIgnoreRules } from '../scan/ignore-rules.ts';
 import { createImporter } from '../scan/importer.ts';
@@ -25,7 +25,8 @@ import { createWatcherFactory, type WatcherFactory } from '../scan/watcher.ts';
 import { createSyncState } from '../state/index.ts';
 import type { FolderEvents, FolderState, FolderStatus, FolderSync } from '../types.ts';
 import { createAgenda } from './agenda.ts';
-import { createPlanRunner } from './plan-runner.ts';
+import { createNodeIds } from './node-ids.ts';
+import { createPlanRunner, planSize } from './plan-runner.ts';
 import { createRemoteView } from './remote-view.ts';
 import { cleanTemp, localDifferences, wholeTree } from './start-up.ts';
 
@@ -74,7 +75,13 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
   const events = createEmitter<FolderEvents>((error) => logger.error({ err: error }, 'a listener failed'));
   const state = createSyncState(deps.db);
   const paths = layout(folder);
-  const remote = createRemoteView(drive.tree);
+  const conflicts = new Set<NodeId>();
+  const remote = createRemoteView(drive.tree, (id, conflict) => {
+    // Each node that changed is looked at, so here is where conflicts come and go.
+    if (conflict) conflicts.add(id);
+    else conflicts.delete(id);
+  });
+  const pace = createPace();
   const exclusive = createMutex();
   const problems = createProblems((error, path) => {
     logger.debug({ path, code: error.code }, error.message);
@@ -83,7 +90,6 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
   });
   const pending = new Map<NodeId, FileContent>();
   const deletedHere = new Set<NodeId>();
-  const conflicts = new Set<NodeId>();
   const listeners: (() => void)[] = [];
   let rules = parseIgnoreRules('');
   let traits: FsTraits = { caseInsensitive: false, windows: process.platform === 'win32' };
@@ -104,7 +110,7 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
   let saidSettled: boolean | null = null;
   let waiters: (() => void)[] = [];
 
-  const newId = (): NodeId => Buffer.from(random(16)).toString('hex');
+  const newId = createNodeIds(clock, random);
   const agenda = createAgenda(clock, wake);
   const trash = createTrash({ fs, folder, state, clock, random, days: trashDays });
   const retention = createRetention({
@@ -176,12 +182,13 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
     dirty,
     again,
     exclusive,
+    newFolder: (path) => scans.newFolder(path),
     checkRoot: () => checkRoot(fs, folder, drive.id),
     now: () => clock.now(),
   });
   const scans = createScanLoop({
     scanner,
-    watcher: deps.watcher ?? createWatcherFactory(logger),
+    watcher: deps.watcher ?? createWatcherFactory({ logger, clock }),
     folder,
     clock,
     random,
@@ -233,6 +240,7 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
     random,
     remote: (id) => remote.get(id),
     again,
+    newFolder: (path) => scans.newFolder(path),
     landed: (node) => staging.landed(node),
     ignored: (path, dir) => rules.ignored(path, dir),
   });
@@ -334,12 +342,10 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
   }
 
   function takeRemote(): boolean {
-    const changed = drive.tree.changedSince(revision, 500);
+    const changed = drive.tree.changedSince(revision, planSize);
     if (changed === null) return false;
     for (const id of changed.ids) {
       if (id === rootNode) continue;
-      if (drive.tree.get(id)?.conflictOf) conflicts.add(id);
-      else conflicts.delete(id);
       agenda.add(id);
     }
     const more = changed.revision !== revision;
@@ -379,7 +385,10 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
           await new Promise<void>((done) => void clock.after(1000, done));
         }
       }
-      if (worked) continue;
+      if (worked) {
+        await pace.breathe();
+        continue;
+      }
       touch();
       noteSettled();
       if (woken) continue;
@@ -393,7 +402,7 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
       if (drive.tree.changedSince(revision, 1) === null) await compareAll();
     }
     if (!massDelete() && !scans.busy()) agenda.release('delete');
-    const ids = agenda.take(128);
+    const ids = agenda.take(planSize);
     if (ids.length === 0) return false;
     working = true;
     try {

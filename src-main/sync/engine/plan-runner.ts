@@ -4,11 +4,12 @@ import type { Drive, NodeId } from '../../drive/index.ts';
 import { isCommit, isForbidden, type Committer, type CommitOp } from '../apply/committer.ts';
 import type { Executor, Landing } from '../apply/executor.ts';
 import type { Staging } from '../apply/staging.ts';
-import { plan } from '../plan/plan.ts';
+import { createPace } from '../pace.ts';
+import { startPlan } from '../plan/plan.ts';
 import { contentKey } from '../plan/rows.ts';
 import type { Problems } from '../problems.ts';
 import type { SyncState } from '../state/index.ts';
-import type { PlanOp, SyncRow, TreeView } from '../types.ts';
+import type { Plan, PlanOp, SyncRow, TreeView } from '../types.ts';
 import type { Agenda } from './agenda.ts';
 
 export interface PlanRunnerDeps {
@@ -32,12 +33,14 @@ export interface PlanRunnerDeps {
   readonly readAgain: (ids: readonly NodeId[]) => void;
 }
 
-/** About how many nodes are compared in one go, a few ms of work. */
-const slice = 128;
+/** About how many nodes are compared for one plan: large enough to share flushes of the disk, small enough to stay current. */
+export const planSize = 512;
 
 /** Plans at a few nodes and does what the plan says. Must run alone (nothing else changes rows meanwhile). */
 export function createPlanRunner(deps: PlanRunnerDeps): (ids: readonly NodeId[]) => Promise<void> {
   const { agenda, state, staging, problems } = deps;
+  const { tree } = deps.drive;
+  const pace = createPace();
   /** Nodes with a problem: how often it failed and the path the problem is shown at. */
   const failing = new Map<NodeId, { times: number; path: string }>();
 
@@ -145,8 +148,24 @@ export function createPlanRunner(deps: PlanRunnerDeps): (ids: readonly NodeId[])
     }
   }
 
+  /** Plans in slices of time. What the drive learns meanwhile ends the plan: the rest is looked at afterwards. */
+  async function planAt(ids: readonly NodeId[]): Promise<Plan> {
+    const revision = tree.revision();
+    const planner = startPlan(deps.remote, state.local.rows, state.synced, planSize);
+    let changed = false;
+    for (const id of ids) {
+      if (changed) agenda.add(id);
+      else {
+        planner.look(id);
+        await pace.breathe();
+        changed = tree.revision() !== revision;
+      }
+    }
+    return planner.result();
+  }
+
   return async (ids) => {
-    const { ops, later } = plan(deps.remote, state.local, state.synced, ids, slice);
+    const { ops, later } = await planAt(ids);
     const written = new Set(ops.flatMap((op) => (op.t === 'write' ? [op.node.id] : [])));
     for (const id of ids) if (!written.has(id)) staging.drop(id);
     const commits: CommitOp[] = [];

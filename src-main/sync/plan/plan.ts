@@ -1,10 +1,16 @@
 import { rootNode, type NodeId } from '../../drive/index.ts';
 import type { Plan, PlanOp, SyncRow, TreeView } from '../types.ts';
 import { createDraft } from './draft.ts';
-import { sameContent, sameLocation, tempName, tempNameOwner } from './rows.ts';
+import { remembering, sameContent, sameLocation, tempName, tempNameOwner } from './rows.ts';
 
 /** Chains of nodes that wait for one another (a folder in a folder in ..., 1 to 2, 2 to 3, ...) may be this long in one plan. */
 const maxDepth = 250;
+
+/** A plan in the making: nodes can be looked at bit by bit, as long as the trees stay what they are. */
+export interface Planner {
+  look(id: NodeId): void;
+  result(): Plan;
+}
 
 /**
  * Compares three trees at some nodes and says what has to be done there: pure, deterministic, and in an order in which it
@@ -28,9 +34,23 @@ export function plan(
   dirty: Iterable<NodeId>,
   limit = Number.POSITIVE_INFINITY,
 ): Plan {
+  const planner = startPlan(remote, local, synced, limit);
+  for (const id of dirty) planner.look(id);
+  return planner.result();
+}
+
+/** As `plan`, for callers that let others work between two nodes. Rows are read once and remembered. */
+export function startPlan(
+  remoteTree: TreeView,
+  localTree: TreeView,
+  syncedTree: TreeView,
+  limit = Number.POSITIVE_INFINITY,
+): Planner {
+  const remote = remembering(remoteTree);
+  const synced = remembering(syncedTree);
   const ops: PlanOp[] = [];
   const later = new Set<NodeId>();
-  const draft = createDraft(local);
+  const draft = createDraft(remembering(localTree));
   const agreed = new Map<NodeId, SyncRow | null>();
   const relabelled = new Map<NodeId, NodeId>();
   const done = new Set<NodeId>();
@@ -370,9 +390,11 @@ export function plan(
     return null;
   }
 
-  for (const id of dirty) {
-    if (visits < limit) visit(id);
-    else if (!done.has(id)) later.add(id);
-  }
-  return { ops, later: [...later] };
+  return {
+    look(id) {
+      if (visits < limit) visit(id);
+      else if (!done.has(id)) later.add(id);
+    },
+    result: () => ({ ops, later: [...later] }),
+  };
 }

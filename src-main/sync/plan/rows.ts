@@ -1,5 +1,5 @@
 import type { NodeId, TreeNode } from '../../drive/index.ts';
-import type { SyncRow } from '../types.ts';
+import type { SyncRow, TreeView } from '../types.ts';
 
 /** Same bytes, same link target, same executable bit. Versions may differ: what counts is what a person would see. */
 export function sameContent(a: SyncRow, b: SyncRow): boolean {
@@ -26,6 +26,29 @@ export function rowOfTreeNode(node: TreeNode): SyncRow {
     content: contentKey(node.content),
     exec: node.content?.kind === 'file' && node.content.exec,
     version: node.version,
+  };
+}
+
+/** A view that asks for each row once. For the time of one plan, in which trees don't change. */
+export function remembering(tree: TreeView): TreeView {
+  const rows = new Map<NodeId, SyncRow | null>();
+  const names = new Map<string, SyncRow | null>();
+  return {
+    get(id) {
+      let row = rows.get(id);
+      if (row === undefined) rows.set(id, (row = tree.get(id)));
+      return row;
+    },
+    child(parent, name) {
+      const key = `${parent}/${name}`;
+      let row = names.get(key);
+      if (row === undefined) {
+        names.set(key, (row = tree.child(parent, name)));
+        if (row !== null) rows.set(row.id, row);
+      }
+      return row;
+    },
+    children: (parent) => tree.children(parent),
   };
 }
 

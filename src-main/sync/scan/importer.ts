@@ -111,13 +111,11 @@ export function createImporter(deps: ImporterDeps): Importer {
       });
       const results = await deps.content.index(inputs, stopping.signal);
       if (stopping.signal.aborted) return;
-      state.transaction(() => {
-        results.forEach((result, index) => {
-          const item = batch[index];
-          if (item === undefined) return;
-          if (result instanceof Error) failed(item, result);
-          else take(item, ids[index] ?? deps.newId(), result);
-        });
+      await state.inSlices(results.entries(), ([index, result]) => {
+        const item = batch[index];
+        if (item === undefined || stopping.signal.aborted) return;
+        if (result instanceof Error) failed(item, result);
+        else take(item, ids[index] ?? deps.newId(), result);
       });
     } catch (error) {
       if (stopping.signal.aborted) return;

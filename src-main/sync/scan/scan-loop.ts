@@ -1,7 +1,7 @@
 import { isAppError, type AppError } from '../../../src-shared/errors.ts';
 import type { Clock, Logger, RandomBytes } from '../../../src-shared/runtime.ts';
 import type { Scanner } from './scanner.ts';
-import { manyEntries, type FolderWatcher, type WatcherFactory } from './watcher.ts';
+import { watcherKind, type FolderWatcher, type WatcherKind, type WatcherFactory } from './watcher.ts';
 
 export interface ScanLoopDeps {
   readonly scanner: Scanner;
@@ -26,6 +26,8 @@ export interface ScanLoopDeps {
 export interface ScanLoop {
   start(): void;
   hint(dir: string, ms?: number): void;
+  /** A folder (relative) appeared: the watcher may have to be told. */
+  newFolder(dir: string): void;
   /** Scans everything; resolves after the next whole scan that starts from now on. Rejects when it can't be done. */
   full(): Promise<void>;
   /** Nothing to scan is known of, and no scan runs. */
@@ -40,6 +42,8 @@ export interface ScanLoop {
 
 /** ms from the first hint to the scan: most saves are several events. */
 const debounce = 50;
+/** ms; scans of single folders that take longer are followed by a rest. */
+const longScan = 100;
 const hour = 3_600_000;
 const haltedRetry = 5000;
 /** Without a watcher, ms between full scans. */
@@ -48,6 +52,8 @@ const blindInterval = 30_000;
 export function createScanLoop(deps: ScanLoopDeps): ScanLoop {
   const { clock, scanner } = deps;
   const hints = new Map<string, number>();
+  /** Folders that are not scanned again before some time. */
+  const resting = new Map<string, number>();
   const stopping = new AbortController();
   let waiting: { done(): void; fail(error: unknown): void }[] = [];
   let fullWanted = true;
@@ -56,7 +62,7 @@ export function createScanLoop(deps: ScanLoopDeps): ScanLoop {
   let cancelTimer: (() => void) | null = null;
   let loop: Promise<void> = Promise.resolve();
   let watcher: FolderWatcher | null = null;
-  let watchesMany = false;
+  let watches: WatcherKind = 'small';
   let blind = false;
   let haltedUntil = 0;
   let scannedOnce = false;
@@ -80,11 +86,18 @@ export function createScanLoop(deps: ScanLoopDeps): ScanLoop {
   }
 
   function hint(dir: string, ms = debounce): void {
-    const due = clock.now() + ms;
+    const due = Math.max(clock.now() + ms, resting.get(dir) ?? 0);
     const known = hints.get(dir);
     if (known !== undefined && known <= due) return;
     hints.set(dir, due);
     wake();
+  }
+
+  /** A folder of very many files that changes all the time must not be listed all the time. */
+  function rest(dirs: readonly string[], took: number): void {
+    const now = clock.now();
+    for (const [dir, until] of resting) if (until <= now) resting.delete(dir);
+    if (took > longScan) for (const dir of dirs) resting.set(dir, now + 3 * took);
   }
 
   function takeDue(): string[] {
@@ -99,14 +112,18 @@ export function createScanLoop(deps: ScanLoopDeps): ScanLoop {
   }
 
   async function watch(): Promise<boolean> {
-    const many = deps.entries() > manyEntries;
-    if (watcher !== null && (many === watchesMany || blind)) return false;
+    const kind = watcherKind(deps.entries(), watcher === null ? null : watches);
+    if (watcher !== null && (kind === watches || blind)) return false;
     await watcher?.stop();
-    watchesMany = many;
+    watches = kind;
     blind = false;
     deps.watchFailed(null);
-    watcher = await deps.watcher(deps.folder, deps.entries(), {
+    watcher = await deps.watcher(deps.folder, kind, {
       hint,
+      lost(ms) {
+        nextFull = Math.min(nextFull, clock.now() + ms);
+        wake();
+      },
       failed(error) {
         blind = true;
         deps.watchFailed(error);
@@ -145,8 +162,12 @@ export function createScanLoop(deps: ScanLoopDeps): ScanLoop {
     const due = takeDue();
     if (due.length === 0) return;
     running = 'some';
+    const started = clock.now();
     await scanner.scanDirs(due, stopping.signal);
+    rest(due, clock.now() - started);
     await deps.drained();
+    // The folder may have grown out of its watcher. What happened while they changed is found by a scan.
+    if (watcher !== null && (await watch())) fullWanted = true;
   }
 
   async function run(): Promise<void> {
@@ -178,6 +199,7 @@ export function createScanLoop(deps: ScanLoopDeps): ScanLoop {
       loop = run();
     },
     hint,
+    newFolder: (dir) => watcher?.newFolder(dir),
     full() {
       fullWanted = true;
       haltedUntil = 0;

@@ -25,6 +25,8 @@ export interface ScannerDeps {
   readonly again: (dir: string, ms: number) => void;
   /** Held while rows are changed, so that nothing is applied in between. */
   readonly exclusive: <T>(work: () => Promise<T>) => Promise<T>;
+  /** A folder came to be at this path. */
+  readonly newFolder: (path: string) => void;
   readonly checkRoot: () => Promise<void>;
   readonly now: () => number;
 }
@@ -216,7 +218,10 @@ export function createScanner(deps: ScannerDeps): Scanner {
       });
       deps.dirty(moved.id);
       deps.dirty(moved.parent);
-      if (moved.kind === 'dir') next.push({ id: moved.id, path: entry.path });
+      if (moved.kind === 'dir') {
+        next.push({ id: moved.id, path: entry.path });
+        deps.newFolder(entry.path);
+      }
       return;
     }
     if (stat.type === 'file') {
@@ -247,7 +252,10 @@ export function createScanner(deps: ScannerDeps): Scanner {
     };
     state.local.set(row);
     deps.dirty(row.id);
-    if (row.kind === 'dir') next.push({ id: row.id, path: entry.path });
+    if (row.kind === 'dir') {
+      next.push({ id: row.id, path: entry.path });
+      deps.newFolder(entry.path);
+    }
   }
 
   async function takeChanged(row: LocalRow, entry: Found, files: ImportItem[]): Promise<void> {

@@ -1,58 +1,63 @@
-import type { Logger } from '../../../src-shared/runtime.ts';
+import type { Clock, Logger } from '../../../src-shared/runtime.ts';
 import { ownFolder } from './ignore-rules.ts';
+import { createLargeWatcher } from './large-watcher.ts';
 
 /** Tells of folders in which something happened. Only a hint: a watcher may be late, wrong or silent. */
 export interface FolderWatcher {
+  /** This folder (relative) is new, or came here from elsewhere with what it holds. */
+  newFolder(dir: string): void;
   stop(): Promise<void>;
 }
 
 export interface WatchEvents {
-  /** Relative path of the folder to look at. */
-  readonly hint: (dir: string) => void;
+  /** Relative path of the folder to look at, and after how many ms (default: a moment). */
+  readonly hint: (dir: string, ms?: number) => void;
+  /** So much happened that some of it may not have been told: everything has to be scanned after so many ms. */
+  readonly lost: (ms: number) => void;
   /** Watching does not work (any more); periodic scans have to do. */
   readonly failed: (error: Error) => void;
 }
 
-export type WatcherFactory = (folder: string, entries: number, events: WatchEvents) => Promise<FolderWatcher>;
+/** `small` keeps an object for each entry and misses nothing; `large` is native and light. */
+export type WatcherKind = 'small' | 'large';
 
-/** Above so many entries a recursive native watcher takes over from chokidar, which keeps an object for each. */
+export type WatcherFactory = (
+  folder: string,
+  kind: WatcherKind,
+  events: WatchEvents,
+) => Promise<FolderWatcher>;
+
+/** From so many entries on the native watcher takes over: chokidar needs about 5 kB for each. */
 export const manyEntries = 20_000;
 
-/** The real watchers, by the size of the tree. */
-export function createWatcherFactory(logger: Logger): WatcherFactory {
-  return async (folder, entries, events) => {
+/** Which watcher a tree of that size gets. One that has it keeps the large one until it is half that size again. */
+export function watcherKind(entries: number, now: WatcherKind | null): WatcherKind {
+  return entries > (now === 'large' ? manyEntries / 2 : manyEntries) ? 'large' : 'small';
+}
+
+/** The real watchers. */
+export function createWatcherFactory(deps: {
+  readonly logger: Logger;
+  readonly clock: Clock;
+}): WatcherFactory {
+  return async (folder, kind, events) => {
     const relative = (path: string): string | null => {
       if (path === folder) return '';
       const rel = path.startsWith(`${folder}/`) ? path.slice(folder.length + 1) : null;
       return rel === null || rel === ownFolder || rel.startsWith(`${ownFolder}/`) ? null : rel;
     };
-    const hintParent = (path: string): void => {
-      const rel = relative(path);
-      if (rel !== null) events.hint(rel.slice(0, Math.max(0, rel.lastIndexOf('/'))));
-    };
+    const parentOf = (rel: string): string => rel.slice(0, Math.max(0, rel.lastIndexOf('/')));
     try {
-      return entries > manyEntries ? await watchNative() : await watchSmall();
+      return kind === 'large' ? await watchLarge() : await watchSmall();
     } catch (error) {
       events.failed(error instanceof Error ? error : new Error(String(error)));
-      return { stop: async () => {} };
+      return { newFolder() {}, stop: async () => {} };
     }
 
-    async function watchNative(): Promise<FolderWatcher> {
+    async function watchLarge(): Promise<FolderWatcher> {
       const { subscribe } = await import('@parcel/watcher');
-      const subscription = await subscribe(
-        folder,
-        (error, found) => {
-          if (error) events.failed(error);
-          for (const { path, type } of found) {
-            hintParent(path);
-            // It loses what is made in a folder it has only just seen.
-            const rel = type === 'create' ? relative(path) : null;
-            if (rel !== null) events.hint(rel);
-          }
-        },
-        { ignore: [`${folder}/${ownFolder}`] },
-      );
-      return { stop: () => subscription.unsubscribe() };
+      const own = `${folder}/${ownFolder}`;
+      return createLargeWatcher({ folder, own, clock: deps.clock, events, relative, subscribe });
     }
 
     async function watchSmall(): Promise<FolderWatcher> {
@@ -64,13 +69,17 @@ export function createWatcherFactory(logger: Logger): WatcherFactory {
         atomic: false,
         ignorePermissionErrors: true,
       });
-      watcher.on('all', (_event, path) => hintParent(path));
+      watcher.on('all', (_event, path) => {
+        const rel = relative(path);
+        if (rel !== null) events.hint(parentOf(rel));
+      });
       watcher.on('error', (error) => {
-        logger.warn({ err: error }, 'the watcher failed');
+        deps.logger.warn({ err: error }, 'the watcher failed');
         events.failed(error instanceof Error ? error : new Error(String(error)));
       });
       await new Promise<void>((done) => watcher.once('ready', () => done()));
-      return { stop: () => watcher.close() };
+      // It follows what is new by itself.
+      return { newFolder() {}, stop: () => watcher.close() };
     }
   };
 }

@@ -8,6 +8,9 @@ export type { BlockPlace, BlockRows } from './block-rows.ts';
 export type { LocalRow, LocalRows } from './local-rows.ts';
 export type { SyncedRows } from './synced-rows.ts';
 
+/** ms of work in one transaction, before it is committed and others have their turn. */
+const sliceMs = 4;
+
 /** Everything the engine remembers between runs. */
 export interface SyncState {
   readonly db: Database;
@@ -16,6 +19,8 @@ export interface SyncState {
   readonly blocks: BlockRows;
   /** Runs `work` in one transaction. */
   transaction<T>(work: () => T): T;
+  /** Does something with each item, in transactions that end when the slice of time is used up. */
+  inSlices<T>(items: Iterable<T>, work: (item: T) => void): Promise<void>;
   meta(key: string): string | null;
   setMeta(key: string, value: string): void;
 }
@@ -25,12 +30,26 @@ export function createSyncState(db: Database): SyncState {
   migrate(db, 'sync', syncMigrations);
   const read = db.prepare<[string], { value: string }>('SELECT value FROM sync_meta WHERE key = ?');
   const write = db.prepare('INSERT OR REPLACE INTO sync_meta VALUES (?, ?)');
+  const transaction = <T>(work: () => T): T => db.transaction(work)();
   return {
     db,
     local: createLocalRows(db),
     synced: createSyncedRows(db),
     blocks: createBlockRows(db),
-    transaction: (work) => db.transaction(work)(),
+    transaction,
+    async inSlices(items, work) {
+      const rest = items[Symbol.iterator]();
+      const slice = (): boolean => {
+        const since = performance.now();
+        while (performance.now() - since < sliceMs) {
+          const next = rest.next();
+          if (next.done) return false;
+          work(next.value);
+        }
+        return true;
+      };
+      while (transaction(slice)) await new Promise<void>((done) => setImmediate(done));
+    },
     meta: (key) => read.get(key)?.value ?? null,
     setMeta: (key, value) => void write.run(key, value),
   };

@@ -14,6 +14,8 @@ export interface LocalRow extends SyncRow {
 
 /** The observed tree. Every change of the folder that the engine knows of is here; nothing here is intent. */
 export interface LocalRows extends TreeView {
+  /** The same rows without what only the disk knows of them: all a planner needs, and quicker to read. */
+  readonly rows: TreeView;
   get(id: NodeId): LocalRow | null;
   child(parent: NodeId, name: string): LocalRow | null;
   children(parent: NodeId): Iterable<LocalRow>;
@@ -49,6 +51,19 @@ interface Raw {
   ino: bigint;
   dev: bigint;
   mode: bigint;
+}
+
+interface BareRaw {
+  id: string;
+  parent: string;
+  name: string;
+  kind: number;
+  content: string;
+  exec: number;
+}
+
+function bareOf({ id, parent, name, kind, content, exec }: BareRaw): SyncRow {
+  return { id, parent, name, kind: kindOf(kind), content, exec: exec === 1, version: '' };
 }
 
 export function kindNumber(kind: NodeKind): number {
@@ -133,13 +148,15 @@ export function createLocalRows(db: Database): LocalRows {
     }
     return counts;
   }
-  function tally(row: LocalRow | null, sign: number): void {
-    if (row === null) return;
+  const sizes = db.prepare<[string], { kind: number; size: number }>(
+    'SELECT kind, size FROM sync_local WHERE id = ?',
+  );
+  function tally(kind: number, size: number, sign: number): void {
     const c = counted();
     c.entries += sign;
-    if (row.kind === 'dir') return;
+    if (kindOf(kind) === 'dir') return;
     c.files += sign;
-    c.bytes += sign * row.stamp.size;
+    c.bytes += sign * size;
   }
   const get = (id: NodeId): LocalRow | null => {
     const raw = byId.get(id);
@@ -148,7 +165,32 @@ export function createLocalRows(db: Database): LocalRows {
   const page = (parent: NodeId, after: string | null, limit: number): LocalRow[] =>
     (after === null ? pageFirst.all(parent, limit) : pageNext.all(parent, after, limit)).map(rowOf);
 
+  const bare = <P extends unknown[]>(sql: string) =>
+    db.prepare<P, BareRaw>(`SELECT id, parent, name, kind, content, exec FROM sync_local ${sql}`);
+  const bareById = bare<[string]>('WHERE id = ?');
+  const bareByPlace = bare<[string, string]>('WHERE parent = ? AND name = ?');
+  const barePage = bare<[string, string, number]>('WHERE parent = ? AND name > ? ORDER BY name LIMIT ?');
+  const rows: TreeView = {
+    get(id) {
+      const raw = bareById.get(id);
+      return raw === undefined ? null : bareOf(raw);
+    },
+    child(parent, name) {
+      const raw = bareByPlace.get(parent, name);
+      return raw === undefined ? null : bareOf(raw);
+    },
+    *children(parent) {
+      for (let after = ''; ;) {
+        const found = barePage.all(parent, after, 200);
+        for (const raw of found) yield bareOf(raw);
+        if (found.length < 200) return;
+        after = found.at(-1)?.name ?? '';
+      }
+    },
+  };
+
   return {
+    rows,
     get,
     child(parent, name) {
       const raw = byPlace.get(parent, name);
@@ -169,7 +211,9 @@ export function createLocalRows(db: Database): LocalRows {
     mapped: (parent) => new Map(mapped.all(parent).map((row) => [row.raw, row.name])),
     hasChildren: (parent) => anyChild.get(parent) !== undefined,
     set(row) {
-      tally(get(row.id), -1);
+      counted();
+      const before = sizes.get(row.id);
+      if (before) tally(before.kind, before.size, -1);
       const { stamp } = row;
       write.run(
         row.id,
@@ -187,10 +231,11 @@ export function createLocalRows(db: Database): LocalRows {
         stamp.dev,
         stamp.mode,
       );
-      tally(row, 1);
+      tally(kindNumber(row.kind), stamp.size, 1);
     },
     remove(id) {
-      tally(get(id), -1);
+      const before = sizes.get(id);
+      if (before) tally(before.kind, before.size, -1);
       erase.run(id);
       dropBlocks.run(id);
     },
