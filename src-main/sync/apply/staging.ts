@@ -1,30 +1,18 @@
-import { createHash } from 'node:crypto';
 import { AppError, isAppError } from '../../../src-shared/errors.ts';
 import type { Clock, Logger } from '../../../src-shared/runtime.ts';
-import type {
-  BlockRef,
-  ContentIo,
-  CopyRequest,
-  Drive,
-  FileContent,
-  NodeId,
-  PlaceRequest,
-} from '../../drive/index.ts';
+import type { BlockRef, ContentIo, Drive, FileContent, NodeId } from '../../drive/index.ts';
 import type { Exchange, FetchRequest } from '../../exchange/index.ts';
 import type { FolderFs } from '../fs/types.ts';
 import { createPace } from '../pace.ts';
 import { contentKey } from '../plan/rows.ts';
 import { layout } from '../scan/root.ts';
 import type { SyncState } from '../state/index.ts';
+import { createEarlyFiles, type EarlyBlock } from './early-files.ts';
+import { createPlacer } from './placer.ts';
+import { createJob, markPlaced, sameBlocks, saysPlaced } from './staging-job.ts';
+import type { Job, JobCopy, StagedFile } from './staging-job.ts';
 
-/** One file on its way into the folder. */
-export interface StagedFile {
-  readonly node: NodeId;
-  readonly content: FileContent;
-  /** Name and path of the temp file. */
-  readonly name: string;
-  readonly temp: string;
-}
+export type { StagedFile } from './staging-job.ts';
 
 export interface StagingDeps {
   readonly drive: Drive;
@@ -54,8 +42,8 @@ export interface Staging {
   drop(node: NodeId): void;
   /** After landing: forgets the temp file, which is no longer there. */
   landed(node: NodeId): void;
-  /** Blocks fetched ahead of their entry; used when content with them is asked for. */
-  prefetch(token: string, blocks: readonly { readonly ref: BlockRef; readonly offset: number }[]): void;
+  /** Blocks to fetch ahead of their entry; the file they make is taken over when its content is asked for. */
+  prefetch(token: string, blocks: readonly EarlyBlock[]): void;
   count(): number;
   missingBytes(): number;
   /** Nobody reachable has some of it. */
@@ -65,21 +53,10 @@ export interface Staging {
   stop(): Promise<void>;
 }
 
-interface Job extends StagedFile {
-  /** Distinct blocks still missing, by hex id, with the places they belong to. */
-  readonly missing: Map<
-    string,
-    { readonly ref: BlockRef; readonly offsets: number[]; readonly indexes: number[] }
-  >;
-  readonly have: Uint8Array;
-  missingBytes: number;
-  state: 'queued' | 'active' | 'ready' | 'gone' | 'full';
-  unsaved: number;
-  readonly abort: AbortController;
-}
-
 const activeBytes = 96 * 1024 * 1024;
 const activeFiles = 768;
+/** From here on a file is fetched by itself, so that small ones don't wait for it. Bytes. */
+const largeFile = 1024 * 1024;
 /** Placed blocks after which what is there is noted for a restart. */
 const saveEvery = 64;
 const retryDelay = 3000;
@@ -93,62 +70,26 @@ export function createStaging(deps: StagingDeps): Staging {
   const active = new Set<Promise<void>>();
   const pace = createPace();
   const stopping = new AbortController();
-  const early = new Map<
-    string,
-    { readonly path: string; readonly blocks: Map<string, { ref: BlockRef; offset: number }> }
-  >();
+  const placer = createPlacer(deps.content, full);
+  const early = createEarlyFiles({ ...deps, placer, tmp: paths.tmp, placed });
   let bytesActive = 0;
   let filesActive = 0;
   let paused = false;
   let retryTimer: (() => void) | null = null;
 
-  const load = state.db.prepare<[string], { have: Buffer; content: string }>(
-    'SELECT have, content FROM sync_staging WHERE name = ?',
+  const load = state.db.prepare<[string, string], { name: string; have: Buffer }>(
+    'SELECT name, have FROM sync_staging WHERE name = ? AND content = ?',
+  );
+  const loadAdopted = state.db.prepare<[string, string], { name: string; have: Buffer }>(
+    'SELECT name, have FROM sync_staging WHERE node = ? AND content = ?',
   );
   const save = state.db.prepare(
     'INSERT OR REPLACE INTO sync_staging (name, node, content, have) VALUES (?, ?, ?, ?)',
   );
   const forget = state.db.prepare('DELETE FROM sync_staging WHERE name = ?');
 
-  function makeJob(node: NodeId, content: FileContent): Job {
-    // The same content for the same node resumes its temp file, whatever entry names it.
-    const name = `${node}-${contentKey(content).slice(0, 32)}`;
-    const job: Job = {
-      node,
-      content,
-      name,
-      temp: `${paths.tmp}/${name}`,
-      missing: new Map(),
-      have: new Uint8Array(Math.ceil(content.blocks.length / 8)),
-      missingBytes: 0,
-      state: 'queued',
-      unsaved: 0,
-      abort: new AbortController(),
-    };
-    let offset = 0;
-    content.blocks.forEach((ref, index) => {
-      const key = hex(ref.id);
-      const known = job.missing.get(key);
-      if (known) {
-        known.offsets.push(offset);
-        known.indexes.push(index);
-      } else {
-        job.missing.set(key, { ref, offsets: [offset], indexes: [index] });
-        job.missingBytes += ref.len;
-      }
-      offset += ref.len;
-    });
-    return job;
-  }
-
   function placed(job: Job, key: string): void {
-    const block = job.missing.get(key);
-    if (!block) return;
-    job.missing.delete(key);
-    job.missingBytes -= block.ref.len;
-    for (const index of block.indexes)
-      job.have[index >> 3] = (job.have[index >> 3] ?? 0) | (1 << (index & 7));
-    job.unsaved += 1;
+    markPlaced(job, key);
     if (job.unsaved >= saveEvery) saveJob(job);
   }
 
@@ -169,38 +110,38 @@ export function createStaging(deps: StagingDeps): Staging {
   const starting: Job[] = [];
   function start(job: Job): void {
     job.state = 'active';
-    const bytes = job.missingBytes;
-    bytesActive += bytes;
+    bytesActive += job.missingBytes;
     filesActive += 1;
-    starting.push(job);
-    // Files asked for in one breath go to the network in one request.
-    if (starting.length === 1) {
-      queueMicrotask(() => {
-        const batch = starting.splice(0);
-        const cost = batch.reduce((sum, one) => sum + one.missingBytes, 0);
-        const run = runBatch(batch).finally(() => {
-          active.delete(run);
-          bytesActive -= cost;
-          filesActive -= batch.length;
-          pump();
-        });
-        active.add(run);
-      });
-    }
+    if (job.content.size >= largeFile) return launch([job]);
+    // Small files asked for in one breath go to the network in one request.
+    if (starting.push(job) === 1) queueMicrotask(() => launch(starting.splice(0)));
+  }
+
+  function launch(batch: readonly Job[]): void {
+    const cost = batch.reduce((sum, one) => sum + one.missingBytes, 0);
+    const run = runBatch(batch).finally(() => {
+      active.delete(run);
+      bytesActive -= cost;
+      filesActive -= batch.length;
+      pump();
+    });
+    active.add(run);
   }
 
   async function runBatch(batch: readonly Job[]): Promise<void> {
     try {
+      for (const job of batch) await begin(job);
       const need = batch.reduce((sum, job) => sum + job.missingBytes, 0);
       if (need > 0 && (await deps.fs.freeBytes(paths.tmp)) < need + floorBytes) {
         throw new AppError('disk_full', 'The disk is full.');
       }
-      await resume(batch);
       await copyLocal(batch);
       await fetchRest(batch);
     } catch (error) {
-      if (isAppError(error, 'disk_full')) full(batch);
-      else if (!isAppError(error, 'cancelled') && !isAppError(error, 'gone')) {
+      if (isAppError(error, 'disk_full')) {
+        for (const job of batch) if (job.state === 'active') job.state = 'full';
+        full();
+      } else if (!isAppError(error, 'cancelled') && !isAppError(error, 'gone')) {
         deps.logger.warn({ err: error }, 'content could not be brought in; it is tried again');
       }
     }
@@ -208,6 +149,7 @@ export function createStaging(deps: StagingDeps): Staging {
       if (jobs.get(job.node) !== job) continue;
       if (job.missing.size === 0) {
         job.state = 'ready';
+        early.abandon(job);
         if (job.unsaved > 0) forget.run(job.name);
         deps.ready(job.node);
       } else {
@@ -220,31 +162,57 @@ export function createStaging(deps: StagingDeps): Staging {
     }
   }
 
-  function full(batch: readonly Job[]): void {
-    for (const job of batch) if (job.state === 'active') job.state = 'full';
+  function full(): void {
+    // What nobody asked for yet must not keep others from being finished.
+    early.clear();
     deps.diskFull();
   }
 
-  /** What an earlier run has placed counts only after its bytes were hashed again: a power cut may have lost them. */
-  async function resume(batch: readonly Job[]): Promise<void> {
-    const copies: { readonly job: Job; readonly key: string; readonly request: CopyRequest }[] = [];
-    for (const job of batch) {
-      const saved = job.content.blocks.length === 0 ? undefined : load.get(job.name);
-      if (saved === undefined || saved.content !== contentKey(job.content)) continue;
-      for (const [key, { ref, offsets, indexes }] of job.missing) {
-        if (!indexes.every((index) => ((saved.have[index >> 3] ?? 0) >> (index & 7)) & 1)) continue;
-        for (const offset of offsets) {
-          const request = { from: job.temp, fromOffset: offset, to: job.temp, toOffset: offset, ref };
-          copies.push({ job, key, request });
-        }
+  /** Goes on with what is there of the file: fetched ahead, or placed by an earlier run of the program. */
+  async function begin(job: Job): Promise<void> {
+    if (job.content.blocks.length === 0) return;
+    const copies: JobCopy[] = [];
+    const copyWithin = (key: string, from: number | null): void => {
+      const block = job.missing.get(key);
+      if (!block) return;
+      // What an earlier run has placed counts only after its bytes were hashed again: a power cut may have lost them.
+      for (const toOffset of block.offsets) {
+        const request = {
+          from: job.temp,
+          fromOffset: from ?? toOffset,
+          to: job.temp,
+          toOffset,
+          ref: block.ref,
+        };
+        copies.push({ job, key, request });
       }
+    };
+    const key = contentKey(job.content);
+    // Only large files are fetched ahead and keep the name they had then.
+    const saved =
+      load.get(job.name, key) ?? (job.content.size < largeFile ? undefined : loadAdopted.get(job.node, key));
+    if (saved !== undefined) {
+      rename(job, saved.name);
+      for (const [key, block] of job.missing) if (saysPlaced(saved.have, block)) copyWithin(key, null);
+    } else {
+      const ahead = job.content.size < largeFile ? null : early.adopt(job);
+      if (ahead === null) return;
+      rename(job, ahead.name);
+      ahead.placed.forEach((key) => markPlaced(job, key));
+      job.unsaved += 1;
+      saveJob(job);
+      await ahead.settled();
+      for (const { key, fromOffset } of ahead.claimed) copyWithin(key, fromOffset);
     }
     await copyAll(copies);
   }
 
-  async function copyAll(
-    copies: readonly { readonly job: Job; readonly key: string; readonly request: CopyRequest }[],
-  ): Promise<void> {
+  function rename(job: Job, name: string): void {
+    job.name = name;
+    job.temp = `${paths.tmp}/${name}`;
+  }
+
+  async function copyAll(copies: readonly JobCopy[]): Promise<void> {
     if (copies.length === 0) return;
     const results = await deps.content.copy(copies.map(({ request }) => request));
     const failed = new Set<string>();
@@ -258,7 +226,7 @@ export function createStaging(deps: StagingDeps): Staging {
 
   /** Where blocks lie in files of the folder (the old version, other files), in early temp files, or in retained versions. */
   async function copyLocal(batch: readonly Job[]): Promise<void> {
-    const copies: { readonly job: Job; readonly key: string; readonly request: CopyRequest }[] = [];
+    const copies: JobCopy[] = [];
     const kept: { readonly job: Job; readonly key: string }[] = [];
     for (const job of batch) {
       const whole = job.missing.size === 0 ? undefined : deps.wholeFiles(contentKey(job.content))[0];
@@ -289,12 +257,7 @@ export function createStaging(deps: StagingDeps): Staging {
       const path = other.len === ref.len ? state.local.path(node) : null;
       if (path !== null) return { from: paths.at(path), fromOffset: offset };
     }
-    for (const staged of early.values()) {
-      const found = staged.blocks.get(key);
-      if (found !== undefined && staged.path !== job.temp)
-        return { from: staged.path, fromOffset: found.offset };
-    }
-    return null;
+    return early.find(key, job.temp);
   }
 
   async function fetchRest(batch: readonly Job[]): Promise<void> {
@@ -326,13 +289,10 @@ export function createStaging(deps: StagingDeps): Staging {
     await deps.exchange.fetch(drive.id, requests, AbortSignal.any([signal, stopping.signal]));
   }
 
-  // Blocks come one by one; those that come while a batch is being written make up the next.
-  let placing = false;
-  const toPlace: { readonly request: PlaceRequest; done(): void; fail(error: Error): void }[] = [];
   async function place(job: Job, key: string, ciphertext: Uint8Array): Promise<void> {
     const block = job.missing.get(key);
     if (block === undefined) return;
-    await enqueue({
+    await placer.place({
       ref: block.ref,
       key: drive.contentKey(block.ref.epoch),
       ciphertext,
@@ -340,32 +300,6 @@ export function createStaging(deps: StagingDeps): Staging {
       offsets: block.offsets,
     });
     placed(job, key);
-  }
-  function enqueue(request: PlaceRequest): Promise<void> {
-    return new Promise((done, fail) => {
-      toPlace.push({ request, done, fail });
-      if (!placing) {
-        placing = true;
-        queueMicrotask(() => void placeAll());
-      }
-    });
-  }
-  async function placeAll(): Promise<void> {
-    while (toPlace.length > 0) {
-      const batch = toPlace.splice(0, 256);
-      try {
-        const results = await deps.content.place(batch.map(({ request }) => request));
-        batch.forEach((one, index) => {
-          const result = results[index];
-          if (result instanceof Error) one.fail(result);
-          else one.done();
-          if (isAppError(result, 'disk_full')) deps.diskFull();
-        });
-      } catch (error) {
-        for (const one of batch) one.fail(error instanceof Error ? error : new Error(String(error)));
-      }
-    }
-    placing = false;
   }
 
   function scheduleRetry(): void {
@@ -377,9 +311,16 @@ export function createStaging(deps: StagingDeps): Staging {
 
   function discard(job: Job): void {
     job.abort.abort(new AppError('cancelled', 'No longer wanted.'));
+    early.abandon(job);
     jobs.delete(job.node);
     forget.run(job.name);
-    void deps.fs.unlink(job.temp).catch(() => {});
+    // What is being written would make the file anew; and it may be wanted again by then.
+    void placer
+      .settled()
+      .then(() =>
+        [...jobs.values()].some(({ name }) => name === job.name) ? null : deps.fs.unlink(job.temp),
+      )
+      .catch(() => {});
   }
 
   const staging: Staging = {
@@ -387,9 +328,11 @@ export function createStaging(deps: StagingDeps): Staging {
       const before = jobs.get(node);
       if (before && contentKey(before.content) === contentKey(content) && sameBlocks(before.content, content))
         return;
-      const job = makeJob(node, content);
+      // The same content for the same node resumes its temp file, whatever entry names it.
+      const name = `${node}-${contentKey(content).slice(0, 32)}`;
+      const job = createJob(node, content, name, `${paths.tmp}/${name}`);
       // Another version of the same bytes under the same temp name must not lose it.
-      if (before && before.name !== job.name) discard(before);
+      if (before && contentKey(before.content) !== contentKey(content)) discard(before);
       else before?.abort.abort(new AppError('cancelled', 'Asked for anew.'));
       jobs.set(node, job);
       pump();
@@ -412,33 +355,7 @@ export function createStaging(deps: StagingDeps): Staging {
     },
     prefetch(token, blocks) {
       if (paused || stopping.signal.aborted) return;
-      let staged = early.get(token);
-      if (!staged) {
-        if (early.size >= 8) {
-          const [oldest, file] = early.entries().next().value ?? [];
-          if (oldest !== undefined) early.delete(oldest);
-          if (file) void deps.fs.unlink(file.path).catch(() => {});
-        }
-        const name = createHash('sha256').update(token).digest('hex').slice(0, 32);
-        early.set(token, (staged = { path: `${paths.tmp}/early-${name}`, blocks: new Map() }));
-      }
-      const into = staged;
-      const requests = blocks
-        .filter(({ ref }) => !into.blocks.has(hex(ref.id)) && state.blocks.find(ref.id, 1).length === 0)
-        .map(({ ref, offset }) => ({
-          ref,
-          accept: async (ciphertext: Uint8Array) => {
-            const key = drive.contentKey(ref.epoch);
-            await enqueue({ ref, key, ciphertext, path: into.path, offsets: [offset] });
-            into.blocks.set(hex(ref.id), { ref, offset });
-          },
-        }));
-      if (requests.length === 0) return;
-      const run = deps.exchange
-        .fetch(drive.id, requests, stopping.signal)
-        .catch(() => {})
-        .finally(() => active.delete(run));
-      active.add(run);
+      early.announced(token, blocks);
     },
     count: () => jobs.size,
     missingBytes() {
@@ -462,6 +379,7 @@ export function createStaging(deps: StagingDeps): Staging {
     async stop() {
       stopping.abort(new AppError('cancelled', 'Syncing was stopped.'));
       retryTimer?.();
+      await early.stop();
       await Promise.allSettled([...active]);
       for (const job of jobs.values()) if (job.missing.size > 0) saveJob(job);
     },
@@ -471,15 +389,4 @@ export function createStaging(deps: StagingDeps): Staging {
 
 function ignoreBadBlock(error: unknown): void {
   if (isAppError(error, 'disk_full')) throw error;
-}
-
-function sameBlocks(a: FileContent, b: FileContent): boolean {
-  return (
-    a.blocks.length === b.blocks.length &&
-    a.blocks.every((ref, i) => Buffer.compare(ref.id, b.blocks[i]?.id ?? ref.plainHash) === 0)
-  );
-}
-
-function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex');
 }
