@@ -246,3 +246,23 @@ test('a drive opens again as it was, and a lost database is built anew from the 
   expect(look(drive)).toEqual(['d/', 'd/h=g']);
   expect(await drive.verify()).toMatchObject({ ok: true });
 });
+
+test('versions of a path whose files were merged name the versions of what shows there', async () => {
+  const { a, b } = await concurrent(
+    [],
+    () => [make('l', 'a', 'same')],
+    () => [make('r', 'a', 'same')],
+  );
+  const shown = a.tree.resolve('a');
+  await a.commit([
+    { t: 'put', node: shown?.id as string, base: [shown?.version as string], content: text('next') },
+  ]);
+  await gossip(a, b);
+  expect(look(b)).toEqual(['a=next']);
+  for (const drive of [a, b]) {
+    const list = drive.versions('a');
+    expect(list.map((one) => one.op)).toEqual(['change', 'create']);
+    expect(list[0]?.version).toBe(drive.tree.resolve('a')?.version);
+    expect(drive.contentOf(list[1]?.version as string)).toMatchObject({ size: 4 });
+  }
+});

@@ -127,7 +127,7 @@ async function assemble(deps: OpenDriveDeps, history: History, signer: Signer): 
     { time: number; writer: Uint8Array; user: string | null; name: string | null }
   >(
     `SELECT e.time, e.writer, w.user, w.name FROM drive_entry e
-     LEFT JOIN drive_writer w ON w.writer = e.writer AND w.incarnation = e.incarnation WHERE e.hash = ?`,
+     LEFT JOIN drive_writer w ON w.root = e.root WHERE e.hash = ?`,
   );
   const factsOf = (ord: Uint8Array) => {
     const row = factsQuery.get(ord.subarray(6, 38));

@@ -31,6 +31,7 @@ interface EntryRow {
   readonly reason: string | null;
   readonly writer: Uint8Array;
   readonly incarnation: number;
+  readonly root: Uint8Array | null;
 }
 
 interface Verdict {
@@ -54,7 +55,7 @@ export type Entries = ReturnType<typeof createEntries>;
 /** Decides what becomes of each entry, applies those that count, and keeps the books. */
 export function createEntries(deps: EntriesDeps) {
   const { db, drive, history, access, tree } = deps;
-  const insert = db.prepare('INSERT OR REPLACE INTO drive_entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)');
+  const insert = db.prepare('INSERT OR REPLACE INTO drive_entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)');
   const setStatus = db.prepare('UPDATE drive_entry SET status = ?, reason = ? WHERE hash = ?');
   const byHash = db.prepare<[Uint8Array], EntryRow>('SELECT * FROM drive_entry WHERE hash = ?');
   const lockedOnes = db.prepare<[], { hash: Uint8Array }>(
@@ -66,18 +67,41 @@ export function createEntries(deps: EntriesDeps) {
   const withStatus = db.prepare<[number], EntryRow>(
     'SELECT * FROM drive_entry WHERE status = ? AND status <> 1 ORDER BY lamport, hash',
   );
-  const insertWriter = db.prepare('INSERT OR REPLACE INTO drive_writer VALUES (?, ?, ?, ?, ?, ?)');
-  const writerOf = db.prepare<[Uint8Array, number], WriterRow>(
-    'SELECT * FROM drive_writer WHERE writer = ? AND incarnation = ?',
-  );
+  const insertWriter = db.prepare('INSERT OR REPLACE INTO drive_writer VALUES (?, ?, ?, ?, ?, ?, ?)');
+  const writerOf = db.prepare<[Uint8Array], WriterRow>('SELECT * FROM drive_writer WHERE root = ?');
+  const anyRoot = db
+    .prepare<[Uint8Array, number], Uint8Array>(
+      'SELECT root FROM drive_writer WHERE writer = ? AND incarnation = ? ORDER BY root LIMIT 1',
+    )
+    .pluck();
   const feedsOfUser = db.prepare<[string], WriterRow>('SELECT * FROM drive_writer WHERE user = ?');
   const feedOfDevice = db.prepare<[Uint8Array], WriterRow>(
     'SELECT * FROM drive_writer WHERE device_key = ? LIMIT 1',
   );
-  const statusOfFirst = db.prepare<
-    [Uint8Array, number],
-    { status: EntryStatus; hash: Uint8Array; access: number }
-  >('SELECT status, hash, access FROM drive_entry WHERE writer = ? AND incarnation = ? AND seq = 0');
+  const rootRow = db.prepare<[Uint8Array], { hash: Uint8Array; access: number }>(
+    'SELECT r.hash, r.access FROM drive_entry e JOIN drive_entry r ON r.hash = e.root WHERE e.hash = ?',
+  );
+
+  /**
+   * The first entry below `entry` in its feed. It follows from the links alone, so that on a forked feed, where two first entries
+   * may name different people, every replica finds the same.
+   */
+  function rootOf(entry: Entry): Uint8Array | null {
+    const { writer, incarnation } = entry.header;
+    for (let at = entry; at.header.prev !== null;) {
+      const booked = byHash.get(at.header.prev)?.root;
+      if (booked) return booked;
+      try {
+        at = history.get(at.header.prev);
+      } catch (error) {
+        // Damaged, and the books were lost with it; feeds with several first entries are rare.
+        deps.logger.warn({ error }, 'an entry below another could not be read');
+        return anyRoot.get(writer, incarnation) ?? null;
+      }
+      if (at.header.prev === null) return at.hash;
+    }
+    return entry.hash;
+  }
 
   /** @throws AppError `malformed` when body and header do not belong together */
   function openBody(entry: Entry): PlainBody | null {
@@ -139,7 +163,8 @@ export function createEntries(deps: EntriesDeps) {
     try {
       ops = known ?? openOps(entry);
       if (!ops) return locked;
-      writer = writerOf.get(header.writer, header.incarnation) ?? null;
+      const root = rootOf(entry);
+      writer = (root && writerOf.get(root)) ?? null;
       const first = ops[0]?.op;
       if (header.seq === 0 && first?.t === 'cert') {
         const identity = openWriterCertificate(first.cert, drive, header.writer);
@@ -157,7 +182,8 @@ export function createEntries(deps: EntriesDeps) {
     }
     if (!writer) {
       // The certificate may be in an entry that can't be read yet.
-      const first = statusOfFirst.get(header.writer, header.incarnation);
+      const root = rootOf(entry);
+      const first = root && byHash.get(root);
       return first?.status === entryStatus.locked ? locked : refuse(entryStatus.forbidden, 'unknown_writer');
     }
     const member = state.members.get(writer.user);
@@ -186,6 +212,7 @@ export function createEntries(deps: EntriesDeps) {
   function saveWriter(entry: Entry, writer: NonNullable<Verdict['writer']>): void {
     const { header } = entry;
     insertWriter.run(
+      entry.hash,
       header.writer,
       header.incarnation,
       writer.user,
@@ -207,6 +234,7 @@ export function createEntries(deps: EntriesDeps) {
       incarnation,
       seq,
       time,
+      rootOf(entry),
     );
   }
 
@@ -278,7 +306,7 @@ export function createEntries(deps: EntriesDeps) {
     /** Quarantines an entry or lets it count again, as the removals now say. Returns true when the tree changed. */
     requarantine(entry: Entry): boolean {
       const row = byHash.get(entry.hash);
-      const writer = row && writerOf.get(row.writer, row.incarnation);
+      const writer = row?.root && writerOf.get(row.root);
       if (!row || !writer) return false;
       const cut = access.graph
         .current()
@@ -301,14 +329,12 @@ export function createEntries(deps: EntriesDeps) {
       return entry.header.kind === 'ops' ? judge(entry, null) : judgeAccess(entry);
     },
 
-    firstOfFeed: (writer: Uint8Array, incarnation: number): { hash: Uint8Array; access: number } | null =>
-      statusOfFirst.get(writer, incarnation) ?? null,
+    /** The first entry below this one in its feed: it says who writes. */
+    firstBelow: (hash: Uint8Array): { hash: Uint8Array; access: number } | null => rootRow.get(hash) ?? null,
     status: (hash: Uint8Array): { status: EntryStatus; reason: string | null } | null =>
       byHash.get(hash) ?? null,
     withStatus: (status: EntryStatus): readonly { hash: Uint8Array; reason: string | null }[] =>
       withStatus.all(status),
-    writer: (writer: Uint8Array, incarnation: number): WriterRow | null =>
-      writerOf.get(writer, incarnation) ?? null,
     feedOfDevice: (key: Uint8Array): WriterRow | null => feedOfDevice.get(key) ?? null,
     feedsOfUser: (user: string): readonly WriterRow[] => feedsOfUser.all(user),
   };

@@ -89,6 +89,36 @@ test('an entry signed after a removal with parents from before it is quarantined
   expect(b.quarantined()).toEqual([late.id]);
 });
 
+test("a forked feed that begins with two certificates: each branch is its own writer's, on every replica", async () => {
+  const { alice, bob, a, b } = await shared('editor', 'two certificates');
+  const carol = person('carol two certificates');
+  await a.share(carol.userId, carol.encKey, 'editor');
+  await gossip(a, b);
+  const forgers = [
+    await bench.forger(b, bob.who, 'one writer'),
+    await bench.forger(b, bob.who, 'one writer'),
+  ];
+  const branches = [];
+  for (const [i, who] of [bob.who, carol].entries()) {
+    const forger = forgers[i] as (typeof forgers)[number];
+    const begin = await forger.write([forger.certificate(who), made(`first ${i}`)]);
+    branches.push([begin.bytes, (await forger.write([made(`second ${i}`)])).bytes]);
+  }
+  const [left, right] = branches as [Uint8Array[], Uint8Array[]];
+  for (const bytes of [...left, ...right]) await a.ingest([bytes]);
+  for (const i of [0, 1]) await b.ingest([right[i] as Uint8Array, left[i] as Uint8Array]);
+  for (const open of [() => a, () => b, () => alice.rebuild(a)]) {
+    const drive = await open();
+    expect(drive.forks()).toMatchObject([{ seq: 0 }, { seq: 1 }]);
+    for (const [i, who] of [bob.who, carol].entries()) {
+      for (const name of [`first ${i}`, `second ${i}`]) {
+        expect(drive.versions(name)).toMatchObject([{ user: who.userId }]);
+      }
+    }
+    expect(await drive.verify()).toMatchObject({ ok: true, forbidden: [] });
+  }
+});
+
 test('bodies, certificates and version ids: foreign bytes answer with an error', () => {
   const refused = (work: () => unknown): void =>
     expect(work).toThrow(expect.objectContaining({ name: 'AppError' }));

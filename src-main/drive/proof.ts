@@ -54,8 +54,7 @@ export function createProver(deps: ProverDeps) {
   }
 
   function writerPart(hash: Uint8Array): ProofParts['writer'] {
-    const { header } = history.get(hash);
-    const first = entries.firstOfFeed(header.writer, header.incarnation);
+    const first = entries.firstBelow(hash);
     if (!first) throw new AppError('not_found', 'The certificate of the writer is not here.');
     if (sameBytes(first.hash, drive)) return null;
     if (first.access === 1) return { access: openCert(first.hash) };
