@@ -285,6 +285,7 @@ function laneOf(path: string, lanes: number): number {
 function ownBytes(requests: readonly PlaceRequest[]): Uint8Array[] {
   const seen = new Set<ArrayBufferLike>();
   return requests.map(({ ciphertext }) => {
+    if (ciphertext.buffer instanceof SharedArrayBuffer) return ciphertext;
     if (seen.has(ciphertext.buffer)) return ciphertext.slice();
     seen.add(ciphertext.buffer);
     return ciphertext;

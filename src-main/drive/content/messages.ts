@@ -157,10 +157,14 @@ export function packBytes(list: readonly Uint8Array[]): { views: Uint8Array[]; t
     seen.add(bytes.buffer as ArrayBuffer);
     return true;
   });
-  const arena = new Uint8Array(list.reduce((sum, bytes, i) => sum + (owned[i] ? 0 : bytes.length), 0));
+  // Threads see shared memory where it lies; whoever owns it waits for the answer before using it again.
+  const shared = list.map((bytes) => bytes.buffer instanceof SharedArrayBuffer);
+  const copied = (i: number): boolean => !owned[i] && !shared[i];
+  const arena = new Uint8Array(list.reduce((sum, bytes, i) => sum + (copied(i) ? bytes.length : 0), 0));
   let at = 0;
   const views = list.map((bytes, i) => {
     if (owned[i]) return new Uint8Array(bytes.buffer);
+    if (shared[i]) return bytes;
     arena.set(bytes, at);
     at += bytes.length;
     return arena.subarray(at - bytes.length, at);

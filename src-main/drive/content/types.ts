@@ -54,7 +54,10 @@ export interface SealRequest {
 export interface PlaceRequest {
   readonly ref: BlockRef;
   readonly key: Uint8Array;
-  /** Handed over: a large one that fills its ArrayBuffer is moved to the worker and is empty here afterwards. */
+  /**
+   * Handed over: a large one that fills its ArrayBuffer is moved to the worker and is empty here afterwards. Shared memory is
+   * read where it lies, until `place` answers.
+   */
   readonly ciphertext: Uint8Array;
   /** Every place in the temp file this block belongs to. */
   readonly path: string;
