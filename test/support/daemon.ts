@@ -115,6 +115,9 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     });
     void exited.then((code) => reject(new Error(`the daemon ended with ${code}: ${tail.join('')}`)));
     setTimeout(() => reject(new Error(`no ready line in 60 s: ${tail.join('')}`)), 60_000).unref();
+  }).catch((error: unknown) => {
+    child.kill('SIGKILL');
+    throw error;
   });
   return {
     data: options.data,

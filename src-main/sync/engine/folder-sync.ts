@@ -263,6 +263,9 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
       fullDisk();
       fullDisk = null;
       problems.whole('disk', null);
+      // Something small found room; what waits must go on as well, now that no timer looks after it any more.
+      staging.setPaused(paused || halted !== null);
+      staging.retry();
     },
     readAgain(ids) {
       for (const id of ids) {
