@@ -1,6 +1,6 @@
 // `npm run build:desktop`: bundles the Electron shell with the node into dist/desktop: main.js (ES modules), the workers
 // beside it, preload.cjs. Native packages, and those that look for their own files, stay in node_modules.
-import { rmSync } from 'node:fs';
+import { globSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
@@ -31,6 +31,33 @@ function workers() {
   };
 }
 
+/** Puts the licences of all packages that went into the bundle beside it, as they ask for. */
+function licences() {
+  return {
+    name: 'extrachain-licences',
+    generateBundle() {
+      const folders = new Set();
+      for (const id of this.getModuleIds()) {
+        const folder = /^\0?(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(id.split('?')[0])?.[1];
+        if (folder) folders.add(folder);
+      }
+      const texts = [...folders].sort().map((folder) => {
+        const { name, version, license } = JSON.parse(
+          readFileSync(path.join(folder, 'package.json'), 'utf8'),
+        );
+        const [file] = globSync('{LICEN[CS]E,licen[cs]e,COPYING}*', { cwd: folder });
+        const text = file ? readFileSync(path.join(folder, file), 'utf8').trim() : '';
+        return `${name} ${version} (${license ?? 'see below'})\n\n${text}`.trim();
+      });
+      this.emitFile({
+        type: 'asset',
+        fileName: 'licences.txt',
+        source: `${texts.join(`\n\n${'-'.repeat(78)}\n\n`)}\n`,
+      });
+    },
+  };
+}
+
 const common = {
   root,
   configFile: false,
@@ -49,7 +76,7 @@ export async function buildDesktop(outDir = path.join(root, 'dist', 'desktop')) 
   rmSync(outDir, { recursive: true, force: true });
   await build({
     ...common,
-    plugins: [workers()],
+    plugins: [workers(), licences()],
     ssr: { noExternal: true, external: ['electron', ...external], target: 'node' },
     build: {
       ssr: true,

@@ -154,4 +154,6 @@ export async function startUp(options: StartUpOptions): Promise<void> {
   undo(createNotifier({ electron, node: services, isWanted, strings, show: window.show, clock, log }));
   updates.start();
   undo(() => updates.stop());
+  // First of all when quitting: what is left to do needs nobody to look at it.
+  undo(() => window.current()?.hide());
 }

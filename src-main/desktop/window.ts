@@ -65,6 +65,8 @@ export function createMainWindow(options: MainWindowOptions): MainWindow {
       event.preventDefault();
       made.hide();
     });
+    // Windows ends the session whether we are ready or not.
+    made.on('session-end', () => electron.app.quit());
     made.on('closed', () => {
       if (window === made) window = null;
     });

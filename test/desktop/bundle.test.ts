@@ -114,6 +114,12 @@ describe('the bundled application', () => {
     }
   });
 
+  it('brings the licences of what is in it', async () => {
+    const text = await readFile(path.join(outDir, 'licences.txt'), 'utf8');
+    for (const name of ['libp2p', 'zod', 'pino', 'multiformats'])
+      expect(text).toMatch(new RegExp(`^${name} \\d`, 'm'));
+  });
+
   it('refers to no source file', async () => {
     const code = await readFile(path.join(outDir, 'main.js'), 'utf8');
     expect(code).not.toMatch(/new URL\(["'][^"']+\.ts["']/);
