@@ -9,7 +9,7 @@ afterAll(() => bench.clean());
 test(
   'a flipped byte at every position of a stored chain is found by verify, which names the entry',
   {
-    timeout: 60_000,
+    timeout: 120_000,
   },
   async () => {
     const alice = bench.node(person('alice'));

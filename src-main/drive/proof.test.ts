@@ -66,7 +66,7 @@ test('a proof names drive, path, version, user and device, offline', async () =>
   await expect(a.proof('contracts/none')).rejects.toMatchObject({ code: 'not_found' });
 });
 
-test('any flipped byte of a proof makes it fail', { timeout: 30_000 }, async () => {
+test('any flipped byte of a proof makes it fail', { timeout: 120_000 }, async () => {
   const { a } = await provable();
   const bytes = await a.proof('contracts/lease.txt');
   verifyProof(bytes);
