@@ -77,5 +77,7 @@ export function shortId(id: string): string {
 /** The end of a file name that never gives way: its extension and a little before it. */
 export function splitName(name: string): { start: string; end: string } {
   const keep = name.length <= 16 ? 0 : 9;
-  return { start: name.slice(0, name.length - keep), end: keep === 0 ? '' : name.slice(-keep) };
+  // A space at the cut would look like a gap behind the dots.
+  const end = keep === 0 ? '' : name.slice(-keep).trimStart();
+  return { start: name.slice(0, name.length - end.length), end };
 }
