@@ -95,9 +95,12 @@ export function createExecutor(deps: ExecutorDeps): Executor {
     }
   }
 
-  /** The name on disk for a new entry, and its path; throws when something unknown has it. */
-  async function freePlace(parent: NodeId, name: string): Promise<{ path: string; raw: string | null }> {
-    const dir = pathOf(parent);
+  /** The name on disk for a new entry, and its path; throws when one of our rows has it. */
+  function placeFor(
+    parent: NodeId,
+    name: string,
+    dir = pathOf(parent),
+  ): { path: string; raw: string | null } {
     let raw = name;
     const traits = deps.traits();
     if (traits.caseInsensitive || traits.windows) {
@@ -106,9 +109,15 @@ export function createExecutor(deps: ExecutorDeps): Executor {
       raw = localName(name, traits, (candidate) => taken.has(foldName(candidate)));
     }
     const path = join(dir, raw);
-    if (state.local.child(parent, name) !== null) throw surprised(path);
-    if ((await fs.lstat(paths.at(path))) !== null) throw surprised(path);
+    if (state.local.rows.child(parent, name) !== null) throw surprised(path);
     return { path, raw: raw === name ? null : raw };
+  }
+
+  /** As `placeFor`, and nothing unknown is there. */
+  async function freePlace(parent: NodeId, name: string): Promise<{ path: string; raw: string | null }> {
+    const found = placeFor(parent, name);
+    if ((await fs.lstat(paths.at(found.path))) !== null) throw surprised(found.path);
+    return found;
   }
 
   async function expectAsKnown(row: LocalRow, path: string): Promise<void> {
@@ -238,14 +247,24 @@ export function createExecutor(deps: ExecutorDeps): Executor {
     readonly stamp: FileStamp | null;
   }
 
-  async function prepare(landing: Landing, stamp: FileStamp | null, trusted: Set<NodeId>): Promise<Target> {
+  /** What was found out about folders, for the time of one batch. */
+  interface Known {
+    readonly trusted: Set<NodeId>;
+    readonly paths: Map<NodeId, string>;
+  }
+
+  async function prepare(landing: Landing, stamp: FileStamp | null, known: Known): Promise<Target> {
     const { node, staged } = landing;
     const old = state.local.get(node.id);
     const base = state.synced.get(node.id);
-    await expectFolders(old?.parent ?? node.parent, trusted);
+    await expectFolders(old?.parent ?? node.parent, known.trusted);
     let place: { path: string; raw: string | null };
-    if (old === null) place = await freePlace(node.parent, node.name);
-    else {
+    if (old === null) {
+      const dir = known.paths.get(node.parent) ?? pathOf(node.parent);
+      known.paths.set(node.parent, dir);
+      // Whether the place is free is looked at right before the file is put there.
+      place = placeFor(node.parent, node.name, dir);
+    } else {
       place = { path: pathOf(node.id), raw: old.raw };
       // An edit the drive does not hold is never replaced.
       if (base === null || !sameContent(old, base)) throw surprised(place.path);
@@ -257,31 +276,25 @@ export function createExecutor(deps: ExecutorDeps): Executor {
     return { landing, old, ...place, temp, stamp };
   }
 
-  async function swap({ landing, old, path, raw, temp, stamp }: Target): Promise<() => void> {
+  /** Notes that the file is in place, where `stat` was seen. */
+  function noteLanded({ landing, old, raw, stamp }: Target, stat: FsStat): void {
     const { node, staged } = landing;
-    if (old !== null) await trash.put(paths.at(path), path, old.content, old.stamp.size, 'replaced');
-    if ((await fs.lstat(paths.at(path))) !== null) throw surprised(path);
-    await fs.rename(temp, paths.at(path));
-    const stat = await fs.lstat(paths.at(path));
     // Renaming changes ctime only; when more differs, someone wrote to it already, and the next scan shall see that.
-    const now = stat !== null && (stamp === null || sameBytesAs(stamp, stat)) ? stat : stamp;
-    if (now === null) throw surprised(path);
-    return () => {
-      state.local.set({
-        ...node,
-        parent: old?.parent ?? node.parent,
-        name: old?.name ?? node.name,
-        version: '',
-        raw,
-        stamp: now,
-        birthNs: stat?.birthNs ?? 0n,
-      });
-      const base = old === null ? null : state.synced.get(node.id);
-      state.synced.set(
-        base === null ? node : { ...base, content: node.content, exec: node.exec, version: node.version },
-      );
-      if (staged) state.blocks.set(node.id, staged.content);
-    };
+    const now = stamp === null || sameBytesAs(stamp, stat) ? stat : stamp;
+    state.local.set({
+      ...node,
+      parent: old?.parent ?? node.parent,
+      name: old?.name ?? node.name,
+      version: '',
+      raw,
+      stamp: now,
+      birthNs: stat.birthNs,
+    });
+    const base = old === null ? null : state.synced.get(node.id);
+    state.synced.set(
+      base === null ? node : { ...base, content: node.content, exec: node.exec, version: node.version },
+    );
+    if (staged) state.blocks.set(node.id, staged.content);
   }
 
   async function finishAll(landings: readonly Landing[]): Promise<(FileStamp | null | AppError)[]> {
@@ -312,9 +325,8 @@ export function createExecutor(deps: ExecutorDeps): Executor {
     async land(landings) {
       const stamps = await finishAll(landings);
       const results: (AppError | null)[] = landings.map(() => null);
-      const writes: { readonly index: number; readonly write: () => void }[] = [];
-      const dirs = new Set<string>();
-      const trusted = new Set<NodeId>();
+      const targets: { readonly index: number; readonly target: Target }[] = [];
+      const known: Known = { trusted: new Set(), paths: new Map() };
       for (let i = 0; i < landings.length; i++) {
         const landing = landings[i];
         const stamp = stamps[i];
@@ -325,19 +337,31 @@ export function createExecutor(deps: ExecutorDeps): Executor {
           if (landing.staged && contentKey(landing.staged.content) !== landing.node.content) {
             throw new AppError('changed_while_reading', 'A newer version is on its way.');
           }
-          const target = await prepare(landing, stamp, trusted);
-          writes.push({ index: i, write: await swap(target) });
-          dirs.add(parentOf(target.path));
+          const target = await prepare(landing, stamp, known);
+          const { old, path } = target;
+          if (old !== null) await trash.put(paths.at(path), path, old.content, old.stamp.size, 'replaced');
+          targets.push({ index: i, target });
         } catch (error) {
           results[i] = toAppError(error);
         }
       }
+      const placed = await fs.place(
+        targets.map(({ target }) => ({ from: target.temp, to: paths.at(target.path) })),
+      );
+      const landed: { readonly target: Target; readonly stat: FsStat }[] = [];
+      const dirs = new Set<string>();
+      targets.forEach(({ index, target }, at) => {
+        const stat = placed[at];
+        if (stat === undefined || stat instanceof Error) {
+          results[index] = isAppError(stat, 'already_exists') ? surprised(target.path) : toAppError(stat);
+          return;
+        }
+        landed.push({ target, stat });
+        dirs.add(parentOf(target.path));
+      });
       for (const dir of dirs) await fs.fsyncDir(paths.at(dir)).catch(() => {});
-      await state.inSlices(writes, ({ write }) => write());
-      for (const { index } of writes) {
-        const id = landings[index]?.node.id;
-        if (id !== undefined) deps.landed(id);
-      }
+      await state.inSlices(landed, ({ target, stat }) => noteLanded(target, stat));
+      for (const { target } of landed) deps.landed(target.landing.node.id);
       return results;
     },
   };

@@ -9,12 +9,13 @@ import { startPlan } from '../plan/plan.ts';
 import { contentKey } from '../plan/rows.ts';
 import type { Problems } from '../problems.ts';
 import type { SyncState } from '../state/index.ts';
-import type { Plan, PlanOp, SyncRow, TreeView } from '../types.ts';
+import type { Plan, PlanOp, SyncRow } from '../types.ts';
 import type { Agenda } from './agenda.ts';
+import type { RemoteView } from './remote-view.ts';
 
 export interface PlanRunnerDeps {
   readonly drive: Drive;
-  readonly remote: TreeView;
+  readonly remote: RemoteView;
   readonly state: SyncState;
   readonly agenda: Agenda;
   readonly staging: Staging;
@@ -73,7 +74,7 @@ export function createPlanRunner(deps: PlanRunnerDeps): (ids: readonly NodeId[])
   /** A file to write: what is needed to put it in place, or null when its bytes have to come first. */
   function landingOf(node: SyncRow): Landing | null {
     if (node.kind === 'link') return { node, staged: null };
-    const content = deps.drive.tree.get(node.id)?.content;
+    const content = deps.remote.content(node.id);
     if (content?.kind !== 'file' || contentKey(content) !== node.content) {
       agenda.add(node.id);
       return null;

@@ -4,42 +4,68 @@ import { dirname, join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { AppError } from '../../../src-shared/errors.ts';
 import { fsError } from './fs-error.ts';
-import { columns, type ListAnswer, type ListRequest } from './list-worker.ts';
+import { columns, type FsAnswer, type FsRequest, type Listing } from './fs-worker.ts';
 import type { EntryType, FolderFs, FsEntry, FsStat } from './types.ts';
 
 const types: readonly EntryType[] = ['file', 'dir', 'link', 'other'];
 
-/** The real file system. Listing runs in a thread of its own that starts when first needed. */
+/** ms without work after which the thread ends: it takes some 20 MB. */
+const idleAfter = 20_000;
+
+type Work = FsRequest extends infer R ? (R extends unknown ? Omit<R, 'id'> : never) : never;
+
+/** The real file system. Work on many files runs in a thread of its own that starts when needed and ends when it is idle. */
 export function createRealFs(options: { readonly workerUrl?: URL } = {}): FolderFs {
   let worker: Worker | null = null;
+  let idle: NodeJS.Timeout | null = null;
   let nextId = 0;
-  const waiting = new Map<
-    number,
-    { path: string; done(entries: FsEntry[]): void; fail(error: Error): void }
-  >();
-
-  function failAll(error: Error): void {
-    worker = null;
-    for (const { fail } of waiting.values()) fail(error);
-    waiting.clear();
-  }
+  const waiting = new Map<number, { path: string; done(listing: Listing): void; fail(error: Error): void }>();
 
   function startWorker(): Worker {
-    const made = new Worker(options.workerUrl ?? new URL('./list-worker.ts', import.meta.url));
+    const made = new Worker(options.workerUrl ?? new URL('./fs-worker.ts', import.meta.url), {
+      resourceLimits: { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 256 },
+    });
+    const failAll = (error: Error): void => {
+      if (worker !== made) return;
+      worker = null;
+      for (const { fail } of waiting.values()) fail(error);
+      waiting.clear();
+    };
     made.unref();
-    made.on('message', (answer: ListAnswer) => {
+    made.on('message', (answer: FsAnswer) => {
       const request = waiting.get(answer.id);
       waiting.delete(answer.id);
-      if (waiting.size === 0) made.unref();
-      if (answer.ok) request?.done(entriesOf(answer));
+      if (waiting.size === 0) rest(made);
+      if (answer.ok) request?.done(answer.listing);
       else
         request?.fail(fsError(Object.assign(new Error(answer.message), { code: answer.code }), request.path));
     });
     made.on('error', (error) =>
-      failAll(new AppError('internal', 'Listing a folder failed.', { cause: error })),
+      failAll(new AppError('internal', 'Reading a folder failed.', { cause: error })),
     );
     made.on('exit', () => failAll(new AppError('shutting_down', 'The program is stopping.')));
     return made;
+  }
+
+  function rest(idler: Worker): void {
+    idler.unref();
+    if (idle) clearTimeout(idle);
+    idle = setTimeout(() => {
+      if (worker !== idler || waiting.size > 0) return;
+      worker = null;
+      void idler.terminate();
+    }, idleAfter);
+    idle.unref();
+  }
+
+  function ask(work: Work, path: string): Promise<Listing> {
+    return new Promise((done, fail) => {
+      worker ??= startWorker();
+      worker.ref();
+      const id = nextId++;
+      waiting.set(id, { path, done, fail });
+      worker.postMessage({ id, ...work } satisfies FsRequest);
+    });
   }
 
   async function guard<T>(path: string, work: () => Promise<T>): Promise<T> {
@@ -62,14 +88,17 @@ export function createRealFs(options: { readonly workerUrl?: URL } = {}): Folder
   }
 
   return {
-    list: (path) =>
-      new Promise((done, fail) => {
-        worker ??= startWorker();
-        worker.ref();
-        const id = nextId++;
-        waiting.set(id, { path, done, fail });
-        worker.postMessage({ id, path } satisfies ListRequest);
-      }),
+    list: async (path) => entriesOf(await ask({ list: path }, path)),
+    async place(items) {
+      if (items.length === 0) return [];
+      const listing = await ask({ place: items }, items[0]?.from ?? '');
+      return items.map(({ to }, index) => {
+        const code = listing.errors[index];
+        return code === undefined
+          ? statAt(listing, index)
+          : fsError(Object.assign(new Error(code), { code }), to);
+      });
+    },
     lstat: (path) =>
       guard(path, async () => {
         try {
@@ -183,31 +212,33 @@ export function createRealFs(options: { readonly workerUrl?: URL } = {}): Folder
         }
       }),
     async stop() {
-      await worker?.terminate();
+      if (idle) clearTimeout(idle);
+      const ending = worker;
+      await ending?.terminate();
       worker = null;
     },
   };
 }
 
-function entriesOf(answer: Extract<ListAnswer, { ok: true }>): FsEntry[] {
-  return answer.names.map((name, index) => {
-    const type = answer.types[index] ?? 5;
-    const kind = types[type];
+function statAt({ types: kinds, stats }: Listing, index: number): FsStat {
+  const n = (column: number): bigint => stats[index * columns + column] ?? 0n;
+  return {
+    type: types[kinds[index] ?? 3] ?? 'other',
+    size: Number(n(0)),
+    mtimeNs: n(1),
+    ctimeNs: n(2),
+    birthNs: n(3),
+    ino: n(4),
+    dev: n(5),
+    mode: Number(n(6)),
+  };
+}
+
+function entriesOf(listing: Listing): FsEntry[] {
+  return listing.names.map((name, index) => {
+    const type = listing.types[index] ?? 5;
     if (type === 4) return { raw: null, shown: name, stat: null, error: null };
-    if (kind === undefined)
-      return { raw: name, shown: name, stat: null, error: answer.errors[index] ?? 'EIO' };
-    const at = index * columns;
-    const n = (column: number): bigint => answer.stats[at + column] ?? 0n;
-    const stat: FsStat = {
-      type: kind,
-      size: Number(n(0)),
-      mtimeNs: n(1),
-      ctimeNs: n(2),
-      birthNs: n(3),
-      ino: n(4),
-      dev: n(5),
-      mode: Number(n(6)),
-    };
-    return { raw: name, shown: name, stat, error: null };
+    if (type === 5) return { raw: name, shown: name, stat: null, error: listing.errors[index] ?? 'EIO' };
+    return { raw: name, shown: name, stat: statAt(listing, index), error: null };
   });
 }

@@ -1,3 +1,4 @@
+import type { AppError } from '../../../src-shared/errors.ts';
 import type { FileStamp } from '../../drive/index.ts';
 
 export type EntryType = 'file' | 'dir' | 'link' | 'other';
@@ -33,6 +34,13 @@ export interface FolderFs {
   mkdir(path: string, options?: { readonly parents?: boolean }): Promise<void>;
   /** Replaces a file at `to`; callers look first. */
   rename(from: string, to: string): Promise<void>;
+  /**
+   * Renames many files at once, each only where nothing is yet. @returns for each what is there now, or why it was not done
+   * (`already_exists` when something is there)
+   */
+  place(
+    items: readonly { readonly from: string; readonly to: string }[],
+  ): Promise<readonly (FsStat | AppError)[]>;
   /** Files and links. No error when it is gone already. */
   unlink(path: string): Promise<void>;
   /** Empty folders only. Throws `not_allowed` when it isn't empty. */

@@ -16,19 +16,6 @@ export function contentKey(content: TreeNode['content']): string {
   return content.kind === 'link' ? `link:${content.target}` : Buffer.from(content.hash).toString('hex');
 }
 
-/** A node of the drive's tree as the planner sees it. */
-export function rowOfTreeNode(node: TreeNode): SyncRow {
-  return {
-    id: node.id,
-    parent: node.parent,
-    name: node.name,
-    kind: node.kind,
-    content: contentKey(node.content),
-    exec: node.content?.kind === 'file' && node.content.exec,
-    version: node.version,
-  };
-}
-
 /** A view that asks for each row once. For the time of one plan, in which trees don't change. */
 export function remembering(tree: TreeView): TreeView {
   const rows = new Map<NodeId, SyncRow | null>();

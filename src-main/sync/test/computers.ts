@@ -122,6 +122,7 @@ export async function createComputers(test: string, names: readonly string[], ro
     },
     async clean(): Promise<void> {
       for (const stop of stops) await stop();
+      await network.stop();
       await content.stop();
       bench.clean();
       await fs.rm(root, { recursive: true, force: true });

@@ -15,6 +15,8 @@ export interface LocalNetwork {
   onBlock: (block: Uint8Array) => Promise<Uint8Array>;
   readonly counts: { blocks: number; bytes: number };
   settled(name: string): boolean;
+  /** Ends all traffic; resolves when none is under way. */
+  stop(): Promise<void>;
 }
 
 interface Member {
@@ -28,6 +30,7 @@ interface Member {
 export function createLocalNetwork(): LocalNetwork {
   const members = new Map<string, Member>();
   let spreading: Promise<void> = Promise.resolve();
+  let stopped = false;
 
   const network: LocalNetwork = {
     counts: { blocks: 0, bytes: 0 },
@@ -90,10 +93,15 @@ export function createLocalNetwork(): LocalNetwork {
       await network.gossip();
       for (const one of members.values()) one.events.emit('members', { driveId: one.drive.id });
     },
+    async stop() {
+      stopped = true;
+      await spreading;
+    },
     gossip() {
       spreading = spreading.then(async () => {
         for (const from of members.values()) {
           for (const to of members.values()) {
+            if (stopped) return;
             if (from === to || !from.online || !to.online) continue;
             const entries = [...from.drive.missingFor(to.drive.frontier())].map((entry) => entry.bytes);
             if (entries.length > 0) await to.drive.ingest(entries);
