@@ -15,8 +15,10 @@ export interface LinkDeps {
   readonly open: (signal: AbortSignal) => Promise<FrameStream>;
   /** Resolves when there is room for more received blocks. */
   readonly room: () => Promise<void>;
-  /** Blocks that were asked for. Called once per block asked. */
-  readonly onBlocks: (blocks: readonly { readonly key: string; readonly bytes: Uint8Array }[]) => void;
+  /** Blocks that were asked for, each once. Resolves (never rejects) when their bytes are not needed any more. */
+  readonly onBlocks: (
+    blocks: readonly { readonly key: string; readonly bytes: Uint8Array }[],
+  ) => Promise<unknown>;
   readonly onGone: (keys: readonly string[]) => void;
   readonly onForbidden: (drive: string) => void;
   /** The stream ended; these were asked for and not answered. */
@@ -136,7 +138,7 @@ export function createBlockLink(deps: LinkDeps): BlockLink {
       switch (frame.t) {
         case 'blocks':
           meter.received(bytes.length);
-          deliver(frame.blocks);
+          void deliver(frame.blocks).then(() => from.release?.(bytes));
           break;
         case 'gone':
           deps.onGone(frame.ids.map(blockKey).filter(wasAsked));
@@ -151,7 +153,7 @@ export function createBlockLink(deps: LinkDeps): BlockLink {
     }
   }
 
-  function deliver(blocks: readonly Block[]): void {
+  function deliver(blocks: readonly Block[]): Promise<unknown> {
     const wanted: { key: string; bytes: Uint8Array }[] = [];
     for (const { id, bytes } of blocks) {
       const key = blockKey(id);
@@ -161,7 +163,7 @@ export function createBlockLink(deps: LinkDeps): BlockLink {
       }
       if (wasAsked(key)) wanted.push({ key, bytes });
     }
-    deps.onBlocks(wanted);
+    return deps.onBlocks(wanted);
   }
 
   function wasAsked(key: string): boolean {

@@ -30,7 +30,7 @@ export interface ExchangeDeps {
 export interface ExchangeOptions {
   /** Memory for blocks announced early, bytes. */
   readonly earlyBytes?: number;
-  /** Whether blocks of direct peers may go over a TLS connection of their own, asked at each new link. Default: yes. */
+  /** Whether blocks of direct peers may go over a TLS connection of their own, asked every second. Default: yes. */
   readonly bulk?: () => boolean;
 }
 
@@ -47,6 +47,7 @@ const blocksOptions: ProtocolOptions = {
   maxStreams: 4,
   idleTimeout: 0,
   maxRate: 0,
+  pooled: true,
 };
 /** A subscriber says what it wants within this time, ms; and so long its card is waited for. */
 const helloMs = 10_000;
@@ -80,10 +81,10 @@ export function createExchange(deps: ExchangeDeps, options: ExchangeOptions = {}
     clock,
     logger,
     random: deps.random ?? ((n) => randomBytes(n)),
+    enabled: options.bulk ?? (() => true),
     maxFrame: limits.blocksFrame,
     serve: (stream) => handler(handleBlocks)(stream),
   });
-  const useBulk = options.bulk ?? (() => true);
   const fetcher = createFetcher({
     clock,
     logger,
@@ -93,8 +94,7 @@ export function createExchange(deps: ExchangeDeps, options: ExchangeOptions = {}
     },
     rtt: (peer) => membership.rtt(peer),
     open: async (peer, signal) =>
-      (useBulk() ? await bulk.open(peer, signal) : null) ??
-      network.open(peer, blocksProtocol, blocksOptions, signal),
+      (await bulk.open(peer, signal)) ?? network.open(peer, blocksProtocol, blocksOptions, signal),
     penalise: (peer, reason) => network.penalise(peer, reason),
     onReceived: (drive, bytes) => progress.received(drive, bytes),
   });

@@ -92,8 +92,9 @@ export function createFetcher(deps: FetcherDeps): Fetcher {
         while (accepting > limits.acceptingBytes) await new Promise<void>((r) => roomWaiters.push(r));
       },
       onBlocks(blocks) {
-        for (const { key, bytes } of blocks) received(peer, key, bytes);
+        const used = blocks.map(({ key, bytes }) => received(peer, key, bytes));
         schedule();
+        return Promise.all(used);
       },
       onGone(keys) {
         for (const key of keys) {
@@ -148,7 +149,7 @@ export function createFetcher(deps: FetcherDeps): Fetcher {
     schedule();
   }
 
-  function received(peer: DeviceId, key: string, bytes: Uint8Array): void {
+  async function received(peer: DeviceId, key: string, bytes: Uint8Array): Promise<void> {
     const [set, item] = find(key);
     if (!set || !item) return;
     deps.onReceived(item.drive, bytes.length);
@@ -159,7 +160,7 @@ export function createFetcher(deps: FetcherDeps): Fetcher {
     set.pending.delete(key);
     accepting += bytes.length;
     const size = bytes.length;
-    void accept(peer, set, item, bytes).finally(() => {
+    await accept(peer, set, item, bytes).finally(() => {
       accepting -= size;
       if (accepting <= limits.acceptingBytes) {
         const waiting = roomWaiters;
@@ -171,10 +172,25 @@ export function createFetcher(deps: FetcherDeps): Fetcher {
   }
 
   async function accept(peer: DeviceId, set: DriveItems, item: Item, bytes: Uint8Array): Promise<void> {
+    let lie = false;
+    // Who asks for the block while it is being accepted gets it, too, unless an accept has moved its memory away.
+    while (item.waiters.length > 0 && !lie && bytes.length > 0) lie = await acceptOnce(item, bytes);
+    item.accepting = false;
+    if (lie) {
+      item.refused.add(peer);
+      deps.penalise(peer, 'it sent a block that does not match its id');
+    }
+    // Waiters that came meanwhile, or whose bytes were wrong, are still to be served.
+    if (item.waiters.length > 0) return giveBack(set, item);
+    for (const other of item.flying) links.get(other)?.cancel(item.drive, [item.key]);
+    if (set.items.get(item.key) === item) removeItem(set, item);
+  }
+
+  /** @returns whether the bytes turned out not to be the block; who found out still waits then */
+  async function acceptOnce(item: Item, bytes: Uint8Array): Promise<boolean> {
     const takers = item.waiters;
     item.waiters = [];
     const results = await Promise.allSettled(takers.map(async (taker) => taker.accept(bytes)));
-    item.accepting = false;
     let lie = false;
     results.forEach((result, i) => {
       const taker = takers[i]!;
@@ -184,14 +200,7 @@ export function createFetcher(deps: FetcherDeps): Fetcher {
         item.waiters.push(taker);
       } else settleWaiter(taker.job, { failure: result.reason });
     });
-    if (lie) {
-      item.refused.add(peer);
-      deps.penalise(peer, 'it sent a block that does not match its id');
-    }
-    // Waiters that came meanwhile, or whose bytes were wrong, are still to be served.
-    if (item.waiters.length > 0) return giveBack(set, item);
-    for (const other of item.flying) links.get(other)?.cancel(item.drive, [item.key]);
-    if (set.items.get(item.key) === item) removeItem(set, item);
+    return lie;
   }
 
   /** Everything that follows from a change happens once, in the next microtask. */

@@ -22,10 +22,10 @@ export const limits = {
   windowBytes: 16 * 1024 * 1024,
   windowCount: 1024,
   /** Received blocks that wait for `accept`, over all peers: beyond it nothing more is read from the network. */
-  acceptingBytes: 48 * 1024 * 1024,
+  acceptingBytes: 16 * 1024 * 1024,
   /** A whole history fetched for a join. */
   fetchedHistoryBytes: 1024 * 1024 * 1024,
-  earlyRingBytes: 96 * 1024 * 1024,
+  earlyRingBytes: 32 * 1024 * 1024,
   /** History streams per peer, both directions: two for each shared drive. */
   historyStreams: 512,
 } as const;

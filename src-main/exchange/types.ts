@@ -42,7 +42,8 @@ export interface FetchRequest {
   /**
    * Given the ciphertext as it came; checks it against `ref.id` (in a worker) and keeps it. Awaited: back-pressure. Throwing
    * `bad_hash` says that the peer lied: it is penalised and the block asked elsewhere; any other error fails this
-   * request. The bytes are a view of a larger buffer that others share: not to be changed or transferred.
+   * request. The bytes are a view of memory that others share: not to be changed or transferred, and not to be
+   * read after the promise settled.
    */
   readonly accept: (ciphertext: Uint8Array) => Promise<void>;
 }

@@ -1,4 +1,5 @@
 import { AppError } from '../../src-shared/errors.ts';
+import type { FramePool } from './frame-pool.ts';
 
 /** Cuts a byte stream into frames, each preceded by its length as an unsigned varint (LEB128, at most 5 bytes). */
 export interface FrameParser {
@@ -15,8 +16,14 @@ export interface FrameParser {
   partial(): boolean;
 }
 
-/** @param maxFrame largest frame accepted, bytes */
-export function createFrameParser(maxFrame: number): FrameParser {
+/** Smaller frames are not worth giving back. Bytes. */
+const smallestPooled = 64 * 1024;
+
+/**
+ * @param maxFrame largest frame accepted, bytes
+ * @param pool where the memory of large frames comes from; default: fresh memory
+ */
+export function createFrameParser(maxFrame: number, pool?: FramePool): FrameParser {
   let chunks: Uint8Array[] = [];
   let head = 0;
   let offset = 0;
@@ -92,7 +99,7 @@ export function createFrameParser(maxFrame: number): FrameParser {
           return finish(frame);
         }
         // Not from the shared pool: a large untouched allocation costs no memory until bytes really come.
-        target = Buffer.allocUnsafeSlow(length);
+        target = pool && length >= smallestPooled ? pool.take(length) : Buffer.allocUnsafeSlow(length);
       }
       while (buffered > 0 && filled < length) {
         const chunk = chunks[head]!;

@@ -3,6 +3,7 @@ import { Uint8ArrayList } from 'uint8arraylist';
 import { AppError } from '../../src-shared/errors.ts';
 import type { Clock } from '../../src-shared/runtime.ts';
 import { createFrameParser, encodeFrameLength, tooLarge } from './frame-parser.ts';
+import { createFramePool } from './frame-pool.ts';
 import type { Shaper } from './shaper.ts';
 import type { FrameStream, ProtocolOptions } from './types.ts';
 
@@ -20,6 +21,8 @@ export interface FrameStreamDeps {
 const readHighWater = 256 * 1024;
 /** Unsent bytes at which `send` waits. */
 const writeHighWater = 512 * 1024;
+/** Memory of frames given back that is kept for the next ones. */
+const pooledBytes = 8 * 1024 * 1024;
 /** After closing our side: how long the other side may take to close its own while nobody reads, ms. */
 const linger = 30_000;
 
@@ -34,7 +37,8 @@ export function createFrameStream(
   options: ProtocolOptions,
   deps: FrameStreamDeps,
 ): FrameStream {
-  const parser = createFrameParser(options.maxFrame);
+  const pool = options.pooled ? createFramePool(pooledBytes) : undefined;
+  const parser = createFrameParser(options.maxFrame, pool);
   const closed = Promise.withResolvers<void>();
   let failure: AppError | null = null;
   let ended = false;
@@ -259,6 +263,7 @@ export function createFrameStream(
         reading = false;
       }
     },
+    release: (frame) => pool?.give(frame),
     async close() {
       if (closing) return;
       closing = true;

@@ -4,3 +4,4 @@ export type { NetworkDeps, NodeNetwork } from './network.ts';
 export { protocolId } from './protocols.ts';
 export { createFrameParser, encodeFrameLength } from './frame-parser.ts';
 export type { FrameParser } from './frame-parser.ts';
+export { createFramePool } from './frame-pool.ts';

@@ -408,6 +408,7 @@ export async function createNetwork(deps: NetworkDeps): Promise<NodeNetwork> {
       up.setRate(next.up);
       down.setRate(next.down);
     },
+    countBytes: (peer, sent, received) => traffic.add(peer, sent, received),
     traffic: () => traffic.totals(),
     announceCard: () => cards.announce(),
   };

@@ -12,6 +12,8 @@ export interface Traffic {
   attach(connection: MultiaddrConnection): void;
   /** Tells whose connection it is; what it carried so far is added to that peer. */
   assign(connection: MultiaddrConnection, peer: string): void;
+  /** Counts bytes of a connection to a peer that is not libp2p's. */
+  add(peer: string, sent: number, received: number): void;
   of(peer: string): PeerTraffic;
   totals(): { readonly sent: number; readonly received: number; readonly up: number; readonly down: number };
 }
@@ -42,7 +44,10 @@ export function createTraffic(clock: Clock): Traffic {
     target.sent += sent;
     target.received += received;
     // Relayed bytes travel inside another connection that is counted itself.
-    if (relayed) return;
+    if (!relayed) countTotal(sent, received);
+  }
+
+  function countTotal(sent: number, received: number): void {
     total.sent += sent;
     total.received += received;
     const second = Math.floor(clock.now() / 1000);
@@ -77,19 +82,30 @@ export function createTraffic(clock: Clock): Traffic {
     return counter;
   }
 
+  function counterOf(peer: string): Counter {
+    let counter = peers.get(peer);
+    if (!counter) {
+      if (peers.size >= maxPeers) peers.delete(peers.keys().next().value!);
+      peers.set(peer, (counter = { sent: 0, received: 0 }));
+    }
+    return counter;
+  }
+
   return {
     attach: (connection) => void attach(connection),
     assign(connection, peer) {
       const counter = attach(connection);
       if (targets.has(counter)) return;
-      let target = peers.get(peer);
-      if (!target) {
-        if (peers.size >= maxPeers) peers.delete(peers.keys().next().value!);
-        peers.set(peer, (target = { sent: 0, received: 0 }));
-      }
+      const target = counterOf(peer);
       target.sent += counter.sent;
       target.received += counter.received;
       targets.set(counter, target);
+    },
+    add(peer, sent, received) {
+      const counter = counterOf(peer);
+      counter.sent += sent;
+      counter.received += received;
+      countTotal(sent, received);
     },
     of: (peer) => peers.get(peer) ?? { sent: 0, received: 0 },
     totals() {

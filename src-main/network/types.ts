@@ -8,6 +8,8 @@ export interface FrameStream {
   send(frame: Uint8Array | readonly Uint8Array[]): Promise<void>;
   /** The next frame, or null when the other side closed cleanly. Rejects with `protocol_violation`, `too_large`, `timeout`. */
   read(signal?: AbortSignal): Promise<Uint8Array | null>;
+  /** Gives the memory of a frame back, once nobody reads it any more; only with `pooled` it matters. */
+  release?(frame: Uint8Array): void;
   /** Ends our side; pending sends go out first. */
   close(): Promise<void>;
   abort(error: Error): void;
@@ -23,6 +25,8 @@ export interface ProtocolOptions {
   readonly idleTimeout: number;
   /** Frames a second per peer before it is `rate_limited`; 0 = none. */
   readonly maxRate: number;
+  /** Large frames come in shared memory that is used again after `release`. */
+  readonly pooled?: boolean;
 }
 
 export interface PeerInfo {
@@ -90,6 +94,8 @@ export interface Network extends Service, Events<NetworkEvents> {
   readonly cards: CardBook;
   limits(): BandwidthLimits;
   setLimits(limits: BandwidthLimits): void;
+  /** Counts bytes that went to or came from a peer beside libp2p. */
+  countBytes(peer: DeviceId, sent: number, received: number): void;
   /** Bytes since start, all peers, and the rates of the last seconds (bytes a second). */
   traffic(): { readonly sent: number; readonly received: number; readonly up: number; readonly down: number };
 }

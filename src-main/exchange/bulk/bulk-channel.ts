@@ -17,6 +17,8 @@ export interface BulkDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly random: RandomBytes;
+  /** Asked again and again: once it says no, open channels end and nobody gets one. */
+  readonly enabled: () => boolean;
   /** Largest frame on the channel, bytes. */
   readonly maxFrame: number;
   /** Serves blocks over a channel somebody opened to us, until it ends. */
@@ -57,9 +59,9 @@ export function createBulkChannel(deps: BulkDeps): BulkChannel {
   let cancelWatch: (() => void) | null = null;
   let stopped = false;
 
-  function limited(): boolean {
+  function allowed(): boolean {
     const { up, down } = network.limits();
-    return up !== null || down !== null;
+    return up === null && down === null && deps.enabled();
   }
 
   /** The limits are kept by the libp2p streams only: once there are any, blocks go there. */
@@ -67,7 +69,7 @@ export function createBulkChannel(deps: BulkDeps): BulkChannel {
     if (cancelWatch || stopped || channels.size === 0) return;
     cancelWatch = clock.after(limitsMs, () => {
       cancelWatch = null;
-      if (limited()) endAll(new AppError('unreachable', 'The bulk channel knows no bandwidth limits.'));
+      if (!allowed()) endAll(new AppError('unreachable', 'The bulk channel is not to be used any more.'));
       watchLimits();
     });
   }
@@ -77,7 +79,7 @@ export function createBulkChannel(deps: BulkDeps): BulkChannel {
   }
 
   function directPeer(peer: DeviceId): PeerInfo | null {
-    if (stopped || limited()) return null;
+    if (stopped || !allowed()) return null;
     const known = network.peers().filter((info) => info.peerId === peer && !info.relayed);
     return known[0] ?? null;
   }
@@ -137,7 +139,9 @@ export function createBulkChannel(deps: BulkDeps): BulkChannel {
   }
 
   function channel(peer: DeviceId, socket: TLSSocket): FrameStream {
-    const stream = createSocketFrames(socket, peer, deps.maxFrame);
+    const stream = createSocketFrames(socket, peer, deps.maxFrame, (sent, received) =>
+      network.countBytes(peer, sent, received),
+    );
     let set = channels.get(peer);
     if (!set) channels.set(peer, (set = new Set()));
     const mine = set.add(stream);

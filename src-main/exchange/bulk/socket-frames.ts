@@ -1,18 +1,27 @@
 import type { Socket } from 'node:net';
 import { AppError } from '../../../src-shared/errors.ts';
-import { createFrameParser, encodeFrameLength } from '../../network/index.ts';
+import { createFrameParser, createFramePool, encodeFrameLength } from '../../network/index.ts';
 import type { FrameStream } from '../../network/index.ts';
 import type { DeviceId } from '../../identity/index.ts';
 
+/** Memory of frames given back that is kept for the next ones. */
+const pooledBytes = 8 * 1024 * 1024;
 /** Unread bytes at which the socket is paused. */
 const readHighWater = 1024 * 1024;
 
 /**
  * Frames over a socket that is already secured and authenticated: the same framing and back-pressure as over libp2p.
  * @param maxFrame largest frame accepted, bytes
+ * @param count told of bytes sent and received, without what TLS adds
  */
-export function createSocketFrames(socket: Socket, peer: DeviceId, maxFrame: number): FrameStream {
-  const parser = createFrameParser(maxFrame);
+export function createSocketFrames(
+  socket: Socket,
+  peer: DeviceId,
+  maxFrame: number,
+  count: (sent: number, received: number) => void = () => {},
+): FrameStream {
+  const pool = createFramePool(pooledBytes);
+  const parser = createFrameParser(maxFrame, pool);
   const closed = Promise.withResolvers<void>();
   let failure: AppError | null = null;
   let ended = false;
@@ -32,6 +41,7 @@ export function createSocketFrames(socket: Socket, peer: DeviceId, maxFrame: num
   }
 
   socket.on('data', (chunk: Buffer) => {
+    count(0, chunk.length);
     parser.push(chunk);
     if (parser.buffered() >= readHighWater) socket.pause();
     wakeReader?.();
@@ -55,6 +65,7 @@ export function createSocketFrames(socket: Socket, peer: DeviceId, maxFrame: num
   async function write(parts: readonly Uint8Array[], length: number): Promise<void> {
     if (failure) throw failure;
     if (socket.writableEnded) throw lost();
+    count(length, 0);
     socket.cork();
     socket.write(encodeFrameLength(length));
     for (const part of parts) if (part.length > 0) socket.write(part);
@@ -103,6 +114,7 @@ export function createSocketFrames(socket: Socket, peer: DeviceId, maxFrame: num
         signal?.removeEventListener('abort', woken.resolve as () => void);
       }
     },
+    release: (frame) => pool.give(frame),
     async close() {
       await tail;
       socket.end();

@@ -242,6 +242,7 @@ export function createMemoryHub(): MemoryHub {
         ping: async () => 1,
         limits: () => ({ up: null, down: null }),
         setLimits: () => {},
+        countBytes() {},
         traffic: () => ({ sent: 0, received: 0, up: 0, down: 0 }),
       };
       nodes.set(peerId, Object.assign(inner, { network }));

@@ -85,7 +85,7 @@ export function requestsFor(
       if (Buffer.compare(createHash('sha256').update(ciphertext).digest(), ref.id) !== 0) {
         throw new AppError('bad_hash', 'The block does not match its id.');
       }
-      got.set(Buffer.from(ref.id).toString('hex'), ciphertext);
+      got.set(Buffer.from(ref.id).toString('hex'), ciphertext.slice());
     },
   }));
 }
