@@ -8,6 +8,7 @@ import { lockFolder, systemClock } from '../platform/index.ts';
 import { runDesktop } from './desktop.ts';
 import type { DesktopOptions } from './options.ts';
 import { bytesOrigin, pageOrigin } from './policy/origins.ts';
+import { answerBytes } from './protocols.ts';
 import { createFakeElectron } from './testing.ts';
 
 let dir: string;
@@ -133,7 +134,7 @@ describe('the desktop with a real node', () => {
     expect(fake.told.exitCode).toBe(0);
   });
 
-  it("serves users' bytes from another origin, to the page and not to a preview", async () => {
+  it("serves users' bytes from another origin", async () => {
     const fake = createFakeElectron({ keyring: true });
     await start(fake);
     const { client } = fake.connectPage();
@@ -172,5 +173,33 @@ describe('the desktop with a real node', () => {
     await running;
     expect(fake.told.exitCode).toBe(0);
     lockFolder(path.join(dir, 'data')).release();
+  });
+});
+
+describe("users' bytes", () => {
+  const bytes = () =>
+    Promise.resolve(new Response('x', { headers: { 'x-content-type-options': 'nosniff' } }));
+  const ask = (initiatorOrigin: string | undefined, method = 'GET') =>
+    answerBytes(bytes, Object.assign(new Request(`${bytesOrigin}/bytes/x`, { method }), { initiatorOrigin }));
+
+  it('go to the page and to downloads we began ourselves', async () => {
+    for (const from of [pageOrigin, undefined]) {
+      const answer = await ask(from);
+      expect(answer.status).toBe(200);
+      expect(answer.headers.get('access-control-allow-origin')).toBe(pageOrigin);
+      expect(answer.headers.get('x-content-type-options')).toBe('nosniff');
+    }
+  });
+
+  it('go nowhere else', async () => {
+    for (const from of ['null', bytesOrigin, 'https://evil.example', 'extrachain-app://evil']) {
+      expect((await ask(from)).status, from).toBe(403);
+    }
+  });
+
+  it('let the page ask whether it may send', async () => {
+    const answer = await ask(pageOrigin, 'OPTIONS');
+    expect(answer.status).toBe(204);
+    expect(answer.headers.get('access-control-allow-methods')).toContain('PUT');
   });
 });

@@ -53,7 +53,7 @@ const crossOrigin = {
 /** Users' bytes, for our page or for a download that we began ourselves. */
 export async function answerBytes(
   bytes: (request: Request) => Promise<Response>,
-  request: Request & { readonly initiatorOrigin?: string | null },
+  request: Request & { readonly initiatorOrigin?: string | null | undefined },
 ): Promise<Response> {
   // Says Electron, not the page that asks. The address alone is a secret; this keeps what lies in a preview out as well.
   if (typeof request.initiatorOrigin === 'string' && !isPageUrl(request.initiatorOrigin))

@@ -40,8 +40,7 @@ const en: Strings = {
   help: 'Help',
   stillRunning: 'ExtraChain is still running',
   stillRunningMore: 'Your folders stay in step. Open or quit it from its icon in the tray.',
-  alreadyRunning:
-    'ExtraChain already runs on this data folder as a daemon. Stop that first (extrachain stop).',
+  alreadyRunning: 'ExtraChain already runs on this data folder as a daemon. Stop that first.',
   cannotStart: 'ExtraChain could not start',
   chooseFolder: 'Choose a folder',
   shareScreen: 'Choose what to show',
@@ -70,8 +69,7 @@ const de: Strings = {
   stillRunning: 'ExtraChain läuft weiter',
   stillRunningMore:
     'Ihre Ordner bleiben auf dem neuesten Stand. Öffnen oder beenden Sie es über sein Symbol.',
-  alreadyRunning:
-    'ExtraChain läuft auf diesem Datenordner schon als Dienst. Beenden Sie ihn zuerst (extrachain stop).',
+  alreadyRunning: 'ExtraChain läuft auf diesem Datenordner schon als Dienst. Beenden Sie ihn zuerst.',
   cannotStart: 'ExtraChain konnte nicht starten',
   chooseFolder: 'Ordner wählen',
   shareScreen: 'Was soll gezeigt werden?',
