@@ -40,3 +40,19 @@ test('files, folders, links and modes get to the other side, and changes follow'
   expect(lab.network.counts.bytes).toBe(sent);
   expect(alice.sync.trash.list().map((item) => [item.path, item.reason])).toContainEqual(['link', 'deleted']);
 });
+
+test('a file moved away and another written under its name, both before anybody looks', async () => {
+  const { lab, alice, bob } = await pair('backup-save');
+  await alice.write('a.txt', 'the first');
+  await lab.settle();
+
+  alice.sync.pause();
+  await fs.rename(alice.path('a.txt'), alice.path('z.txt'));
+  await alice.write('a.txt', 'the second');
+  alice.sync.resume();
+  await lab.settle();
+  for (const one of [alice, bob]) {
+    expect(await one.read('z.txt')).toBe('the first');
+    expect(await one.read('a.txt')).toBe('the second');
+  }
+});

@@ -183,7 +183,12 @@ export function createScanner(deps: ScannerDeps): Scanner {
         const files: ImportItem[] = [];
         await deps.exclusive(async () => {
           for (const entry of fresh) await takeFresh(dir, entry, rawNames, files, next);
-          for (const [row, entry] of changed) await takeChanged(row, entry, files);
+          for (const [row, entry] of changed) {
+            // It was just found under its new name (`mv a b`, then a new `a`): what is here now is another file.
+            const now = state.local.get(row.id);
+            if (now?.parent === row.parent && now.name === row.name) await takeChanged(row, entry, files);
+            else await takeFresh(dir, entry, rawNames, files, next);
+          }
         });
         for (const file of files) await deps.import(file);
       }
