@@ -94,6 +94,11 @@ export interface DriveTree {
   child(parent: NodeId, name: string): TreeNode | null;
   /** Sorted by name (code units), at most `limit` after `after`. */
   children(parent: NodeId, page?: { after?: string; limit?: number }): readonly TreeNode[];
+  /** As `children`, with no more than it takes to put a large folder in order; `size` in bytes. */
+  listing(
+    parent: NodeId,
+    page?: { after?: string; limit?: number },
+  ): readonly { readonly name: string; readonly kind: NodeKind; readonly size: number }[];
   /** `/`-separated path from the root without a leading slash; '' is the root. */
   resolve(path: string): TreeNode | null;
   path(id: NodeId): string | null;

@@ -63,18 +63,19 @@ export function createFileServices(drives: () => Drives): Pick<NodeServices, 'fi
         const one = drives().get(drive);
         const { id } = folder(one, path);
         const view = { driveId: one.record.driveId, folder: id, sort, descending };
-        const { ids } = await orders.get(one.drive.tree, view, signal);
-        const items = ids.slice(offset, offset + limit).flatMap((item) => {
-          const found = one.drive.tree.get(item);
+        const { names } = await orders.get(one.drive.tree, view, signal);
+        const items = names.slice(offset, offset + limit).flatMap((name) => {
+          const found = one.drive.tree.child(id, name);
           return found ? [entry(one, path, found)] : [];
         });
-        return { total: ids.length, items };
+        return { total: names.length, items };
       },
       async locate({ drive, path, sort, descending, name, exact, from }, signal) {
         const one = drives().get(drive);
         const { id } = folder(one, path);
         const view = { driveId: one.record.driveId, folder: id, sort, descending };
-        const { names } = await orders.get(one.drive.tree, view, signal);
+        const order = await orders.get(one.drive.tree, view, signal);
+        const names = order.lower();
         const wanted = name.normalize('NFC').toLowerCase();
         const fits = (text: string): boolean => (exact ? text === wanted : text.startsWith(wanted));
         const later = names.findIndex((text, index) => index >= from && fits(text));

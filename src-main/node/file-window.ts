@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { DriveTree, NodeId, TreeNode } from '../drive/index.ts';
+import type { DriveTree, NodeId } from '../drive/index.ts';
 
 export type SortKey = 'name' | 'size' | 'changed';
 
@@ -13,9 +13,9 @@ export interface FolderView {
 
 /** One folder in one order, in as little memory as will do. */
 export interface FolderOrder {
-  readonly ids: readonly NodeId[];
-  /** For finding by name, lower case, in the same order. */
   readonly names: readonly string[];
+  /** The same in lower case, made when first asked for. */
+  lower(): readonly string[];
 }
 
 export interface FolderOrders {
@@ -29,7 +29,6 @@ const slice = 500;
 const kept = 8;
 
 interface Item {
-  readonly id: NodeId;
   readonly name: string;
   readonly dir: boolean;
   readonly key: string | number;
@@ -45,14 +44,16 @@ export function createFolderOrders(): FolderOrders {
   async function make(tree: DriveTree, view: FolderView, signal: AbortSignal): Promise<FolderOrder> {
     const items: Item[] = [];
     for (let after: string | null = ''; after !== null;) {
-      const page: readonly TreeNode[] = tree.children(view.folder, { after, limit: slice });
-      for (const node of page) items.push(itemOf(node, view.sort));
+      const page: readonly Item[] = read(tree, view, after);
+      items.push(...page);
       after = page.length === slice ? page.at(-1)!.name : null;
       if (after !== null) await nextTurn();
       signal.throwIfAborted();
     }
     const sorted = await sortInTurns(items, compareBy(view.descending));
-    return { ids: sorted.map((item) => item.id), names: sorted.map((item) => item.name.toLowerCase()) };
+    const names = sorted.map((item) => item.name);
+    let lower: readonly string[] | null = null;
+    return { names, lower: () => (lower ??= names.map((name) => name.toLowerCase())) };
   }
 
   return {
@@ -75,25 +76,31 @@ export function createFolderOrders(): FolderOrders {
   };
 }
 
-function itemOf(node: TreeNode, sort: SortKey): Item {
-  const dir = node.kind === 'dir';
-  const base = { id: node.id, name: node.name, dir };
-  if (sort === 'name') return { ...base, key: naturalKey(node.name) };
-  const content = dir ? null : node.content;
-  if (content?.kind !== 'file') return { ...base, key: -1 };
-  return { ...base, key: sort === 'size' ? content.size : content.mtime };
+function read(tree: DriveTree, { folder, sort }: FolderView, after: string): Item[] {
+  if (sort !== 'changed') {
+    return tree.listing(folder, { after, limit: slice }).map(({ name, kind, size }) => {
+      const dir = kind === 'dir';
+      return { name, dir, key: sort === 'name' ? naturalKey(name) : dir ? -1 : size };
+    });
+  }
+  return tree.children(folder, { after, limit: slice }).map(({ name, kind, content }) => ({
+    name,
+    dir: kind === 'dir',
+    key: content?.kind === 'file' ? content.mtime : -1,
+  }));
 }
+
+const plain = /^[\u0020-\u007e]*$/;
 
 /** A text whose plain order is the order people expect: no case, no accents, numbers by value. */
 export function naturalKey(name: string): string {
-  return name
-    .normalize('NFKD')
-    .replace(/\p{M}/gu, '')
-    .toLowerCase()
-    .replace(/\d+/g, (digits) => {
-      const value = digits.replace(/^0+(?=\d)/, '');
-      return `${String.fromCharCode(48 + Math.min(value.length, 9))}${value}`;
-    });
+  const base = plain.test(name) ? name : name.normalize('NFKD').replace(/\p{M}/gu, '');
+  return base.toLowerCase().replace(/\d+/g, (digits) => {
+    const value = digits.replace(/^0+(?=\d)/, '');
+    // Its length first: one character up to nine digits, two beyond.
+    const long = value.length > 9 ? String.fromCharCode(256 + Math.min(value.length, 255)) : '';
+    return `${String.fromCharCode(48 + Math.min(value.length, 10))}${long}${value}`;
+  });
 }
 
 const compareBy =

@@ -81,6 +81,9 @@ export function createTreeReader(db: Database, store: TreeStore): TreeReader {
   const page = db.prepare<[Uint8Array, string, number], ShownRow>(
     `SELECT ${shownColumns} FROM tree_item WHERE sparent = ? AND name > ? ORDER BY name LIMIT ?`,
   );
+  const listed = db.prepare<[Uint8Array, string, number], Pick<ItemRow, 'name' | 'kind' | 'size'>>(
+    'SELECT name, kind, size FROM tree_item WHERE sparent = ? AND name > ? ORDER BY name LIMIT ?',
+  );
   const contentOf = db.prepare<[Uint8Array], { content: Uint8Array }>(
     'SELECT content FROM tree_content WHERE op = ?',
   );
@@ -169,6 +172,16 @@ export function createTreeReader(db: Database, store: TreeStore): TreeReader {
       const bytes = nodeBytesOf(parent);
       if (!bytes) return [];
       return page.all(bytes, options.after ?? '', options.limit ?? -1).map(node);
+    },
+    listing(parent, options = {}) {
+      const bytes = nodeBytesOf(parent);
+      if (!bytes) return [];
+      const rows = listed.all(bytes, options.after ?? '', options.limit ?? -1);
+      return rows.map(({ name, kind, size }) => ({
+        name: name as string,
+        kind: kindName[kind] ?? 'file',
+        size,
+      }));
     },
     resolve(path) {
       if (path === '') return rootRow;

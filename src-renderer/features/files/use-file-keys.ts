@@ -35,14 +35,17 @@ export function createFileKeys(
     else selection.only(target);
   }
 
-  async function typeahead(key: string) {
-    const now = performance.now();
-    const fresh = now - typedAt > typeaheadPause;
+  const isTyping = (now: number) => typed !== '' && now - typedAt <= typeaheadPause;
+
+  async function typeahead(key: string, now: number) {
+    const fresh = !isTyping(now);
     typed = fresh ? key : typed + key;
     typedAt = now;
     const from = selection.focus.value + (fresh ? 1 : 0);
-    const index = await folder.locate(typed, false, from);
-    if (index === null) return;
+    const wanted = typed;
+    const index = await folder.locate(wanted, false, from);
+    // More was typed meanwhile: that will find it.
+    if (index === null || wanted !== typed) return;
     acts.show(index);
     selection.only(index);
     // What is far away is only now on its way here.
@@ -85,6 +88,7 @@ export function createFileKeys(
       case 'Escape':
         return selection.clear();
       case ' ':
+        if (isTyping(event.timeStamp)) break;
         return (handled(), selection.toggle(at));
       default:
     }
@@ -92,7 +96,7 @@ export function createFileKeys(
     if (ctrl && event.key.toLowerCase() === 'a') return (handled(), selection.selectAll());
     if (event.key.length === 1 && !ctrl && !event.altKey) {
       handled();
-      void typeahead(event.key);
+      void typeahead(event.key, event.timeStamp);
     }
   };
 }

@@ -1,0 +1,132 @@
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startDaemon, tempDir } from '../support/daemon.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { buildWindow, findChromium, openBrowser } from './browser.ts';
+import type { Browser } from './browser.ts';
+
+const chromium = findChromium();
+if (chromium === null) console.log('skipped: no Chromium on this system (CHROMIUM_PATH names one)');
+
+describe.skipIf(chromium === null)('two computers in two windows', () => {
+  let temp: Awaited<ReturnType<typeof tempDir>>;
+  const daemons: Daemon[] = [];
+  const browsers: Browser[] = [];
+  const homes: string[] = [];
+  const pages = () => browsers.map((browser) => browser.page) as [Browser['page'], Browser['page']];
+
+  beforeAll(async () => {
+    buildWindow();
+    temp = await tempDir('window-two');
+    for (const n of [0, 1]) {
+      homes.push(path.join(temp.dir, `home${n}`));
+      await mkdir(homes[n]!);
+      daemons.push(
+        await startDaemon({
+          data: path.join(temp.dir, `data${n}`),
+          host: `127.0.0.${22 + n}`,
+          env: { HOME: homes[n]! },
+          args: n === 0 ? [] : ['--bootstrap', daemons[0]!.ready.addresses[0]!],
+        }),
+      );
+    }
+    await daemons[0]!.cli('id', 'create');
+    await daemons[0]!.cli('drive', 'create', 'Family', '--folder', path.join(homes[0]!, 'Family'));
+    for (const daemon of daemons) {
+      const browser = await openBrowser();
+      browsers.push(browser);
+      await browser.page.goto(daemon.ready.ui);
+    }
+  }, 180_000);
+
+  afterAll(async () => {
+    for (const browser of browsers) await browser.close();
+    for (const daemon of daemons) await daemon.stop();
+    await temp?.remove();
+  });
+
+  it('are linked with a code, compared and approved', async () => {
+    const [first, second] = pages();
+    await first.getByRole('link', { name: 'Settings', exact: true }).click();
+    await first.getByRole('link', { name: 'Devices' }).click();
+    await first.getByRole('button', { name: 'Add a computer' }).click();
+    await first.getByRole('img', { name: 'Code for the other computer' }).waitFor();
+    expect(await browsers[0]!.accessibility()).toEqual([]);
+    const code = await first.locator('[data-test=invite-code]').inputValue();
+    await second.getByRole('button', { name: /Link this computer/ }).click();
+    await second.getByLabel('Code').fill(code);
+    await second.getByRole('button', { name: 'Continue' }).click();
+    const digits = (await second.locator('output').textContent())?.trim() ?? '';
+    expect(digits).toMatch(/^\d{6}$/);
+    expect(await browsers[1]!.accessibility()).toEqual([]);
+    await first.getByRole('dialog').getByText(digits).waitFor();
+    await browsers[0]!.picture('link-approve');
+    await first.getByRole('dialog').getByRole('button', { name: 'Approve' }).click();
+    await second.getByRole('heading', { name: 'Choose your folder' }).waitFor();
+  });
+
+  it('see the same drive after joining by its link', async () => {
+    const [first, second] = pages();
+    await first
+      .getByRole('link', { name: /Family/ })
+      .first()
+      .click();
+    await first.getByRole('button', { name: 'Share', exact: true }).first().click();
+    const address = first.getByRole('textbox', { name: 'Link to this drive' });
+    await expect.poll(() => address.inputValue()).toMatch(/^extrachain:/);
+    const link = await address.inputValue();
+    await first.keyboard.press('Escape');
+    await second.getByRole('textbox', { name: 'Link', exact: true }).fill(link);
+    await second.getByLabel('Folder on this computer').fill(path.join(homes[1]!, 'Family'));
+    await second.getByRole('button', { name: 'Open ExtraChain' }).click();
+    await second.getByRole('heading', { name: 'Family' }).first().waitFor();
+  });
+
+  it("show what is written on the other one's disk", async () => {
+    const [first, second] = pages();
+    const rowOf = (page: typeof first, name: RegExp) => page.getByRole('row', { name });
+    await writeFile(path.join(homes[1]!, 'Family', 'plan.txt'), 'Meet at noon.\n');
+    await rowOf(first, /plan\.txt/).waitFor();
+    expect(await readFile(path.join(homes[0]!, 'Family', 'plan.txt'), 'utf8').catch(() => '')).toMatch(
+      /^$|noon/,
+    );
+    await rowOf(second, /plan\.txt/).waitFor();
+    await expect.poll(() => existsSync(path.join(homes[0]!, 'Family', 'plan.txt'))).toBe(true);
+    // From being on the one disk to being on the other screen.
+    const file = path.join(homes[0]!, 'Family', 'answer.txt');
+    const started = performance.now();
+    await writeFile(path.join(homes[1]!, 'Family', 'answer.txt'), 'Yes.\n');
+    const shown = rowOf(first, /answer\.txt/)
+      .waitFor()
+      .then(() => performance.now());
+    while (!existsSync(file)) await new Promise((resolve) => setTimeout(resolve, 5));
+    const onDisk = performance.now();
+    const onScreen = await shown;
+    console.log(
+      `a change of another computer: on disk after ${Math.round(onDisk - started)} ms, on screen ${Math.round(onScreen - onDisk)} ms later`,
+    );
+    expect(onScreen - onDisk).toBeLessThan(2000);
+  });
+
+  it('say when the node is gone, lose nothing and go on when it is back', async () => {
+    const [first] = pages();
+    await daemons[0]!.stop();
+    await first.getByRole('alert').filter({ hasText: 'The node does not answer' }).waitFor();
+    await browsers[0]!.picture('node-gone');
+    expect(await browsers[0]!.accessibility()).toEqual([]);
+    daemons[0] = await startDaemon({
+      data: path.join(temp.dir, 'data0'),
+      host: '127.0.0.22',
+      env: { HOME: homes[0]! },
+    });
+    // A new start has a new address with a new token, as a person would open it.
+    await first.goto(daemons[0].ready.ui);
+    await first
+      .getByRole('link', { name: /Family/ })
+      .first()
+      .click();
+    await first.getByRole('row', { name: /plan\.txt/ }).waitFor();
+  });
+});
