@@ -14,6 +14,10 @@ export async function* localDifferences(state: SyncState): AsyncIterable<NodeId>
      WHERE l.id > ? AND l.id <= ? AND (s.id IS NULL OR s.content <> l.content OR s.exec <> l.exec
        OR s.parent <> l.parent OR s.name <> l.name)`,
   );
+  const gone = state.db.prepare<[string, string], { id: string }>(
+    `SELECT s.id AS id FROM sync_synced s WHERE s.id > ? AND s.id <= ?
+       AND NOT EXISTS (SELECT 1 FROM sync_local l WHERE l.id = s.id)`,
+  );
   for (let after = ''; ;) {
     const ids = state.local.ids(after, pageSize);
     const last = ids.at(-1);
@@ -26,7 +30,7 @@ export async function* localDifferences(state: SyncState): AsyncIterable<NodeId>
     const ids = state.synced.ids(after, pageSize);
     const last = ids.at(-1);
     if (last === undefined) return;
-    for (const id of ids) if (state.local.get(id) === null) yield id;
+    for (const { id } of gone.all(after, last)) yield id;
     after = last;
     await pace.breathe();
   }
