@@ -20,6 +20,7 @@ import { createFileServices } from './file-services.ts';
 import { createHealth } from './health.ts';
 import { createIdentityServices } from './identity-services.ts';
 import { createLinking, type Linking } from './linking.ts';
+import { defaultListen } from './listen.ts';
 import { createLogger } from './logger.ts';
 import { createNetServices } from './net-services.ts';
 import { createNodeSettings } from './settings.ts';
@@ -29,7 +30,6 @@ const version = (
   JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
 ).version;
 const keystoreStates = { none: 'unprotected', password: 'password', keychain: 'keychain' } as const;
-const defaultListen = ['/ip4/0.0.0.0/tcp/4101', '/ip6/::/tcp/4101'];
 
 /** What runs once the keystore is open, and how to end it. */
 interface Session extends Online {
@@ -102,7 +102,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       const network = await createNetwork({
         deviceSeed: key.raw.subarray(0, 32),
         db,
-        listen: options.offline ? [] : options.listen.length > 0 ? options.listen : defaultListen,
+        listen: options.offline ? [] : options.listen.length > 0 ? options.listen : await defaultListen(),
         bootstrap: options.offline ? [] : options.bootstrap,
         mdns: options.mdns && !options.offline && settings.get('net.mdns'),
         relay: settings.get('net.relay'),
