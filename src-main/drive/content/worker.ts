@@ -24,7 +24,7 @@ import { createNodeFiles } from './node-files.ts';
 import { createOpenFiles } from './open-files.ts';
 
 // One set per thread: this module is the thread's program, so its state is the thread's.
-const memory = createMemoryPool(64 * 1024 * 1024);
+const memory = createMemoryPool(24 * 1024 * 1024);
 const files = createNodeFiles(memory, createOpenFiles(64, 2000), process.umask());
 
 /** A batch of new blocks goes out at this many bytes of ciphertext. */

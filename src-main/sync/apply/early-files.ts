@@ -78,7 +78,7 @@ const mostBlocks = 4096;
 /** Placed blocks after which what is there is noted for a restart. */
 const saveEvery = 64;
 /** A file of which nothing came and which nobody named for so long is given up. ms. */
-const forgetMs = 10 * 60_000;
+const forgetMs = 2 * 60_000;
 /** Stands in place of the content in the rows of early files. */
 const early = 'early';
 

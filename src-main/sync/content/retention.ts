@@ -1,5 +1,6 @@
 import type { Clock, Logger } from '../../../src-shared/runtime.ts';
 import type { ContentIo, Drive, FileContent, SealRequest } from '../../drive/index.ts';
+import type { Exchange } from '../../exchange/index.ts';
 import type { Chunk, ChunkStore } from '../../store/index.ts';
 import type { FolderFs } from '../fs/types.ts';
 import { contentKey } from '../plan/rows.ts';
@@ -23,9 +24,13 @@ export interface Retention {
 
 const batchBytes = 4 * 1024 * 1024;
 const queueLimit = 20_000;
+/** How long no block moved before the line counts as quiet. ms. */
+const quietMs = 700;
 
 export function createRetention(deps: {
   readonly drive: Drive;
+  /** While blocks of the drive go out or come in, retaining waits: both want the same processor and disk. */
+  readonly exchange: Pick<Exchange, 'on'>;
   readonly fs: FolderFs;
   readonly content: ContentIo;
   readonly chunks: ChunkStore;
@@ -63,6 +68,10 @@ export function createRetention(deps: {
   let canReflink: boolean | null = null;
   let running: Promise<void> | null = null;
   let stopped = false;
+  let movedAt = -Infinity;
+  const unlisten = deps.exchange.on('progress', ({ driveId }) => {
+    if (driveId === deps.drive.id) movedAt = deps.clock.now();
+  });
 
   const fileOf = (content: string): string => `${paths.versions}/${content}`;
 
@@ -100,6 +109,7 @@ export function createRetention(deps: {
       return true;
     };
     for (const ref of content.blocks) {
+      if (batch.length === 0) await quiet();
       if (stopped) return false;
       if (!chunks.has(ref.id)) {
         batch.push({ path: paths.at(path), offset, ref, key: deps.drive.contentKey(ref.epoch), stamp });
@@ -155,9 +165,16 @@ export function createRetention(deps: {
     }
   }
 
+  /** Resolves when there is nothing more urgent to do. */
+  async function quiet(): Promise<void> {
+    while (!stopped && (deps.busy() || deps.clock.now() < movedAt + quietMs)) {
+      await new Promise<void>((done) => void deps.clock.after(100, done));
+    }
+  }
+
   async function work(): Promise<void> {
     for (let next = first(); next !== null && !stopped; next = first()) {
-      while (deps.busy() && !stopped) await new Promise<void>((done) => void deps.clock.after(100, done));
+      await quiet();
       queue.delete(next[0]);
       try {
         await retain(next[1].content, next[1].path);
@@ -192,6 +209,7 @@ export function createRetention(deps: {
     },
     async stop() {
       stopped = true;
+      unlisten();
       queue.clear();
       await running;
     },

@@ -115,6 +115,7 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
   const trash = createTrash({ fs, folder, state, clock, random, days: trashDays });
   const retention = createRetention({
     drive,
+    exchange,
     fs,
     content: deps.content,
     chunks: deps.chunks,

@@ -13,6 +13,8 @@ export interface LocalNetwork {
   gossip(): Promise<void>;
   /** Called for each block on its way; may throw, delay or change it. */
   onBlock: (block: Uint8Array) => Promise<Uint8Array>;
+  /** Called after each early announcement; awaited before the next. */
+  onEarly: () => Promise<void>;
   readonly counts: { blocks: number; bytes: number };
   settled(name: string): boolean;
   /** Ends all traffic; resolves when none is under way. */
@@ -29,12 +31,15 @@ interface Member {
 
 export function createLocalNetwork(): LocalNetwork {
   const members = new Map<string, Member>();
+  /** Blocks announced early, by hex id; kept like the exchange keeps them for those who were told. */
+  const announced = new Map<string, { from: string; ciphertext: Uint8Array }>();
   let spreading: Promise<void> = Promise.resolve();
   let stopped = false;
 
   const network: LocalNetwork = {
     counts: { blocks: 0, bytes: 0 },
     onBlock: async (block) => block,
+    onEarly: async () => {},
     settled: (name) => members.get(name)?.settled ?? false,
     join(name, drive) {
       const events = createEmitter<ExchangeEvents>();
@@ -58,7 +63,11 @@ export function createLocalNetwork(): LocalNetwork {
             signal.throwIfAborted();
             let found = false;
             for (const other of others()) {
-              const [block] = (await other.source?.read([ref.id])) ?? [];
+              const early = announced.get(Buffer.from(ref.id).toString('hex'));
+              const [block] =
+                early && members.get(early.from) === other
+                  ? [early.ciphertext.slice()]
+                  : ((await other.source?.read([ref.id])) ?? []);
               if (!block) continue;
               network.counts.blocks += 1;
               network.counts.bytes += block.length;
@@ -77,7 +86,11 @@ export function createLocalNetwork(): LocalNetwork {
             node,
             blocks: blocks.map(({ ref, offset }) => ({ ref, offset })),
           };
+          for (const { ref, ciphertext } of blocks) {
+            announced.set(Buffer.from(ref.id).toString('hex'), { from: name, ciphertext });
+          }
           for (const other of others()) other.events.emit('early', { driveId, early });
+          await network.onEarly();
         },
         setSettled(_drive, settled) {
           me.settled = settled;
