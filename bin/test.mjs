@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { bootstrap, nodeFlags, requireNode, root } from './bootstrap.mjs';
+import { buildWindow } from './build-window.mjs';
 import { ensurePrograms } from './programs.mjs';
 
 bootstrap();
@@ -86,7 +87,8 @@ async function test(args) {
 }
 
 const args = process.argv.slice(2);
-let ok = true;
+// The daemons of the tests serve the window: built once before, and not by the first of them beside its test.
+let ok = buildWindow();
 if (args.length === 0) {
   // All of the cheap ones, that one run tells everything they find; the tests only when these are well.
   for (const one of checks) ok = (await check(one)) && ok;

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
 import { contract } from '../../src-shared/contract/index.ts';
 import { AppError } from '../../src-shared/errors.ts';
 import { implement } from '../../src-shared/rpc/index.ts';
@@ -9,6 +8,7 @@ import type { NodeOptions } from '../api/index.ts';
 import { createLogger, createNode } from '../node/index.ts';
 import { lockFolder, systemClock, tuneProcess } from '../platform/index.ts';
 import { createLoopbackServer } from './server/index.ts';
+import { buildMissingWindow, windowDir } from './window-build.ts';
 
 /** Printed once everything answers. */
 export interface Ready {
@@ -24,9 +24,6 @@ export interface DaemonOptions extends Omit<NodeOptions, 'offline'> {
   readonly ui: { readonly host: string; readonly port: number };
   readonly onReady: (ready: Ready) => void;
 }
-
-/** The build of the window, in this checkout or this package. */
-const windowDir = fileURLToPath(new URL('../../dist/window', import.meta.url));
 
 /** A stop that takes longer is cut short, ms. What is on disk is sound at any moment. */
 const stopLimit = 4_500;
@@ -82,6 +79,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
         ui: server.pageUrl(),
       });
     }
+    undo.push(buildMissingWindow());
     await shutdown.requested;
   } finally {
     const late = setTimeout(() => {
