@@ -16,7 +16,8 @@ import {
 } from './fetch-items.ts';
 import type { DriveItems, Item, Job } from './fetch-items.ts';
 import { limits } from './limits.ts';
-import { drainMs, stallMs, windowBytes } from './pacing.ts';
+import { windowBytes } from './pacing.ts';
+import { createSlowSources } from './slow-sources.ts';
 import type { FetchRequest } from './types.ts';
 
 export interface FetcherDeps {
@@ -46,15 +47,9 @@ export interface Fetcher {
 const watchMs = 500;
 /** Blocks looked at in one round for a source that has refused many of them. */
 const lookedAt = 2048;
-/** Blocks taken from a slower source at once. */
-const stolenAtOnce = 16;
-/** How often a block may be asked elsewhere while still unanswered. */
-const movesAllowed = 3;
 /** A source that failed this often in a row counts as having nothing, until it rested. */
 const failuresAllowed = 4;
 const forbiddenMs = 30_000;
-/** A silent source is given up after this many stall times. */
-const silentStalls = 4;
 
 export function createFetcher(deps: FetcherDeps): Fetcher {
   const { clock } = deps;
@@ -76,6 +71,8 @@ export function createFetcher(deps: FetcherDeps): Fetcher {
       return !link || link.failures < failuresAllowed || link.restsUntil <= now;
     });
   }
+
+  const slow = createSlowSources({ clock, rtt: (peer) => deps.rtt(peer), usable, links, find });
 
   function linkTo(peer: DeviceId): BlockLink {
     let link = links.get(peer);
@@ -268,63 +265,14 @@ export function createFetcher(deps: FetcherDeps): Fetcher {
     if (!busy || cancelWatch || stopped) return;
     cancelWatch = clock.after(watchMs, () => {
       cancelWatch = null;
-      for (const link of links.values()) if (link.outstandingCount > 0) checkStall(link);
-      for (const [drive, set] of drives) steal(drive, set);
+      // Our own back-pressure is no fault of the sources.
+      if (accepting <= limits.acceptingBytes) {
+        for (const link of links.values()) if (link.outstandingCount > 0) slow.checkStall(link);
+      }
+      for (const [drive, set] of drives) slow.steal(drive, set);
       schedule();
       watch();
     });
-  }
-
-  function checkStall(link: BlockLink): void {
-    const silent = clock.now() - link.lastHeard;
-    // Our own back-pressure is no fault of the source.
-    if (accepting > limits.acceptingBytes) return;
-    const patience = stallMs({ rate: link.rate, rtt: deps.rtt(link.peer) }, link.largestOutstanding());
-    if (silent < patience) return;
-    if (silent > silentStalls * patience) {
-      return link.reset(new AppError('timeout', 'The other device stopped answering.'));
-    }
-    for (const key of link.outstanding()) {
-      const [set, item] = find(key);
-      if (set && item) askElsewhere(set, item, link.peer);
-    }
-  }
-
-  /** A source with nothing left to do takes over from the one that would be ready last. */
-  function steal(drive: EntryId, set: DriveItems): void {
-    if (set.urgent.size > 0 || set.pending.size > 0) return;
-    const peers = usable(drive);
-    const idle = peers.filter((peer) => (links.get(peer)?.outstandingCount ?? 0) === 0);
-    if (idle.length === 0) return;
-    const slowest = peers
-      .flatMap((peer) => links.get(peer) ?? [])
-      .filter((link) => link.outstandingCount > 0)
-      .map((link) => ({ link, ms: drainMs({ rate: link.rate, rtt: null }, link.outstandingBytes) }))
-      .sort((a, b) => b.ms - a.ms)[0];
-    if (!slowest || slowest.ms < 1000) return;
-    let left = stolenAtOnce;
-    for (const key of slowest.link.outstanding()) {
-      if (left === 0) return;
-      const item = set.items.get(key);
-      if (!item || item.moves >= movesAllowed) continue;
-      const taker = idle.find((peer) => !item.refused.has(peer));
-      if (!taker) continue;
-      const takes = drainMs({ rate: links.get(taker)?.rate ?? null, rtt: null }, item.size);
-      if (slowest.ms < 2 * takes) continue;
-      askElsewhere(set, item, slowest.link.peer);
-      left--;
-    }
-  }
-
-  function askElsewhere(set: DriveItems, item: Item, from: DeviceId): void {
-    if (item.moves >= movesAllowed || item.accepting) return;
-    const others = usable(item.drive).some((peer) => peer !== from && !item.refused.has(peer));
-    if (!others) return;
-    item.moves++;
-    item.avoid = from;
-    item.flying.delete(from);
-    links.get(from)?.cancel(item.drive, [item.key]);
-    giveBack(set, item);
   }
 
   return {
