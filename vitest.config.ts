@@ -1,6 +1,13 @@
 import { defineConfig } from 'vitest/config';
 
-const common = { testTimeout: 60_000, hookTimeout: 60_000, pool: 'forks' as const };
+// `npm run fuzz` gives every property a time of its own.
+const fuzzMs = Number(process.env['EXTRACHAIN_FUZZ_MS'] ?? 0);
+const common = {
+  testTimeout: 60_000 + 20 * fuzzMs,
+  hookTimeout: 60_000,
+  pool: 'forks' as const,
+  setupFiles: ['test/fuzz/longer.ts'],
+};
 
 export default defineConfig({
   test: {
