@@ -56,3 +56,22 @@ test('a file moved away and another written under its name, both before anybody 
     expect(await one.read('a.txt')).toBe('the second');
   }
 });
+
+test('an executable bit alone comes over as one: the file stays the same file, and nothing lands in the trash', async () => {
+  const { lab, alice, bob } = await pair('exec');
+  await alice.write('tool', '#!/bin/sh\n'.padEnd(20_000, '# and more\n'));
+  await lab.settle();
+  const before = await fs.stat(bob.path('tool'));
+  const { blocks } = lab.network.counts;
+  await fs.chmod(alice.path('tool'), 0o755);
+  await lab.settle();
+  const after = await fs.stat(bob.path('tool'));
+  expect(after.mode & 0o111).toBe((after.mode & 0o444) >> 2);
+  expect(after.ino).toBe(before.ino);
+  expect(after.mtimeMs).toBe(before.mtimeMs);
+  expect(bob.sync.trash.list()).toEqual([]);
+  expect(lab.network.counts.blocks).toBe(blocks);
+  await fs.chmod(bob.path('tool'), 0o644);
+  await lab.settle();
+  expect((await fs.stat(alice.path('tool'))).mode & 0o111).toBe(0);
+});

@@ -48,6 +48,8 @@ export interface Executor {
    * was planned on (it is being looked at again), `disk_full`, `permission_denied`, ...
    */
   run(op: FolderOp): Promise<void>;
+  /** Makes a file executable or not, its bytes being those of `node` already. Throws as `run`. */
+  setExec(node: SyncRow): Promise<void>;
   /** Puts finished files into place. @returns what became of each: null or why not (as for `run`) */
   land(landings: readonly Landing[]): Promise<readonly (AppError | null)[]>;
 }
@@ -214,6 +216,27 @@ export function createExecutor(deps: ExecutorDeps): Executor {
     }
   }
 
+  async function setExec(node: SyncRow): Promise<void> {
+    const row = state.local.get(node.id);
+    const base = state.synced.get(node.id);
+    const path = pathOf(node.id);
+    if (row === null || base === null || !sameContent(row, base) || row.content !== node.content) {
+      throw surprised(path);
+    }
+    await expectFolders(row.parent, new Set());
+    await expectAsKnown(row, path);
+    const { mode } = row.stamp;
+    // Whoever may read it may run it.
+    const next = node.exec ? mode | ((mode & 0o444) >> 2) : mode & ~0o111;
+    await fs.chmod(paths.at(path), next & 0o7777);
+    const stat = await fs.lstat(paths.at(path));
+    if (stat === null || !stillThat(row, stat)) throw surprised(path);
+    state.transaction(() => {
+      state.local.set({ ...row, exec: node.exec, stamp: stat });
+      state.synced.set({ ...base, exec: node.exec, version: node.version });
+    });
+  }
+
   function relabel(from: NodeId, to: NodeId, base: SyncRow | null): void {
     state.transaction(() => {
       if (state.local.get(to) !== null || state.local.get(from) === null) {
@@ -322,6 +345,7 @@ export function createExecutor(deps: ExecutorDeps): Executor {
       else if (op.t === 'relabel') relabel(op.from, op.to, op.base);
       else agree(op.id);
     },
+    setExec,
     async land(landings) {
       const stamps = await finishAll(landings);
       const results: (AppError | null)[] = landings.map(() => null);

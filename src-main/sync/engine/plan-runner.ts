@@ -131,22 +131,31 @@ export function createPlanRunner(deps: PlanRunnerDeps): (ids: readonly NodeId[])
     return op.t === 'relabel' ? [op.from, op.to] : ['node' in op ? op.node.id : op.id];
   }
 
-  /** @returns false when the rest of the plan must not be done */
-  async function runFolderOp(op: Exclude<PlanOp, CommitOp | { t: 'write' }>): Promise<boolean> {
+  function onlyExecDiffers(node: SyncRow): boolean {
+    const mine = state.local.rows.get(node.id);
+    return mine?.kind === 'file' && node.kind === 'file' && mine.content === node.content;
+  }
+
+  async function attempt(ids: readonly NodeId[], work: () => Promise<void>): Promise<boolean> {
     try {
+      await work();
+      for (const id of ids) worked(id);
+      return true;
+    } catch (error) {
+      for (const id of ids) failed(id, error);
+      return false;
+    }
+  }
+
+  /** @returns false when the rest of the plan must not be done */
+  function runFolderOp(op: Exclude<PlanOp, CommitOp | { t: 'write' }>): Promise<boolean> {
+    return attempt(idsOf(op), async () => {
       await deps.executor.run(op);
       if (op.t === 'relabel') {
         for (const child of state.local.children(op.to)) agenda.add(child.id);
       }
-      for (const id of idsOf(op)) {
-        worked(id);
-        if (op.t === 'rename' || op.t === 'relabel') agenda.add(id);
-      }
-      return true;
-    } catch (error) {
-      for (const id of idsOf(op)) failed(id, error);
-      return false;
-    }
+      if (op.t === 'rename' || op.t === 'relabel') for (const id of idsOf(op)) agenda.add(id);
+    });
   }
 
   /** Plans in slices of time. What the drive learns meanwhile ends the plan: the rest is looked at afterwards. */
@@ -179,6 +188,8 @@ export function createPlanRunner(deps: PlanRunnerDeps): (ids: readonly NodeId[])
       if (isCommit(op)) {
         if (op.t !== 'del' || deps.deletesAllowed()) commits.push(op);
         else agenda.park(op.id, 'delete');
+      } else if (op.t === 'write' && onlyExecDiffers(op.node)) {
+        if (!(await attempt([op.node.id], () => deps.executor.setExec(op.node)))) break;
       } else if (op.t === 'write') {
         const landing = landingOf(op.node);
         if (landing !== null) landings.push(landing);

@@ -57,6 +57,7 @@ export function startPlan(
   const active = new Set<NodeId>();
   const deleted = new Set<NodeId>();
   const movedUp = new Set<NodeId>();
+  const told = new Set<NodeId>();
   const survivorsMemo = new Map<NodeId, boolean>();
   let visits = 0;
 
@@ -87,6 +88,11 @@ export function startPlan(
   }
 
   function step(id: NodeId): void {
+    // The drive's tree does not show yet what this plan tells it. Compared with that, our own change would look undone there.
+    if (told.has(id)) {
+      later.add(id);
+      return;
+    }
     const before = draft.get(id);
     if (before !== null && !knownToDrive(before.parent)) visit(before.parent);
     const mine = draft.get(id);
@@ -260,6 +266,7 @@ export function startPlan(
       }
       freeNameThere(mine);
       ops.push({ t: 'make', id: mine.id });
+      told.add(mine.id);
       agreed.set(mine.id, mine);
       return;
     }
@@ -287,12 +294,14 @@ export function startPlan(
     }
     freeNameThere(mine);
     ops.push({ t: 'move', id: mine.id });
+    told.add(mine.id);
     movedUp.add(mine.id);
     agreed.set(mine.id, { ...base, parent: mine.parent, name: mine.name });
   }
 
   function putUp(mine: SyncRow, base: SyncRow | null): void {
     ops.push({ t: 'put', id: mine.id, base: base === null ? [] : [base.version] });
+    told.add(mine.id);
     agreed.set(mine.id, { ...(base ?? mine), content: mine.content, exec: mine.exec });
   }
 
