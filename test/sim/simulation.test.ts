@@ -6,7 +6,7 @@ vi.mock('node:crypto', async (original) => (await import('./determinism.ts')).cr
 
 /** `EXTRACHAIN_SEED=n` replays one seed, with its protocol; with `EXTRACHAIN_SIM_RUNS=1000` as many from there. */
 const firstSeed = process.env['EXTRACHAIN_SEED'];
-const runs = Number(process.env['EXTRACHAIN_SIM_RUNS'] ?? (firstSeed === undefined ? 20 : 1));
+const runs = Number(process.env['EXTRACHAIN_SIM_RUNS'] ?? (firstSeed === undefined ? 8 : 1));
 
 describe('computers, networks and disks in trouble', () => {
   it(
