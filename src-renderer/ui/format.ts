@@ -1,5 +1,16 @@
 const units = ['B', 'KB', 'MB', 'GB', 'TB', 'PB'] as const;
 
+/** Formatters are dear to make and used for every cell of a list: made once for each language and shape. */
+const made = new Map<string, unknown>();
+function once<T>(locale: string, shape: string, make: () => T): T {
+  const key = `${locale} ${shape}`;
+  let found = made.get(key) as T | undefined;
+  if (found === undefined) made.set(key, (found = make()));
+  return found;
+}
+const numbers = (locale: string, digits: number) =>
+  once(locale, `number${digits}`, () => new Intl.NumberFormat(locale, { maximumFractionDigits: digits }));
+
 export interface Amount {
   readonly value: string;
   readonly unit: string;
@@ -12,7 +23,7 @@ export function formatBytes(bytes: number, locale: string): Amount {
   for (; value >= 999.5 && unit < units.length - 1; unit += 1) value /= 1000;
   const digits = unit === 0 || value >= 99.95 ? 0 : 1;
   return {
-    value: new Intl.NumberFormat(locale, { maximumFractionDigits: digits }).format(value),
+    value: numbers(locale, digits).format(value),
     unit: units[unit] as string,
   };
 }
@@ -36,15 +47,31 @@ export function formatTime(time: string | number, locale: string, now: number = 
   const at = new Date(time);
   const days = Math.round((startOfDay(now) - startOfDay(at.getTime())) / dayMs);
   if (days !== 0 && days !== 1)
-    return new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'short', year: 'numeric' }).format(at);
-  const word = new Intl.RelativeTimeFormat(locale, { numeric: 'auto' }).format(-days, 'day');
-  const clock = new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit' }).format(at);
+    return once(
+      locale,
+      'day',
+      () => new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'short', year: 'numeric' }),
+    ).format(at);
+  const word = once(
+    locale,
+    'relative',
+    () => new Intl.RelativeTimeFormat(locale, { numeric: 'auto' }),
+  ).format(-days, 'day');
+  const clock = once(
+    locale,
+    'clock',
+    () => new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit' }),
+  ).format(at);
   return `${word.charAt(0).toLocaleUpperCase(locale)}${word.slice(1)} ${clock}`;
 }
 
 /** Date and time in full, for titles. */
 export function fullTime(time: string | number, locale: string): string {
-  return new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'medium' }).format(new Date(time));
+  return once(
+    locale,
+    'full',
+    () => new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'medium' }),
+  ).format(new Date(time));
 }
 
 /** `2 hours`, `6 minutes`, from seconds. */
@@ -66,7 +93,11 @@ export function spanText(seconds: number, locale: string): string {
 }
 
 export function percentText(share: number, locale: string): string {
-  return new Intl.NumberFormat(locale, { style: 'percent', maximumFractionDigits: 0 }).format(share);
+  return once(
+    locale,
+    'percent',
+    () => new Intl.NumberFormat(locale, { style: 'percent', maximumFractionDigits: 0 }),
+  ).format(share);
 }
 
 /** An id without its middle: `exc1zp2…9hta`. */
@@ -80,4 +111,8 @@ export function splitName(name: string): { start: string; end: string } {
   // A space at the cut would look like a gap behind the dots.
   const end = keep === 0 ? '' : name.slice(-keep).trimStart();
   return { start: name.slice(0, name.length - end.length), end };
+}
+
+export function numberText(value: number, locale: string): string {
+  return numbers(locale, 3).format(value);
 }

@@ -1,6 +1,15 @@
 import { computed } from 'vue';
 import { useI18n } from 'vue-i18n';
-import { bytesText, formatBytes, formatTime, fullTime, percentText, rateText, spanText } from './format.ts';
+import {
+  bytesText,
+  formatBytes,
+  formatTime,
+  fullTime,
+  numberText,
+  percentText,
+  rateText,
+  spanText,
+} from './format.ts';
 
 /** The formatters in the language of the window. */
 export function useFormat() {
@@ -16,6 +25,6 @@ export function useFormat() {
     fullTime: (value: string | number) => fullTime(value, tag.value),
     span: (seconds: number) => spanText(seconds, tag.value),
     percent: (share: number) => percentText(share, tag.value),
-    number: (value: number) => new Intl.NumberFormat(tag.value).format(value),
+    number: (value: number) => numberText(value, tag.value),
   };
 }
