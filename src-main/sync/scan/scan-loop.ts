@@ -44,6 +44,7 @@ export interface ScanLoop {
 const debounce = 50;
 /** ms; scans of single folders that take longer are followed by a rest. */
 const longScan = 100;
+const longestRest = 1500;
 const hour = 3_600_000;
 const haltedRetry = 5000;
 /** Without a watcher, ms between full scans. */
@@ -67,6 +68,8 @@ export function createScanLoop(deps: ScanLoopDeps): ScanLoop {
   let haltedUntil = 0;
   let scannedOnce = false;
   let nextFull = Number.POSITIVE_INFINITY;
+  /** When everything is to be scanned because events were lost; a scan that runs already may have been past them. */
+  let lostAt = Number.POSITIVE_INFINITY;
 
   function wake(): void {
     wakeUp?.();
@@ -74,7 +77,7 @@ export function createScanLoop(deps: ScanLoopDeps): ScanLoop {
 
   async function sleep(): Promise<void> {
     const now = clock.now();
-    const dues = deps.paused() ? [] : [...hints.values(), nextFull];
+    const dues = deps.paused() ? [] : [...hints.values(), nextFull, lostAt];
     const due = Math.max(Math.min(...dues), haltedUntil);
     await new Promise<void>((done) => {
       wakeUp = done;
@@ -97,7 +100,9 @@ export function createScanLoop(deps: ScanLoopDeps): ScanLoop {
   function rest(dirs: readonly string[], took: number): void {
     const now = clock.now();
     for (const [dir, until] of resting) if (until <= now) resting.delete(dir);
-    if (took > longScan) for (const dir of dirs) resting.set(dir, now + 3 * took);
+    if (took <= longScan) return;
+    // A first look at much that is new takes long because it is read, too: no reason to stay away for longer than this.
+    for (const dir of dirs) resting.set(dir, now + Math.min(longestRest, 3 * took));
   }
 
   function takeDue(): string[] {
@@ -121,7 +126,7 @@ export function createScanLoop(deps: ScanLoopDeps): ScanLoop {
     watcher = await deps.watcher(deps.folder, kind, {
       hint,
       lost(ms) {
-        nextFull = Math.min(nextFull, clock.now() + ms);
+        lostAt = Math.min(lostAt, clock.now() + ms);
         wake();
       },
       failed(error) {
@@ -136,9 +141,10 @@ export function createScanLoop(deps: ScanLoopDeps): ScanLoop {
 
   async function pass(): Promise<void> {
     const rulesChanged = await deps.prepare();
-    if (nextFull <= clock.now()) fullWanted = true;
+    if (Math.min(nextFull, lostAt) <= clock.now()) fullWanted = true;
     if (fullWanted || rulesChanged) {
       fullWanted = false;
+      lostAt = Number.POSITIVE_INFINITY;
       const those = waiting;
       waiting = [];
       running = 'full';
@@ -172,7 +178,7 @@ export function createScanLoop(deps: ScanLoopDeps): ScanLoop {
 
   async function run(): Promise<void> {
     while (!stopping.signal.aborted) {
-      const due = fullWanted || Math.min(nextFull, ...hints.values()) <= clock.now();
+      const due = fullWanted || Math.min(nextFull, lostAt, ...hints.values()) <= clock.now();
       if (deps.paused() || !due || clock.now() < haltedUntil) {
         await sleep();
         continue;
