@@ -127,8 +127,7 @@ export function createImporter(deps: ImporterDeps): Importer {
     const row = item.id === null ? null : state.local.get(item.id);
     const taken = state.local.child(item.parent, item.name);
     const parentHere = item.parent === rootNode || state.local.get(item.parent) !== null;
-    const here = row === null ? null : state.local.path(row.id);
-    const elsewhere = here !== null && here !== item.path;
+    const elsewhere = row !== null && (row.parent !== item.parent || row.name !== item.name);
     // Something moved meanwhile: the next scan sees it as it is then.
     if (
       (item.id !== null && row?.kind !== 'file') ||
@@ -136,7 +135,7 @@ export function createImporter(deps: ImporterDeps): Importer {
       (item.id === null && taken !== null) ||
       !parentHere
     ) {
-      if (elsewhere) deps.again(parentOf(here), 0);
+      if (elsewhere) deps.again(parentOf(state.local.path(row.id) ?? item.path), 0);
       deps.again(parentOf(item.path), 0);
       return;
     }
