@@ -30,6 +30,8 @@ const types: Readonly<Record<string, string>> = {
 
 /** The type to show a file under, by the end of its name; null: only to be saved. */
 export function previewType(fileName: string): string | null {
-  const extension = fileName.slice(fileName.lastIndexOf('.') + 1).toLowerCase();
+  const dot = fileName.lastIndexOf('.');
+  if (dot < 0) return null;
+  const extension = fileName.slice(dot + 1).toLowerCase();
   return Object.hasOwn(types, extension) ? types[extension]! : null;
 }
