@@ -13,6 +13,8 @@ export interface FolderPlace {
 }
 
 const pageSize = 100;
+/** Entries fetched before they come into view, in either direction. */
+const ahead = 80;
 /** Pages kept; what was scrolled past long ago is asked for again. */
 const keptPages = 60;
 const largestCall = 500;
@@ -64,8 +66,9 @@ export function useFolder(place: () => FolderPlace | null) {
   /** Rows that are on screen now: fetches what of them is missing. */
   function want(first: number, last: number): void {
     wanted = { first, last };
-    const end = Math.floor(Math.max(0, last) / pageSize);
-    for (let page = Math.floor(first / pageSize); page <= end; page += 1)
+    const reach = Math.min(last + ahead, Math.max(last, (total.value ?? 0) - 1));
+    const end = Math.floor(Math.max(0, reach) / pageSize);
+    for (let page = Math.floor(Math.max(0, first - ahead) / pageSize); page <= end; page += 1)
       if (!pages.value.has(page)) void load(page);
   }
 
