@@ -31,7 +31,7 @@ export interface NetworkDeps {
   readonly db: Database;
   /** Multiaddrs to listen on, e.g. `/ip4/0.0.0.0/tcp/0`, `/ip4/0.0.0.0/tcp/0/ws`. */
   readonly listen: readonly string[];
-  /** Full multiaddrs ending in /p2p/<id>, called when nobody else is known. May be empty. */
+  /** Full multiaddrs ending in /p2p/<id> of peers to stay connected to. May be empty. */
   readonly bootstrap: readonly string[];
   readonly mdns: boolean;
   /** `auto` serves as a relay once somebody could reach this node directly. Default `auto`. */
@@ -333,6 +333,11 @@ export async function createNetwork(deps: NetworkDeps): Promise<NodeNetwork> {
       if (deps.relay === 'on') await host.setRelay(true);
       if (listAddresses().some(isPublicAddress)) becomeReachable();
       watchInterfaces(interfaceFingerprint());
+      // Given by a person: believed more than what the peer book remembers of them.
+      for (const address of deps.bootstrap) {
+        const peer = peerOf(address);
+        if (peer !== null && peer !== self) keeper.want(peer, [address]);
+      }
       const card = deps.ownCard();
       if (card) later(30_000, () => void directory.put(card));
     },

@@ -1,4 +1,5 @@
 import type fc from 'fast-check';
+import type * as fastCheck from 'fast-check';
 import { vi } from 'vitest';
 
 /*
@@ -9,7 +10,7 @@ const ms = Number(process.env['EXTRACHAIN_FUZZ_MS'] ?? 0);
 if (ms > 0) {
   const seed = Number(process.env['EXTRACHAIN_FUZZ_SEED'] ?? 1);
   vi.doMock('fast-check', async (original) => {
-    const actual = await original<typeof import('fast-check')>();
+    const actual = await original<typeof fastCheck>();
     const assert = ((property: fc.IRawProperty<unknown>, parameters?: fc.Parameters<unknown>) =>
       actual.assert(property, {
         ...parameters,

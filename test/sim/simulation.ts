@@ -23,7 +23,7 @@ export interface SimulationResult {
 function say(...parts: unknown[]): void {
   writeSync(
     2,
-    `${parts.map((part) => (part instanceof Error ? part.stack : String(part ?? ''))).join(' ')}\n`,
+    `${parts.map((part) => (part instanceof Error ? part.stack : typeof part === 'string' ? part : JSON.stringify(part))).join(' ')}\n`,
   );
 }
 
