@@ -3,6 +3,8 @@ import { defineConfig } from 'vitest/config';
 // `npm run fuzz` gives every property a time of its own.
 const fuzzMs = Number(process.env['EXTRACHAIN_FUZZ_MS'] ?? 0);
 const common = {
+  // A busy machine may take its time; a second, the default, is for pure functions.
+  expect: { poll: { timeout: 15_000 } },
   testTimeout: 60_000 + 20 * fuzzMs,
   hookTimeout: 60_000,
   pool: 'forks' as const,

@@ -66,6 +66,9 @@ export function createFileChanges(drives: () => Drives, entry: ShowEntry): Chang
       const one = drives().get(drive);
       const node = nodeAt(one, from);
       if (from === to) return { ok: true };
+      if (node.kind === 'dir' && to.startsWith(`${from}/`)) {
+        throw new AppError('invalid_argument', 'A folder cannot be moved into itself.');
+      }
       await commit(one, [{ t: 'move', node: node.id, ...freePlace(one, to) }]);
       return { ok: true };
     },

@@ -57,10 +57,11 @@ export function createPlanRunner(deps: PlanRunnerDeps): (ids: readonly NodeId[])
     const times = (before?.times ?? 0) + 1;
     const path = before?.path ?? pathOf(id);
     failing.set(id, { times, path });
+    // Somebody works in the folder at the same time: what was planned on has moved on, and the next look will see it.
+    const soon = failure.code === 'changed_while_reading' || failure.code === 'not_found';
     if (failure.code === 'disk_full') deps.diskFull();
-    else if (failure.code !== 'changed_while_reading' || times > 20) problems.add(path, failure);
+    else if (!soon || times > 20) problems.add(path, failure);
     if (failure.code === 'internal') deps.logger.error({ err: failure }, 'a step of the plan failed');
-    const soon = failure.code === 'changed_while_reading';
     agenda.postpone(id, soon ? Math.min(5000, 120 * times) : Math.min(60_000, 500 * 2 ** Math.min(times, 7)));
   }
 
@@ -105,6 +106,11 @@ export function createPlanRunner(deps: PlanRunnerDeps): (ids: readonly NodeId[])
       if (isForbidden(error)) {
         problems.whole('rights', error as AppError);
         for (const id of ids) agenda.park(id, 'rights');
+        return;
+      }
+      // One that the drive can't take must not keep the others from being told: each is tried for itself.
+      if (ops.length > 1 && (isAppError(error, 'invalid_argument') || isAppError(error, 'not_found'))) {
+        for (const op of ops) await commitAll([op]);
         return;
       }
       deps.logger.warn(
