@@ -94,11 +94,14 @@ export async function prepareCrashBench(dir: string): Promise<CrashBench> {
     // Asked over one connection each: a start of the command line for every question would take longer than the transfer.
     const apis = await Promise.all(daemons.map((daemon) => connectToDaemon(daemon.data)));
     try {
-      // Waiting answers at once while the other side is not reachable (yet), so both have to know of each other as well.
+      // Waiting answers at once while the other side is not reachable (yet), so both have to know of each other as well;
+      // and what one sends after the other's waiting is over shows in its state, not in its heads.
       await until('both in step with each other', 90_000, async () => {
         for (const { client } of apis) await client.drives.wait({ drive: driveId, timeout: 90 });
         const both = await Promise.all(apis.map(({ client }) => client.drives.status({ drive: driveId })));
-        return both.every((one) => one.copies === 2 && one.heads.join() === both[0]?.heads.join());
+        return both.every(
+          (one) => one.state === 'in_step' && one.copies === 2 && one.heads.join() === both[0]?.heads.join(),
+        );
       });
       await compare(expected, apis);
     } finally {

@@ -13,6 +13,8 @@ export function useSelection(folder: Folder) {
   const focus = ref(0);
   /** Where a range begins. */
   let anchor = 0;
+  /** Grows with everything that is chosen: tells whether somebody chose something else meanwhile. */
+  let acts = 0;
 
   const count = computed(() => (all.value ? (folder.total.value ?? 0) : chosen.value.size));
   const bytes = computed(() =>
@@ -34,12 +36,14 @@ export function useSelection(folder: Folder) {
     entry !== undefined && (all.value || chosen.value.has(entry.path));
 
   function clear(): void {
+    acts += 1;
     all.value = false;
     if (chosen.value.size === 0) return;
     chosen.value = new Map();
   }
 
   function only(index: number): void {
+    acts += 1;
     focus.value = index;
     anchor = index;
     const entry = folder.at(index);
@@ -48,6 +52,7 @@ export function useSelection(folder: Folder) {
   }
 
   function toggle(index: number): void {
+    acts += 1;
     focus.value = index;
     anchor = index;
     const entry = folder.at(index);
@@ -59,6 +64,7 @@ export function useSelection(folder: Folder) {
 
   /** From where the range began up to here. */
   async function extend(index: number): Promise<void> {
+    acts += 1;
     focus.value = index;
     const [first, last] = [Math.min(anchor, index), Math.max(anchor, index)];
     const known: FileEntry[] = [];
@@ -79,6 +85,7 @@ export function useSelection(folder: Folder) {
   }
 
   function choose(entry: FileEntry, index: number): void {
+    acts += 1;
     focus.value = index;
     anchor = index;
     all.value = false;
@@ -87,6 +94,7 @@ export function useSelection(folder: Folder) {
 
   return {
     focus,
+    acts: () => acts,
     count,
     bytes,
     single,
@@ -98,6 +106,7 @@ export function useSelection(folder: Folder) {
     entries,
     choose,
     selectAll() {
+      acts += 1;
       chosen.value = new Map();
       all.value = true;
     },
