@@ -26,11 +26,13 @@ import { createEntries } from './entries.ts';
 import { createMutex, createPace } from './pace.ts';
 import { createProver } from './proof.ts';
 import { createRights } from './rights.ts';
+import { createSharing } from './sharing.ts';
 import { driveMigrations, entryStatus } from './schema.ts';
 import { createDrafts } from './tree/drafts.ts';
 import { createTreeReader, parseOpId } from './tree/reader.ts';
 import { treeMigrations } from './tree/schema.ts';
 import { createTreeStore } from './tree/store.ts';
+import { createTimeline, timelineMigrations } from './timeline.ts';
 import type { Drive, DriveEvents } from './types.ts';
 import { createVersions } from './versions.ts';
 
@@ -93,6 +95,7 @@ export async function openDrive(deps: OpenDriveDeps): Promise<Drive> {
   deps.db.pragma(`cache_size = -${pageCacheKiB}`);
   migrate(deps.db, 'drive', driveMigrations);
   migrate(deps.db, 'tree', treeMigrations);
+  migrate(deps.db, 'timeline', timelineMigrations);
   const history = await createHistory({
     dir: deps.dir,
     db: deps.db,
@@ -143,6 +146,7 @@ async function assemble(deps: OpenDriveDeps, history: History, signer: Signer): 
   const reader = createTreeReader(db, store);
   const drafts = createDrafts(db, store);
   const versions = createVersions(db, store, reader, factsOf);
+  const timeline = createTimeline(db, reader);
   const entries = createEntries({ db, drive, history, access, tree: store, logger });
   const certificate = (): Uint8Array =>
     signWriterCertificate(identity.device, identity.certificate, drive, signer.publicKey, clock.now());
@@ -155,6 +159,15 @@ async function assemble(deps: OpenDriveDeps, history: History, signer: Signer): 
     history,
     random,
     certificate,
+  });
+  const sharing = createSharing({
+    drive,
+    self: identity.userId,
+    rights,
+    clock,
+    random,
+    write: (list) => (checkOpen(), writeAccess(list)),
+    exclusive,
   });
   const prover = createProver({ drive, history, entries, versions, reader, store, access });
 
@@ -342,12 +355,15 @@ async function assemble(deps: OpenDriveDeps, history: History, signer: Signer): 
       }),
     contentOf: (version) => reader.content(parseOpId(version)),
     versions: (path) => versions.versions(path),
+    timeline: timeline.page,
+    writers: timeline.writers,
     members: () =>
       [...rights.state().members.values()]
         .map(({ userId, role, since }) => ({ userId, role, since }))
         .sort((a, b) => (a.userId < b.userId ? -1 : 1)),
     roleOf: (user) => rights.roleOf(user),
     ownRole: () => rights.roleOf(identity.userId),
+    ...sharing,
     share: (user, encKey, role) =>
       exclusive(async () => {
         checkOpen();

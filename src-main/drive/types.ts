@@ -119,6 +119,30 @@ export interface Member {
   readonly since: number;
 }
 
+/** Who may read a drive: members only; whoever has its link; everybody. */
+export type Visibility = 'private' | 'unlisted' | 'public';
+
+export interface InviteTerms {
+  /** ms; null: never. */
+  readonly expires: number | null;
+  /** People it lets in; null: any number. */
+  readonly uses: number | null;
+}
+
+/** An invitation by link. */
+export interface DriveInvite extends InviteTerms {
+  /** 32 hex characters, computed from the link's secret. */
+  readonly id: string;
+  readonly role: Role;
+  readonly author: UserId;
+  /** ms */
+  readonly made: number;
+  readonly used: readonly UserId[];
+  readonly state: 'open' | 'expired' | 'used_up' | 'revoked';
+  /** An entry ended it: it will never be open again. */
+  readonly ended: boolean;
+}
+
 export interface Version {
   readonly version: OpId;
   readonly node: NodeId;
@@ -130,6 +154,41 @@ export interface Version {
   readonly hash: Uint8Array | null;
   readonly op: 'create' | 'change' | 'delete' | 'move' | 'restore';
   readonly content: Content | null;
+}
+
+/** One thing that was done in a drive. */
+export interface Deed {
+  readonly version: OpId;
+  readonly op: Version['op'];
+  readonly kind: NodeKind;
+  /** Where it was after that. */
+  readonly path: string;
+  /** Of a move: where it was before. */
+  readonly from: string | null;
+  /** Where it is now; null: it is gone. */
+  readonly now: string | null;
+  /** Bytes, of what was added or changed. */
+  readonly size: number;
+  readonly writer: string;
+  readonly user: UserId | null;
+  readonly deviceId: DeviceId | null;
+  /** The name it had when it wrote here first. */
+  readonly device: string;
+  readonly time: number;
+}
+
+export interface TimelineQuery {
+  /** `next` of the page before; null: begin with the newest. */
+  readonly before: string | null;
+  readonly limit: number;
+  readonly user: UserId | null;
+  readonly deviceId: DeviceId | null;
+  readonly op: Version['op'] | null;
+}
+
+export interface TimelinePage {
+  readonly items: readonly Deed[];
+  readonly next: string | null;
 }
 
 export interface DriveCheck extends HistoryCheck {
@@ -165,7 +224,10 @@ export interface Drive extends Events<DriveEvents> {
   contentOf(version: OpId): Content | null;
   /** Newest first; of a live or deleted path, following moves. */
   versions(path: string): readonly Version[];
-  /** Content of every version whose blocks might be wanted: for the version budget and for serving. */
+  /** What was done in the whole drive, newest first, a page at a time. */
+  timeline(query: TimelineQuery): TimelinePage;
+  /** Every device that ever wrote here, as far as its entries can be read. */
+  writers(): readonly { readonly user: UserId; readonly deviceId: DeviceId; readonly device: string }[];
   members(): readonly Member[];
   roleOf(user: UserId): Role | null;
   ownRole(): Role | null;
@@ -174,6 +236,41 @@ export interface Drive extends Events<DriveEvents> {
   unshare(user: UserId): Promise<void>;
   /** Cuts off one device's writers (a lost device), new epoch. */
   revokeDevice(device: DeviceId): Promise<void>;
+  visibility(): Visibility;
+  /** The X25519 secret (32 bytes) that reads the drive without a role: what an unlisted link carries; null when private. */
+  readSecret(): Uint8Array | null;
+  /**
+   * Opens or closes the drive for others than members. Managers only: `forbidden`. Closing starts a new epoch and ends all
+   * links that read.
+   */
+  setVisibility(visibility: Visibility): Promise<void>;
+  /** All invitations by link, oldest first. */
+  invites(): readonly DriveInvite[];
+  /**
+   * Opens an invitation; the secret (16 bytes) is kept nowhere.
+   * @throws AppError `forbidden`, `too_many_invites`
+   */
+  invite(role: Exclude<Role, 'owner'>, terms: InviteTerms): Promise<{ id: string; secret: Uint8Array }>;
+  /** Ends an invitation; when it was used, with a new epoch. Throws `not_found`, `forbidden`. */
+  endInvite(id: string): Promise<void>;
+  /**
+   * Lets somebody in who proves that he has an invitation's link.
+   * @returns his role
+   * @throws AppError `forbidden` (no such invitation, or no proof), `invite_expired`, `invite_used_up`, `invite_revoked`
+   */
+  admit(
+    id: string,
+    claim: {
+      readonly user: UserId;
+      readonly device: DeviceId;
+      readonly verifier: DeviceId;
+      readonly nonce: Uint8Array;
+    },
+    encKey: Uint8Array,
+    signature: Uint8Array,
+  ): Promise<Role>;
+  /** Ends used invitations of this user that have run out; returns how many. */
+  sweepInvites(): Promise<number>;
   /**
    * Writes what is needed so that every member can read: keys some lack (handed out before a concurrent removal) and this
    * user's own new encryption key. Done by itself after access entries came in; call it when the user's key was replaced.

@@ -151,6 +151,15 @@ export function createDriveServices(
           .get(drive)
           .drive.members()
           .map((member) => ({ ...member, since: new Date(member.since).toISOString() })),
+      history({ drive, before, limit, user, device, op }) {
+        const one = drives().get(drive).drive;
+        const page = one.timeline({ before, limit, user, deviceId: device, op });
+        return {
+          items: page.items.map((deed) => ({ ...deed, time: new Date(deed.time).toISOString() })),
+          next: page.next,
+          writers: [...one.writers()],
+        };
+      },
       verify: async ({ drive }) => report(await drives().get(drive).drive.verify()),
       async confirm({ drive }) {
         await drives().get(drive).sync.confirm();

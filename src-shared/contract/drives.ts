@@ -9,6 +9,7 @@ import {
   localPath,
   nothing,
   path,
+  peerId,
   role,
   time,
   userId,
@@ -69,6 +70,29 @@ export type DriveStatus = z.infer<typeof driveStatus>;
 
 export const member = z.object({ userId, role, since: time });
 export type DriveMember = z.infer<typeof member>;
+
+const deedKind = z.enum(['create', 'change', 'delete', 'move', 'restore']);
+
+/** One thing that was done in a drive. */
+export const deed = z.object({
+  version,
+  op: deedKind,
+  kind: z.enum(['file', 'dir', 'link']),
+  /** Where it was after that. */
+  path,
+  /** Of a move: where it was before. */
+  from: path.nullable(),
+  /** Where it is now; null: it is gone. */
+  now: path.nullable(),
+  size: count,
+  /** The per-drive key that signed it, hex. */
+  writer: z.string(),
+  user: userId.nullable(),
+  deviceId: peerId.nullable(),
+  device: z.string(),
+  time,
+});
+export type Deed = z.infer<typeof deed>;
 
 export const driveCheck = z.object({
   ok: z.boolean(),
@@ -135,6 +159,25 @@ export const drives = {
   share: command(z.object({ drive, user: userId, role: z.enum(['reader', 'editor', 'manager']) }), link),
   unshare: command(z.object({ drive, user: userId }), done),
   members: query(z.object({ drive }), z.array(member)),
+  /**
+   * What was done in the whole drive, newest first. With a filter a page may be short, even empty, and not be the last: go
+   * on with `next` as `before` until it is null. `writers`: every device that ever wrote, for filters.
+   */
+  history: query(
+    z.object({
+      drive,
+      before: z.string().max(200).nullable().default(null),
+      limit: z.int().min(1).max(200).default(50),
+      user: userId.nullable().default(null),
+      device: peerId.nullable().default(null),
+      op: deedKind.nullable().default(null),
+    }),
+    z.object({
+      items: z.array(deed),
+      next: z.string().nullable(),
+      writers: z.array(z.object({ user: userId, deviceId: peerId, device: z.string() })),
+    }),
+  ),
   verify: query(z.object({ drive }), driveCheck),
   confirm: command(z.object({ drive }), done),
 };

@@ -11,6 +11,7 @@ export type AppContract = typeof contract;
 export type { Activity, Check, Diagnosis, NodeStatus, Transfer } from './node.ts';
 export type { Actor, Device, DeviceInvite, DeviceJoin, IdentityInfo } from './identity.ts';
 export type {
+  Deed,
   DriveCheckReport,
   DriveMember,
   DriveProblem,

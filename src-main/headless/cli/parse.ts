@@ -52,6 +52,12 @@ export function parseMoment(text: string, now: number): string {
   return date.toISOString();
 }
 
+/** A whole number, 1 or more. */
+export function parseCount(text: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError(`"${text}" is not a number of things.`);
+  return Number(text);
+}
+
 /** Seconds as a number, or with a unit (`90`, `1.5`, `2m`). */
 export function parseSeconds(text: string): number {
   const match = /^(\d+(?:\.\d+)?)([smhdw]?)$/.exec(text.trim());

@@ -1,9 +1,12 @@
 import path from 'node:path';
 import { once } from 'node:events';
 import type { Command } from '@commander-js/extra-typings';
+import { Option } from '@commander-js/extra-typings';
 import type { FileEntry } from '../../../../src-shared/contract/index.ts';
+import { deeds, driveHistory } from '../drive-history.ts';
 import { formatBytes, formatTable, formatTime } from '../format.ts';
 import { fetchBytes, fetchToFile } from '../fetch.ts';
+import { parseCount } from '../parse.ts';
 import type { Run } from '../program.ts';
 import { withDriveProgress } from './drives.ts';
 
@@ -44,11 +47,16 @@ export function addFileCommands(program: Command, run: Run): void {
     );
   file
     .command('history')
-    .description('all versions of a file, newest first')
+    .description('all versions of a file, or without a path what was done in the whole drive; newest first')
     .argument('<drive>')
-    .argument('<path>', '', inDrive)
-    .action((drive, where) =>
+    .argument('[path]', 'a file or folder of the drive', inDrive, '')
+    .option('--user <id>', 'of the drive: only what this person did')
+    .option('--device <id>', 'of the drive: only what was done on this computer')
+    .addOption(new Option('--op <kind>', 'of the drive: only this').choices(deeds))
+    .option('--limit <n>', 'of the drive: no more than this', parseCount, 200)
+    .action((drive, where, options) =>
       run(async ({ client, signal }) => {
+        if (where === '') return driveHistory((await client()).drives, drive, options, signal);
         const value = await (await client()).files.history({ drive, path: where }, { signal });
         const rows = value.map((one) => [
           formatTime(one.time),
