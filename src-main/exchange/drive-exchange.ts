@@ -1,6 +1,6 @@
 import { AppError } from '../../src-shared/errors.ts';
 import type { Clock, Logger } from '../../src-shared/runtime.ts';
-import type { Drive, SealedBlock } from '../drive/index.ts';
+import type { SealedBlock } from '../drive/index.ts';
 import type { Entry, FeedTip } from '../history/index.ts';
 import type { DeviceId } from '../identity/index.ts';
 import type { FrameStream } from '../network/index.ts';
@@ -11,10 +11,10 @@ import { createSubscription } from './history-subscription.ts';
 import type { Subscription } from './history-subscription.ts';
 import type { Membership } from './membership.ts';
 import { createTurnQueue } from './turn-queue.ts';
-import type { BlockSource, EarlyBlocks, MemberSync } from './types.ts';
+import type { BlockSource, EarlyBlocks, ExchangedDrive, HostSync, MemberSync } from './types.ts';
 
 export interface DriveExchangeDeps {
-  readonly drive: Drive;
+  readonly drive: ExchangedDrive;
   readonly source: BlockSource;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -30,9 +30,9 @@ export interface DriveExchangeDeps {
 
 /** One drive's conversations with all its members. */
 export interface DriveExchange {
-  readonly drive: Drive;
+  readonly drive: ExchangedDrive;
   readonly source: BlockSource;
-  /** Subscribes to connected members, leaves those that are none (any more). */
+  /** Subscribes to connected members and hosts, leaves those that are none (any more). */
   reconcile(): void;
   /** The peer turned to us for this drive, so it may serve us now, too. */
   retry(peer: DeviceId): void;
@@ -43,6 +43,7 @@ export interface DriveExchange {
   announce(token: string, node: string, blocks: readonly SealedBlock[]): void;
   setSettled(settled: boolean): void;
   members(): readonly MemberSync[];
+  hosts(): readonly HostSync[];
   stop(): Promise<void>;
 }
 
@@ -104,7 +105,7 @@ export function createDriveExchange(deps: DriveExchangeDeps): DriveExchange {
 
   function reconcile(): void {
     if (stopped) return;
-    const wanted = new Set(membership.members(drive));
+    const wanted = new Set(membership.holders(drive));
     for (const [peer, subscription] of subscriptions) {
       if (wanted.has(peer)) continue;
       subscriptions.delete(peer);
@@ -167,7 +168,7 @@ export function createDriveExchange(deps: DriveExchangeDeps): DriveExchange {
         drive,
         stream,
         frontier,
-        allowed: () => !stopped && membership.isMember(drive, peer),
+        allowed: () => !stopped && membership.mayHave(drive, peer),
         settled: () => settled,
       });
       noticeOwnFeed(frontier);
@@ -204,9 +205,9 @@ export function createDriveExchange(deps: DriveExchangeDeps): DriveExchange {
     },
     members() {
       const ours = drive.frontier();
-      return membership.members(drive).flatMap((peerId) => {
+      return membership.holders(drive).flatMap((peerId) => {
         const userId = membership.userOf(peerId);
-        if (userId === null) return [];
+        if (userId === null || !membership.isMember(drive, peerId)) return [];
         const subscription = subscriptions.get(peerId);
         const tips = subscription?.tips ?? null;
         return [
@@ -218,6 +219,16 @@ export function createDriveExchange(deps: DriveExchangeDeps): DriveExchange {
           },
         ];
       });
+    },
+    hosts() {
+      const ours = drive.frontier();
+      return membership
+        .holders(drive)
+        .filter((peerId) => !membership.isMember(drive, peerId))
+        .map((peerId) => {
+          const tips = subscriptions.get(peerId)?.tips ?? null;
+          return { peerId, sameHistory: tips !== null && sameFrontier(tips, ours) };
+        });
     },
     async stop() {
       stopped = true;

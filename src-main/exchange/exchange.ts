@@ -90,7 +90,7 @@ export function createExchange(deps: ExchangeDeps, options: ExchangeOptions = {}
     logger,
     sources: (id) => {
       const known = drives.get(id);
-      return known ? membership.members(known.drive) : [];
+      return known ? membership.holders(known.drive) : [];
     },
     rtt: (peer) => membership.rtt(peer),
     open: async (peer, signal) =>
@@ -132,9 +132,13 @@ export function createExchange(deps: ExchangeDeps, options: ExchangeOptions = {}
     if (hello.t !== 'hello') {
       throw new AppError('protocol_violation', 'A subscriber did not begin by saying what it wants.');
     }
-    if (drives.has(hello.drive)) await settle(() => membership.userOf(peer) !== null, cardMs);
+    const asked = drives.get(hello.drive);
+    // A host may have no card at all.
+    if (asked) {
+      await settle(() => membership.mayHave(asked.drive, peer) || membership.userOf(peer) !== null, cardMs);
+    }
     const known = drives.get(hello.drive);
-    if (!known || !running || !membership.isMember(known.drive, peer)) {
+    if (!known || !running || !membership.mayHave(known.drive, peer)) {
       refusals.count(peer);
       await stream.send(encodeHistoryMessage({ t: 'forbidden' }));
       await stream.close();
@@ -152,7 +156,7 @@ export function createExchange(deps: ExchangeDeps, options: ExchangeOptions = {}
       onRefused: () => refusals.count(peer),
       servable: (id) => {
         const known = drives.get(id);
-        if (!known || !running || !membership.isMember(known.drive, peer)) return null;
+        if (!known || !running || !membership.mayHave(known.drive, peer)) return null;
         return {
           source: known.source,
           cached: (key) => ring.take(id, key, peer),
@@ -282,7 +286,12 @@ export function createExchange(deps: ExchangeDeps, options: ExchangeOptions = {}
     setSettled(driveId, settled) {
       drives.get(driveId)?.setSettled(settled);
     },
+    setHosts(driveId, hosts) {
+      membership.setHosts(driveId, hosts);
+      peersChanged();
+    },
     members: (driveId) => drives.get(driveId)?.members() ?? [],
+    hosts: (driveId) => drives.get(driveId)?.hosts() ?? [],
   };
 }
 

@@ -1,14 +1,14 @@
 import { AppError } from '../../src-shared/errors.ts';
-import type { Drive } from '../drive/index.ts';
 import type { Entry, FeedTip } from '../history/index.ts';
 import type { FrameStream } from '../network/index.ts';
 import { createKnownFrontier } from './frontier.ts';
 import { decodeHistoryMessage, encodeHistoryMessage } from './history-messages.ts';
 import type { HistoryMessage, WireEarlyBlock } from './history-messages.ts';
+import type { ExchangedDrive } from './types.ts';
 import { limits } from './limits.ts';
 
 export interface FeedDeps {
-  readonly drive: Drive;
+  readonly drive: ExchangedDrive;
   readonly stream: FrameStream;
   /** What the subscriber said it has. */
   readonly frontier: readonly FeedTip[];

@@ -1,7 +1,6 @@
 import { AppError, isAppError } from '../../src-shared/errors.ts';
 import type { ErrorCode } from '../../src-shared/errors.ts';
 import type { Clock, Logger } from '../../src-shared/runtime.ts';
-import type { Drive } from '../drive/index.ts';
 import type { FeedTip, IngestResult } from '../history/index.ts';
 import type { DeviceId } from '../identity/index.ts';
 import type { FrameStream } from '../network/index.ts';
@@ -9,9 +8,10 @@ import { sameFrontier } from './frontier.ts';
 import { decodeHistoryMessage, encodeHistoryMessage } from './history-messages.ts';
 import type { WireEarlyBlock } from './history-messages.ts';
 import type { TurnQueue } from './turn-queue.ts';
+import type { ExchangedDrive } from './types.ts';
 
 export interface SubscriptionDeps {
-  readonly drive: Drive;
+  readonly drive: ExchangedDrive;
   readonly peer: DeviceId;
   readonly clock: Clock;
   readonly logger: Logger;

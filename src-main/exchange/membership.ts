@@ -1,19 +1,23 @@
 import type { Clock } from '../../src-shared/runtime.ts';
-import type { Drive } from '../drive/index.ts';
 import type { DeviceId, UserId } from '../identity/index.ts';
 import type { Network } from '../network/index.ts';
+import type { ExchangedDrive } from './types.ts';
 
 /** Which connected devices may see which drives. */
 export interface Membership {
   userOf(peer: DeviceId): UserId | null;
-  /** Never cached: a removed member is refused from that moment on. */
-  isMember(drive: Drive, peer: DeviceId): boolean;
+  /** Never cached: a removed member is refused from that moment on. Hosts of the drive are served like members. */
+  mayHave(drive: ExchangedDrive, peer: DeviceId): boolean;
+  /** Its user has a role in the drive. */
+  isMember(drive: ExchangedDrive, peer: DeviceId): boolean;
+  /** Devices that keep the drive's ciphertext for its members. */
+  setHosts(driveId: string, hosts: ReadonlySet<DeviceId>): void;
   connected(): readonly DeviceId[];
   isConnected(peer: DeviceId): boolean;
   /** Reached without a relay between. */
   isDirect(peer: DeviceId): boolean;
-  /** Connected members, direct and near ones first. */
-  members(drive: Drive): readonly DeviceId[];
+  /** Connected members and hosts, direct and near ones first. */
+  holders(drive: ExchangedDrive): readonly DeviceId[];
   /** ms; null when not measured. */
   rtt(peer: DeviceId): number | null;
   /** Forgets what was looked up. */
@@ -30,14 +34,15 @@ const freshMs = 1000;
 
 export function createMembership(network: Network, clock: Clock): Membership {
   let peers = new Map<DeviceId, Known>();
-  let members = new Map<string, readonly DeviceId[]>();
+  let holders = new Map<string, readonly DeviceId[]>();
+  const hosts = new Map<string, ReadonlySet<DeviceId>>();
   let readAt = Number.NEGATIVE_INFINITY;
 
   function table(): Map<DeviceId, Known> {
     const now = clock.now();
     if (now - readAt < freshMs && now >= readAt) return peers;
     readAt = now;
-    members = new Map();
+    holders = new Map();
     peers = new Map();
     for (const info of network.peers()) {
       if (info.peerId === network.peerId) continue;
@@ -52,6 +57,12 @@ export function createMembership(network: Network, clock: Clock): Membership {
 
   const membership: Membership = {
     userOf: (peer) => network.cards.userOf(peer),
+    mayHave: (drive, peer) => (hosts.get(drive.id)?.has(peer) ?? false) || membership.isMember(drive, peer),
+    setHosts(driveId, named) {
+      if (named.size === 0) hosts.delete(driveId);
+      else hosts.set(driveId, named);
+      membership.changed();
+    },
     isMember(drive, peer) {
       const user = network.cards.userOf(peer);
       return user !== null && drive.roleOf(user) !== null;
@@ -59,15 +70,15 @@ export function createMembership(network: Network, clock: Clock): Membership {
     connected: () => [...table().keys()],
     isConnected: (peer) => table().has(peer),
     isDirect: (peer) => table().get(peer)?.relayed === false,
-    members(drive) {
+    holders(drive) {
       const known = table();
-      let list = members.get(drive.id);
+      let list = holders.get(drive.id);
       if (!list) {
         list = [...known]
-          .filter(([peer]) => membership.isMember(drive, peer))
+          .filter(([peer]) => membership.mayHave(drive, peer))
           .sort(([, a], [, b]) => Number(a.relayed) - Number(b.relayed) || (a.rtt ?? 1e9) - (b.rtt ?? 1e9))
           .map(([peer]) => peer);
-        members.set(drive.id, list);
+        holders.set(drive.id, list);
       }
       return list;
     },

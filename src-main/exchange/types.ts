@@ -4,6 +4,12 @@ import type { DeviceId, UserId } from '../identity/index.ts';
 import type { EntryId } from '../history/index.ts';
 import type { Events, Service } from '../../src-shared/runtime.ts';
 
+/** What the exchange needs of a drive: that of a member, or the chain of one that is only kept here for others (see hosting). */
+export type ExchangedDrive = Pick<
+  Drive,
+  'id' | 'on' | 'frontier' | 'missingFor' | 'ingest' | 'ownTip' | 'roleOf'
+>;
+
 /** Where this node's own copies of blocks come from (plaintext files re-sealed on demand, or retained ciphertext). */
 export interface BlockSource {
   /** Ciphertext of each block, null when it is not (or no longer) here. Called with at most 16 MiB at once. */
@@ -28,6 +34,13 @@ export interface MemberSync {
   readonly settled: boolean;
 }
 
+/** A device that keeps the drive's ciphertext and is no member. */
+export interface HostSync {
+  readonly peerId: DeviceId;
+  /** It has every entry we have and we have every entry it has. */
+  readonly sameHistory: boolean;
+}
+
 export type ExchangeEvents = {
   /** Coalesced to 4 Hz. Bytes of ciphertext, running totals. */
   progress: { readonly driveId: EntryId; readonly received: number; readonly sent: number };
@@ -50,7 +63,12 @@ export interface FetchRequest {
 
 /** Moves entries and blocks between the members of drives. */
 export interface Exchange extends Service, Events<ExchangeEvents> {
-  addDrive(drive: Drive, source: BlockSource): void;
+  addDrive(drive: ExchangedDrive, source: BlockSource): void;
+  /**
+   * Names the devices that keep a drive's ciphertext without being members: they are served, asked and subscribed to as
+   * members are, but stand in `hosts`, not in `members`. May be called before the drive is added; an empty set takes all away.
+   */
+  setHosts(driveId: EntryId, hosts: ReadonlySet<DeviceId>): void;
   removeDrive(driveId: EntryId): Promise<void>;
   /** Fetches the genesis and all entries of a drive not yet known here; used by join. Throws `forbidden`, `unreachable`, `timeout`. */
   fetchHistory(
@@ -69,4 +87,6 @@ export interface Exchange extends Service, Events<ExchangeEvents> {
   /** Tells the members whether this node's folder equals its tree. */
   setSettled(driveId: EntryId, settled: boolean): void;
   members(driveId: EntryId): readonly MemberSync[];
+  /** The connected ones of those named by `setHosts`. */
+  hosts(driveId: EntryId): readonly HostSync[];
 }

@@ -95,6 +95,8 @@ export function createLocalNetwork(): LocalNetwork {
         setSettled(_drive, settled) {
           me.settled = settled;
         },
+        setHosts() {},
+        hosts: () => [],
         members: () =>
           others().map(() => ({ peerId: 'peer', userId: 'user', sameHistory: true, settled: true })),
       };
