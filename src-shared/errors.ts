@@ -37,6 +37,13 @@ export const errorCodes = [
   'key_missing',
   'corrupt', // a stored record is damaged
   'proof_invalid',
+  // links and invitations
+  'link_cut_short', // its end is missing
+  'link_altered', // its checksum does not fit
+  'invite_expired',
+  'invite_used_up',
+  'invite_revoked',
+  'too_many_invites',
   // drives and folders
   'drive_unknown',
   'root_missing',
@@ -49,6 +56,14 @@ export const errorCodes = [
   'changed_while_reading',
   'content_lost',
   'gone', // a source no longer has the block
+  // hosting
+  'not_hosted', // the asked computer keeps nothing of that drive
+  'contract_invalid', // a replica contract is out of date, not for this host or not by someone who may make it
+  'quota_exceeded', // more than the host lends, or than the contract reserves
+  'overcommitted', // a host refuses what its own contract reserves
+  'audit_failed', // a host could not prove that it keeps a block
+  'repair_refused', // a host does not bring back what it lost
+  'disqualified', // a host failed too many audits
   // network
   'unreachable',
   'protocol_violation',

@@ -362,7 +362,7 @@ async function assemble(deps: OpenDriveDeps, history: History, signer: Signer): 
         .map(({ userId, role, since }) => ({ userId, role, since }))
         .sort((a, b) => (a.userId < b.userId ? -1 : 1)),
     roleOf: (user) => rights.roleOf(user),
-    ownRole: () => rights.roleOf(identity.userId),
+    ownRole: () => rights.roleOf(identity.userId) ?? (sharing.visibility() === 'private' ? null : 'reader'),
     ...sharing,
     share: (user, encKey, role) =>
       exclusive(async () => {

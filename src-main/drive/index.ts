@@ -14,4 +14,6 @@ export type {
 export { verifyProof } from './verify-proof.ts';
 export type { ProvenVersion } from './verify-proof.ts';
 export { maxProofBytes } from './proof-codec.ts';
+export { inviteRefOf, inviteSecretBytes, inviteSigner, signClaim } from './access/invite-key.ts';
+export type { InviteClaim } from './access/invite-key.ts';
 export { isName, maxNameBytes } from './codec/names.ts';

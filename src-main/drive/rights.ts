@@ -1,5 +1,5 @@
 import type { EntryDraft, FeedTip, History } from '../history/index.ts';
-import { deviceKeyOf, isEncryptionKey } from '../identity/index.ts';
+import { deviceKeyOf, encryptionKeyOf, isEncryptionKey } from '../identity/index.ts';
 import type { DeviceId, Signer, UserId } from '../identity/index.ts';
 import type { RandomBytes } from '../../src-shared/runtime.ts';
 import { AppError } from '../../src-shared/errors.ts';
@@ -8,8 +8,8 @@ import type { AccessLog } from './access/access-log.ts';
 import { buildAccessEntry } from './access/author.ts';
 import type { AccessDraft } from './access/author.ts';
 import { startsEpoch } from './access/codec.ts';
-import { roleRank } from './access/evaluate.ts';
-import type { AccessState } from './access/evaluate.ts';
+import { maxOpenInvites, roleRank } from './access/evaluate.ts';
+import type { AccessInvite, AccessState } from './access/evaluate.ts';
 import type { DriveIdentity } from './deps.ts';
 import type { Entries } from './entries.ts';
 import type { EpochId, Role } from './types.ts';
@@ -26,6 +26,9 @@ export interface RightsDeps {
   readonly random: RandomBytes;
   readonly certificate: () => Uint8Array;
 }
+
+/** Stands for those who read without a role among the receivers of keys. */
+const readersOf = (opening: string): string => `readers ${opening}`;
 
 export type Rights = ReturnType<typeof createRights>;
 
@@ -78,6 +81,13 @@ export function createRights(deps: RightsDeps) {
 
   const encKeyOf = (user: UserId): Uint8Array =>
     user === identity.userId ? identity.encKey : (state().members.get(user)?.encKey as Uint8Array);
+
+  /** Keys boxes of a new epoch are made for: those members' and, while the drive is open, its readers'. */
+  function boxKeys(users: Iterable<UserId>): Uint8Array[] {
+    const { opening } = state();
+    const keys = [...users].map(encKeyOf);
+    return opening === null ? keys : [...keys, encryptionKeyOf(opening.secret)];
+  }
 
   function build(draft: Pick<AccessDraft, 'kind'> & Partial<AccessDraft>): EntryDraft {
     return buildAccessEntry(
@@ -143,8 +153,8 @@ export function createRights(deps: RightsDeps) {
       if (member?.role === role && sameBytes(member.encKey, encKey)) return null;
       if (user !== identity.userId || member?.role !== role) checkMayChange(user, role);
       if (member && roleRank(role) < roleRank(member.role)) {
-        const others = [...state().members.values()].filter((one) => one.userId !== user);
-        const boxesFor = [...others.map((one) => encKeyOf(one.userId)), encKey];
+        const others = [...state().members.keys()].filter((one) => one !== user);
+        const boxesFor = [...boxKeys(others), encKey];
         return build({ kind: 'lower', user, role, encKey, frontier: frontierOf(user, null), boxesFor });
       }
       const handOut = keysOf(topEpochs(access.keyring.known()));
@@ -161,7 +171,7 @@ export function createRights(deps: RightsDeps) {
         kind: 'remove',
         user,
         frontier: frontierOf(user, null),
-        boxesFor: others.map(encKeyOf),
+        boxesFor: boxKeys(others),
       });
     },
 
@@ -171,8 +181,68 @@ export function createRights(deps: RightsDeps) {
       const user = feed?.user ?? (sameBytes(key, identity.device.publicKey) ? identity.userId : null);
       if (user === null) throw new AppError('device_unknown', 'This device has not written in the drive.');
       if (user !== identity.userId) checkMayChange(user, null);
-      const boxesFor = [...state().members.keys()].map(encKeyOf);
+      const boxesFor = boxKeys(state().members.keys());
       return build({ kind: 'revoke', user, device: key, frontier: frontierOf(user, key), boxesFor });
+    },
+
+    /** Opens an invitation whose link's secret belongs to `key`. */
+    invite(
+      key: Uint8Array,
+      role: Exclude<Role, 'owner'>,
+      terms: { readonly expires: number | null; readonly uses: number | null },
+    ): EntryDraft {
+      checkMayChange('', role);
+      if ([...state().invites.values()].filter((one) => !one.ended).length >= maxOpenInvites) {
+        throw new AppError(
+          'too_many_invites',
+          `A drive has at most ${maxOpenInvites} open invitations; end one of them first.`,
+        );
+      }
+      return build({ kind: 'invite', role, extra: { t: 'invite', key, ...terms } });
+    },
+
+    /** Ends an invitation; a used one with a new key epoch. */
+    endInvite(invite: AccessInvite): EntryDraft {
+      checkMayChange('', null);
+      const extra = { t: 'via', invite: invite.ref } as const;
+      if (invite.used.length === 0) return build({ kind: 'uninvite', extra });
+      return build({ kind: 'lapse', extra, boxesFor: boxKeys(state().members.keys()) });
+    },
+
+    /** Lets somebody in by an invitation; null when he may do as much already. The caller checked proof and terms. */
+    admit(invite: AccessInvite, user: UserId, encKey: Uint8Array): EntryDraft | null {
+      if (!isEncryptionKey(encKey))
+        throw new AppError('invalid_argument', 'The encryption key is not valid.');
+      const { role } = invite;
+      if (roleRank(roleOf(user)) >= roleRank(role)) return null;
+      checkMayChange(user, role);
+      const handOut = keysOf(topEpochs(access.keyring.known()));
+      const extra = { t: 'via', invite: invite.ref } as const;
+      return build({ kind: 'grant', user, role, encKey, extra, boxesFor: [encKey], handOut });
+    },
+
+    /** Whether the author of an invitation may still give its role. */
+    stands(invite: AccessInvite): boolean {
+      const author = roleRank(roleOf(invite.author));
+      const needed = roleRank(invite.role) >= roleRank('manager') ? 'owner' : 'manager';
+      return !invite.ended && author >= roleRank(needed);
+    },
+
+    /** Opens the drive to whoever knows `secret`, or to everybody. */
+    open(visibility: 'unlisted' | 'public', secret: Uint8Array): EntryDraft {
+      checkMayChange('', null);
+      return build({
+        kind: 'open',
+        extra: { t: 'open', visibility, secret },
+        boxesFor: [encryptionKeyOf(secret)],
+        handOut: keysOf(topEpochs(access.keyring.known())),
+      });
+    },
+
+    /** Makes the drive private: what is written from now on has a key readers do not get. */
+    close(): EntryDraft {
+      checkMayChange('', null);
+      return build({ kind: 'close', boxesFor: [...state().members.keys()].map(encKeyOf) });
     },
 
     /**
@@ -201,10 +271,16 @@ export function createRights(deps: RightsDeps) {
           ? missing.length > 0
           : missing.some((id) => managers.every((m) => !held.get(m.userId)?.has(id)));
       });
-      if (receivers.length > 0) {
-        const users = receivers.map((one) => one.userId).sort();
+      const users = receivers.map((one) => one.userId).sort();
+      const boxesFor = users.map(encKeyOf);
+      const { opening } = state();
+      if (isManager && opening !== null && lacks(readersOf(opening.id)).length > 0) {
+        users.push(readersOf(opening.id));
+        boxesFor.push(encryptionKeyOf(opening.secret));
+      }
+      if (users.length > 0) {
         const handOut = keysOf(topEpochs(access.keyring.known()));
-        drafts.push(build({ kind: 'keys', receivers: users, boxesFor: users.map(encKeyOf), handOut }));
+        drafts.push(build({ kind: 'keys', receivers: users, boxesFor, handOut }));
       }
       return drafts;
     },
@@ -228,7 +304,11 @@ export function createRights(deps: RightsDeps) {
       if (!opened || !access.graph.isValid(event.id)) continue;
       const epochs = opened.readable.epochs.map((id) => (id === 'self' ? event.id : id));
       if (startsEpoch(event.kind)) {
-        for (const user of access.graph.at([event.id])?.members.keys() ?? []) give(user, epochs);
+        const then = access.graph.at([event.id]);
+        for (const user of then?.members.keys() ?? []) give(user, epochs);
+        if (then?.opening) give(readersOf(then.opening.id), epochs);
+      } else if (event.kind === 'open') {
+        give(readersOf(event.id), epochs);
       } else if (event.kind === 'grant' && opened.readable.wraps.length > 0) {
         give(event.user, epochs);
       }

@@ -22,8 +22,11 @@ export {
 } from './card.ts';
 export type { CardDevices } from './card.ts';
 export { phraseOf, parsePhrase } from './phrase.ts';
+export { x25519Public as encryptionKeyOf } from './primitives.ts';
 export { createKeystoreFiles } from './keystore-files.ts';
 export type { KeystoreFiles } from './keystore-files.ts';
 export type { KeyProtector, Protection, ScryptCost, WrapRecord } from './keystore-protection.ts';
 export { parseInviteCode, maxApprovalBytes } from './linking.ts';
 export { createIdentity } from './identity.ts';
+export { encodeStrict, decodeStrict, fieldsOf, malformed } from './strict-cbor.ts';
+export type { Fields } from './strict-cbor.ts';

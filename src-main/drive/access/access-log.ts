@@ -1,4 +1,5 @@
 import type { Entry } from '../../history/index.ts';
+import { tryUnwrap } from '../../identity/index.ts';
 import { isAppError } from '../../../src-shared/errors.ts';
 import { byteKey, hex, sameBytes, sha256, zero32 } from '../codec/bytes.ts';
 import { openBytes } from '../codec/body.ts';
@@ -44,6 +45,9 @@ export interface AccessLog {
   previousOf(epoch: EpochId): readonly EpochId[];
 }
 
+/** Read keys tried on each box: a drive that was published anew more often than that is read with the newest. */
+const publishedKept = 8;
+
 interface Pending {
   readonly entry: Entry;
   readonly id: string;
@@ -68,6 +72,8 @@ export function createAccessLog(
   const all = new Map<string, Pending>();
   const waiting = new Map<string, Pending>();
   const opened = new Map<string, OpenedAccess>();
+  /** Published read keys, newest last: with them anybody opens the boxes made for readers. */
+  let published: Uint8Array[] = [];
 
   function parse(entry: Entry): Pending {
     const id = hex(entry.hash);
@@ -75,6 +81,7 @@ export function createAccessLog(
       const { readable, readableBytes, sealed } = decodeAccessBody(entry.body);
       const founds = readable.kind === 'genesis';
       if (founds !== sameBytes(entry.hash, drive)) return voided(entry, id);
+      if (readable.readSecret) published = [...published, readable.readSecret].slice(-publishedKept);
       return { entry, id, readable, readableBytes, sealed, triedBoxes: false };
     } catch (error) {
       if (!isAppError(error)) throw error;
@@ -99,6 +106,16 @@ export function createAccessLog(
     return true;
   }
 
+  function unwrapAny(box: Uint8Array): Uint8Array | null {
+    const content = unwrap(box);
+    if (content) return content;
+    for (const secret of published) {
+      const read = tryUnwrap(secret, box);
+      if (read) return read;
+    }
+    return null;
+  }
+
   function tryBoxes(pending: Pending): boolean {
     const { readable, id } = pending;
     if (!readable || pending.triedBoxes) return false;
@@ -108,7 +125,7 @@ export function createAccessLog(
     if (epochs.some((epoch) => !all.has(epoch))) return false;
     pending.triedBoxes = true;
     for (const box of readable.wraps) {
-      const content = unwrap(box);
+      const content = unwrapAny(box);
       if (content?.length !== 32 * epochs.length) continue;
       let learnt = false;
       epochs.forEach((epoch, i) => {
@@ -135,6 +152,7 @@ export function createAccessLog(
       device: null,
       frontier: [],
       time: entry.header.time,
+      extra: null,
     };
     if (!readable) return nothing;
     if (links.length > 0) {
@@ -169,6 +187,7 @@ export function createAccessLog(
         device: sealed.device && hex(sealed.device),
         frontier: readable.frontier,
         time: entry.header.time,
+        extra: sealed.extra,
       };
     } catch (error) {
       if (!isAppError(error)) throw error;
@@ -204,11 +223,15 @@ export function createAccessLog(
       const fresh = entries.filter((entry) => !all.has(hex(entry.hash)));
       if (fresh.length === 0) return false;
       fresh.sort((a, b) => a.header.lamport - b.header.lamport || Buffer.compare(a.hash, b.hash));
+      const before = published;
       for (const entry of fresh) {
         const pending = parse(entry);
         all.set(pending.id, pending);
         waiting.set(pending.id, pending);
       }
+      // A key just published may open boxes that were tried in vain.
+      if (published !== before)
+        for (const pending of all.values()) pending.triedBoxes = pending.readable === null;
       return settle();
     },
     opened: (id) => opened.get(id) ?? null,

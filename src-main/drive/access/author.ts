@@ -8,7 +8,7 @@ import { bodyKeyOf, keyCheckOf, sealPreviousKey } from '../keys.ts';
 import type { EpochId, Role } from '../types.ts';
 import { accessBinding } from './access-log.ts';
 import { certHashOf, encodeAccessBody, encodeReadable, encodeSealedPart, startsEpoch } from './codec.ts';
-import type { AccessKind } from './codec.ts';
+import type { AccessExtra, AccessKind } from './codec.ts';
 
 export interface AccessDraft {
   readonly kind: AccessKind;
@@ -18,6 +18,8 @@ export interface AccessDraft {
   readonly device: Uint8Array | null;
   readonly receivers: readonly string[];
   readonly name: string;
+  /** Left out: none. */
+  readonly extra?: AccessExtra | null;
   readonly frontier: readonly FeedTip[];
   /** X25519 keys the boxes are made for. */
   readonly boxesFor: readonly Uint8Array[];
@@ -46,6 +48,8 @@ export function buildAccessEntry(draft: AccessDraft, context: AccessContext): En
   if (!sealKey) throw new AppError('key_missing', 'The key of this drive has not arrived yet.');
   const content = newKey ?? concat(...draft.handOut.map((item) => item.key));
   const certSalt = random(32);
+  const extra = draft.extra ?? null;
+  const published = extra?.t === 'open' && extra.visibility === 'public';
   const readable = encodeReadable({
     kind: draft.kind,
     epochs: newKey ? ['self'] : draft.handOut.map((item) => item.id),
@@ -56,6 +60,7 @@ export function buildAccessEntry(draft: AccessDraft, context: AccessContext): En
       : [],
     frontier: draft.frontier,
     certHash: certHashOf(certSalt, context.cert),
+    readSecret: published ? extra.secret : null,
   });
   const { user, role, encKey, device, receivers, name } = draft;
   const sealedPart = encodeSealedPart({
@@ -67,6 +72,7 @@ export function buildAccessEntry(draft: AccessDraft, context: AccessContext): En
     device,
     receivers,
     name,
+    extra,
   });
   const keyEpoch = context.epoch ? unhex(context.epoch.id) : zero32;
   const binding = accessBinding(context.drive, context.writer, keyEpoch, readable);

@@ -1,5 +1,6 @@
 import { isRemoval, startsEpoch } from './codec.ts';
-import type { AccessKind } from './codec.ts';
+import type { AccessExtra, AccessKind } from './codec.ts';
+import { inviteRefOf } from './invite-key.ts';
 import type { FeedTip } from '../../history/index.ts';
 import type { UserId } from '../../identity/index.ts';
 import type { EpochId, Role } from '../types.ts';
@@ -20,6 +21,32 @@ export interface AccessEvent {
   readonly device: string | null;
   readonly frontier: readonly FeedTip[];
   readonly time: number;
+  readonly extra?: AccessExtra | null;
+}
+
+/** An invitation by link, as the counting entries give it. */
+export interface AccessInvite {
+  /** 32 hex characters, a hash of `key`. */
+  readonly ref: string;
+  readonly role: Role;
+  readonly author: UserId;
+  readonly key: Uint8Array;
+  /** ms; null: never. */
+  readonly expires: number | null;
+  /** People it may let in; null: any number. */
+  readonly uses: number | null;
+  readonly made: number;
+  /** Who came in by it, each once. */
+  readonly used: readonly UserId[];
+  /** Ended by an entry. */
+  readonly ended: boolean;
+}
+
+/** Open to others than members: to whom, and the readers' X25519 secret. */
+export interface AccessOpening {
+  readonly id: string;
+  readonly visibility: 'unlisted' | 'public';
+  readonly secret: Uint8Array;
 }
 
 export interface AccessMember {
@@ -39,7 +66,14 @@ export interface AccessState {
   readonly counting: ReadonlySet<string>;
   /** The key epochs in use, sorted: more than one after concurrent removals. */
   readonly epochs: readonly EpochId[];
+  readonly invites: ReadonlyMap<string, AccessInvite>;
+  /** null: private. */
+  readonly opening: AccessOpening | null;
 }
+
+/** Open invitations a drive may have at one time: one more is not valid. */
+export const maxOpenInvites = 32;
+const roleKinds: ReadonlySet<AccessKind> = new Set<AccessKind>(['genesis', 'grant', 'lower', 'remove']);
 
 const rank: Record<Role, number> = { owner: 4, manager: 3, editor: 2, reader: 1 };
 export const roleRank = (role: Role | null | undefined): number => (role ? rank[role] : 0);
@@ -183,6 +217,18 @@ export class AccessGraph {
         if (!mayChange(author, role) || !mayChange(author, target)) return false;
         return event.kind === 'lower' ? role < target : role >= target;
       }
+      case 'invite': {
+        const open = [...state.invites.values()].filter((one) => !one.ended).length;
+        const role = roleRank(event.role);
+        return event.extra?.t === 'invite' && role > 0 && mayChange(author, role) && open < maxOpenInvites;
+      }
+      case 'uninvite':
+      case 'lapse':
+        return event.extra?.t === 'via' && author >= rank.manager && state.invites.has(event.extra.invite);
+      case 'open':
+        return event.extra?.t === 'open' && author >= rank.manager;
+      case 'close':
+        return author >= rank.manager;
     }
   }
 
@@ -218,7 +264,7 @@ export class AccessGraph {
     );
     const members = new Map<UserId, AccessMember>();
     for (const [user, about] of Map.groupBy(
-      counted.filter((event) => event.kind !== 'keys' && event.kind !== 'revoke'),
+      counted.filter((event) => roleKinds.has(event.kind)),
       (event) => event.user,
     )) {
       const last = this.#maximal(about).sort(
@@ -238,7 +284,22 @@ export class AccessGraph {
       epochs: this.#maximal(counted.filter((event) => startsEpoch(event.kind)))
         .map((event) => event.id)
         .sort(),
+      invites: invitesOf(counted),
+      opening: this.#opening(counted),
     };
+  }
+
+  /** The last word on who may read beside members: closing beats opening, then the higher role, then the smaller id. */
+  #opening(counted: readonly AccessEvent[]): AccessOpening | null {
+    const about = counted.filter((event) => event.kind === 'open' || event.kind === 'close');
+    const last = this.#maximal(about).sort(
+      (a, b) =>
+        Number(b.kind === 'close') - Number(a.kind === 'close') ||
+        this.#authorRank(b) - this.#authorRank(a) ||
+        (a.id < b.id ? -1 : 1),
+    )[0];
+    if (last?.extra?.t !== 'open') return null;
+    return { id: last.id, visibility: last.extra.visibility, secret: last.extra.secret };
   }
 
   #maximal(events: readonly AccessEvent[]): AccessEvent[] {
@@ -268,4 +329,27 @@ export class AccessGraph {
     }
     return counting.sort((a, b) => (a.id < b.id ? -1 : 1));
   }
+}
+
+/** Invitations among counting entries. Of two with one key the smaller id says the terms; one end ends it for good. */
+function invitesOf(counted: readonly AccessEvent[]): ReadonlyMap<string, AccessInvite> {
+  const invites = new Map<string, AccessInvite>();
+  const used = new Map<string, Set<UserId>>();
+  const ended = new Set<string>();
+  for (const event of counted) {
+    if (event.extra?.t !== 'via') continue;
+    const { invite } = event.extra;
+    if (event.kind !== 'grant') ended.add(invite);
+    else used.set(invite, (used.get(invite) ?? new Set()).add(event.user));
+  }
+  for (const event of [...counted].sort((a, b) => (a.id < b.id ? -1 : 1))) {
+    if (event.kind !== 'invite' || event.extra?.t !== 'invite' || event.role === null) continue;
+    const { key, expires, uses } = event.extra;
+    const ref = inviteRefOf(key);
+    if (invites.has(ref)) continue;
+    const { role, author, time: made } = event;
+    const users = [...(used.get(ref) ?? [])].sort();
+    invites.set(ref, { ref, role, author, key, expires, uses, made, used: users, ended: ended.has(ref) });
+  }
+  return invites;
 }
