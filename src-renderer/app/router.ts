@@ -10,6 +10,11 @@ export function createAppRouter(): Router {
     routes: [
       { path: '/', name: 'home', component: HomePage },
       { path: '/files/:drive?/:path(.*)*', name: 'files', component: FilesPage },
+      {
+        path: '/timeline/:drive',
+        name: 'timeline',
+        component: () => import('./pages/TimelinePage.vue'),
+      },
       { path: '/activity', name: 'activity', component: () => import('./pages/ActivityPage.vue') },
       { path: '/network', name: 'network', component: () => import('./pages/NetworkPage.vue') },
       { path: '/settings/:section?', name: 'settings', component: () => import('./pages/SettingsPage.vue') },

@@ -42,10 +42,13 @@ export function rateText(bytesPerSecond: number, locale: string): string {
 const dayMs = 86_400_000;
 const startOfDay = (time: number) => new Date(time).setHours(0, 0, 0, 0);
 
-/** `Today 10:41`, `Yesterday 18:22`, `14 Nov 2026`; words come from the locale itself. */
-export function formatTime(time: string | number, locale: string, now: number = Date.now()): string {
+/** Days since then, by the calendar. */
+const daysAgo = (at: Date, now: number) => Math.round((startOfDay(now) - startOfDay(at.getTime())) / dayMs);
+
+/** `Today`, `Yesterday`, `14 Nov 2026`; words come from the locale itself. */
+export function dayText(time: string | number, locale: string, now: number = Date.now()): string {
   const at = new Date(time);
-  const days = Math.round((startOfDay(now) - startOfDay(at.getTime())) / dayMs);
+  const days = daysAgo(at, now);
   if (days !== 0 && days !== 1)
     return once(
       locale,
@@ -57,12 +60,23 @@ export function formatTime(time: string | number, locale: string, now: number = 
     'relative',
     () => new Intl.RelativeTimeFormat(locale, { numeric: 'auto' }),
   ).format(-days, 'day');
-  const clock = once(
+  return `${word.charAt(0).toLocaleUpperCase(locale)}${word.slice(1)}`;
+}
+
+/** `10:41` */
+export function clockText(time: string | number, locale: string): string {
+  return once(
     locale,
     'clock',
     () => new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit' }),
-  ).format(at);
-  return `${word.charAt(0).toLocaleUpperCase(locale)}${word.slice(1)} ${clock}`;
+  ).format(new Date(time));
+}
+
+/** `Today 10:41`, `Yesterday 18:22`, `14 Nov 2026` */
+export function formatTime(time: string | number, locale: string, now: number = Date.now()): string {
+  const days = daysAgo(new Date(time), now);
+  const day = dayText(time, locale, now);
+  return days === 0 || days === 1 ? `${day} ${clockText(time, locale)}` : day;
 }
 
 /** Date and time in full, for titles. */

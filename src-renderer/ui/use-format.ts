@@ -2,6 +2,8 @@ import { computed } from 'vue';
 import { useI18n } from 'vue-i18n';
 import {
   bytesText,
+  clockText,
+  dayText,
   formatBytes,
   formatTime,
   fullTime,
@@ -22,6 +24,8 @@ export function useFormat() {
     amount: (value: number) => formatBytes(value, tag.value),
     rate: (value: number) => rateText(value, tag.value),
     time: (value: string | number) => formatTime(value, tag.value),
+    clock: (value: string | number) => clockText(value, tag.value),
+    day: (value: string | number) => dayText(value, tag.value),
     fullTime: (value: string | number) => fullTime(value, tag.value),
     span: (seconds: number) => spanText(seconds, tag.value),
     percent: (share: number) => percentText(share, tag.value),
