@@ -6,4 +6,4 @@ export { cloneFile } from './clone-file.ts';
 export { inlineLimit, minBlockSize, maxBlockSize, blockSizeFor } from './ladder.ts';
 export { padme } from './padme.ts';
 export { blockKey, openBlock, sealBlock, sealedLength, sha256 } from './block.ts';
-export { sameStamp, stampOf, mtimeOf, utimesSeconds } from './stamp.ts';
+export { isExecutable, sameStamp, stampOf, mtimeOf, utimesSeconds } from './stamp.ts';

@@ -230,7 +230,10 @@ export function createExecutor(deps: ExecutorDeps): Executor {
     const next = node.exec ? mode | ((mode & 0o444) >> 2) : mode & ~0o111;
     await fs.chmod(paths.at(path), next & 0o7777);
     const stat = await fs.lstat(paths.at(path));
-    if (stat === null || !stillThat(row, stat)) throw surprised(path);
+    // Somebody's own chmod right after ours must be seen by the next scan.
+    if (stat === null || !sameBytesAs(row.stamp, stat) || (stat.mode & 0o7777) !== (next & 0o7777)) {
+      throw surprised(path);
+    }
     state.transaction(() => {
       state.local.set({ ...row, exec: node.exec, stamp: stat });
       state.synced.set({ ...base, exec: node.exec, version: node.version });
@@ -302,8 +305,9 @@ export function createExecutor(deps: ExecutorDeps): Executor {
   /** Notes that the file is in place, where `stat` was seen. */
   function noteLanded({ landing, old, raw, stamp }: Target, stat: FsStat): void {
     const { node, staged } = landing;
-    // Renaming changes ctime only; when more differs, someone wrote to it already, and the next scan shall see that.
-    const now = stamp === null || sameBytesAs(stamp, stat) ? stat : stamp;
+    // Renaming changes ctime only; when more differs (the mode, too), someone had it in hand already, and the next scan shall
+    // see that.
+    const now = stamp === null || (sameBytesAs(stamp, stat) && stamp.mode === stat.mode) ? stat : stamp;
     state.local.set({
       ...node,
       parent: old?.parent ?? node.parent,
@@ -409,7 +413,8 @@ function asKnown(row: LocalRow, stat: FsStat): boolean {
 }
 
 function stillThat(row: LocalRow, stat: FsStat): boolean {
-  return row.stamp.ino === stat.ino && (row.kind === 'dir' || sameBytesAs(row.stamp, stat));
+  if (row.stamp.ino !== stat.ino) return false;
+  return row.kind === 'dir' || (sameBytesAs(row.stamp, stat) && row.stamp.mode === stat.mode);
 }
 
 function sameBytesAs(stamp: FileStamp, stat: FsStat): boolean {

@@ -1,4 +1,4 @@
-import type { ContentIo, Drive, SealRequest } from '../../drive/index.ts';
+import type { ContentIo, Drive, NodeId, SealRequest } from '../../drive/index.ts';
 import type { BlockSource } from '../../exchange/index.ts';
 import { layout } from '../scan/root.ts';
 import type { SyncState } from '../state/index.ts';
@@ -14,6 +14,8 @@ export function createBlockSource(deps: {
   readonly state: SyncState;
   readonly retained: (id: Uint8Array) => Promise<Uint8Array | null>;
   readonly again: (dir: string, ms: number) => void;
+  /** What this file holds is not what was noted, or could not be read just now. */
+  readonly reread: (node: NodeId) => void;
 }): BlockSource {
   const { state } = deps;
   const at = layout(deps.folder).at;
@@ -51,8 +53,10 @@ export function createBlockSource(deps: {
         const bytes = sealed[i] ?? null;
         answers[index] = bytes;
         if (bytes !== null) return;
-        state.blocks.drop(node);
+        // It was moved or written to since its row was made, which a scan tells; when the row still fits the disk, only reading
+        // the file anew tells what it holds. Its blocks stay noted: a file in motion must not count as gone for good.
         deps.again(path.slice(0, Math.max(0, path.lastIndexOf('/'))), 0);
+        deps.reread(node);
       });
       for (let i = 0; i < ids.length; i++) {
         const id = ids[i];

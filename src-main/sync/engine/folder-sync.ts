@@ -1,7 +1,14 @@
 import { createEmitter } from '../../../src-shared/emitter.ts';
 import { AppError } from '../../../src-shared/errors.ts';
 import type { Clock, Logger, RandomBytes } from '../../../src-shared/runtime.ts';
-import { rootNode, type ContentIo, type Drive, type FileContent, type NodeId } from '../../drive/index.ts';
+import {
+  rootNode,
+  sameStamp,
+  type ContentIo,
+  type Drive,
+  type FileContent,
+  type NodeId,
+} from '../../drive/index.ts';
 import type { Exchange } from '../../exchange/index.ts';
 import type { ChunkStore, Database } from '../../store/index.ts';
 import { createCommitter } from '../apply/committer.ts';
@@ -268,15 +275,7 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
       staging.setPaused(paused || halted !== null);
       staging.retry();
     },
-    readAgain(ids) {
-      for (const id of ids) {
-        const row = state.local.get(id);
-        const path = state.local.path(id);
-        if (row === null || path === null) continue;
-        const { parent, name, raw, birthNs, stamp } = row;
-        void importer.add({ id, parent, name, raw, path, birthNs, size: stamp.size });
-      }
-    },
+    readAgain: (ids) => ids.forEach(readAgain),
   });
   const blocks = createBlockSource({
     drive,
@@ -285,7 +284,24 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
     state,
     retained: (id) => retention.block(id),
     again,
+    reread: (node) => void rereadAsKnown(node).catch(() => {}),
   });
+
+  function readAgain(id: NodeId): void {
+    const row = state.local.get(id);
+    const path = state.local.path(id);
+    if (row === null || path === null) return;
+    const { parent, name, raw, birthNs, stamp } = row;
+    void importer.add({ id, parent, name, raw, path, birthNs, size: stamp.size });
+  }
+
+  /** Only what looks unchanged on disk: the scan sees to the rest. */
+  async function rereadAsKnown(id: NodeId): Promise<void> {
+    const path = state.local.path(id);
+    const stat = path === null ? null : await fs.lstat(paths.at(path));
+    const row = state.local.get(id);
+    if (row?.kind === 'file' && stat !== null && !stopping && sameStamp(row.stamp, stat)) readAgain(id);
+  }
 
   function wake(): void {
     woken = true;

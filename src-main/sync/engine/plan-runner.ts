@@ -76,7 +76,8 @@ export function createPlanRunner(deps: PlanRunnerDeps): (ids: readonly NodeId[])
   function landingOf(node: SyncRow): Landing | null {
     if (node.kind === 'link') return { node, staged: null };
     const content = deps.remote.content(node.id);
-    if (content?.kind !== 'file' || contentKey(content) !== node.content) {
+    // Of another version by now: bytes and executable bit have to be those the row will say.
+    if (content?.kind !== 'file' || contentKey(content) !== node.content || content.exec !== node.exec) {
       agenda.add(node.id);
       return null;
     }

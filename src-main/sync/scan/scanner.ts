@@ -1,5 +1,5 @@
 import { AppError, isAppError } from '../../../src-shared/errors.ts';
-import { rootNode, type NodeId } from '../../drive/index.ts';
+import { isExecutable, rootNode, type NodeId } from '../../drive/index.ts';
 import type { FolderFs, FsEntry, FsStat } from '../fs/types.ts';
 import { createPace } from '../pace.ts';
 import { tempNameOwner } from '../plan/rows.ts';
@@ -218,6 +218,8 @@ export function createScanner(deps: ScannerDeps): Scanner {
         parent: dir.id,
         name: entry.name,
         raw,
+        // It may have been made executable on the way: the stamp taken over here hides that from every later scan.
+        exec: moved.kind === 'file' ? isExecutable(stat) : moved.exec,
         stamp: stat,
         birthNs: stat.birthNs,
       });
