@@ -31,6 +31,13 @@ export const usePlatform = defineStore('platform', () => {
   return {
     capabilities,
     preferences,
+    /** No keychain guards the keys, so the node makes none before there is a password. */
+    needsPassword: computed(
+      () =>
+        capabilities.value?.host === 'desktop' &&
+        !capabilities.value.keychain &&
+        node.status?.keystore === 'unprotected',
+    ),
     canPickFolder: computed(() => capabilities.value?.pickFolder === true),
     canShowFiles: computed(() => capabilities.value?.showFiles === true),
     async set(change: Partial<Preferences>): Promise<void> {
