@@ -17,7 +17,7 @@ import { limits } from './limits.ts';
 import { createMembership } from './membership.ts';
 import { createProgress } from './progress.ts';
 import { createRefusals } from './refusals.ts';
-import type { Exchange, ExchangeEvents } from './types.ts';
+import type { Exchange, ExchangeEvents, OpenDrives } from './types.ts';
 
 export interface ExchangeDeps {
   readonly network: Network;
@@ -32,6 +32,8 @@ export interface ExchangeOptions {
   readonly earlyBytes?: number;
   /** Whether blocks of direct peers may go over a TLS connection of their own, asked every second. Default: yes. */
   readonly bulk?: () => boolean;
+  /** Who may read beside members. Default: nobody. */
+  readonly open?: OpenDrives;
 }
 
 const historyProtocol = 'history/1';
@@ -65,7 +67,8 @@ export function createExchange(deps: ExchangeDeps, options: ExchangeOptions = {}
     logger.error({ error }, 'an exchange listener failed'),
   );
   const changes = createEmitter<{ changed: Record<string, never> }>();
-  const membership = createMembership(network, clock);
+  const open = options.open ?? null;
+  const membership = createMembership(network, clock, open);
   const drives = new Map<EntryId, DriveExchange>();
   const serving = new Set<FrameStream>();
   const ring = createEarlyRing(clock, options.earlyBytes ?? limits.earlyRingBytes, earlyPatienceMs);
@@ -90,7 +93,8 @@ export function createExchange(deps: ExchangeDeps, options: ExchangeOptions = {}
     logger,
     sources: (id) => {
       const known = drives.get(id);
-      return known ? membership.holders(known.drive) : [];
+      const holders = known ? membership.holders(known.drive) : [];
+      return open === null ? holders : holders.filter((peer) => open.introduced(id, peer));
     },
     rtt: (peer) => membership.rtt(peer),
     open: async (peer, signal) =>
@@ -184,8 +188,12 @@ export function createExchange(deps: ExchangeDeps, options: ExchangeOptions = {}
     };
   }
 
-  async function openTo(peer: DeviceId, signal: AbortSignal): Promise<FrameStream> {
+  async function openTo(driveId: EntryId, peer: DeviceId, signal: AbortSignal): Promise<FrameStream> {
     if (!membership.isConnected(peer)) await network.connect(peer, signal);
+    if (open !== null && !open.introduced(driveId, peer)) {
+      await open.introduce(driveId, peer, signal);
+      fetcher.sourcesChanged();
+    }
     return network.open(peer, historyProtocol, historyOptions, signal);
   }
 
@@ -238,7 +246,7 @@ export function createExchange(deps: ExchangeDeps, options: ExchangeOptions = {}
           clock,
           logger,
           membership,
-          open: openTo,
+          open: (peer, signal) => openTo(drive.id, peer, signal),
           penalise: (peer, reason) => network.penalise(peer, reason),
           onMembers: () => events.emit('members', { driveId: drive.id }),
           onEarly: (early) => events.emit('early', { driveId: drive.id, early }),
@@ -260,7 +268,11 @@ export function createExchange(deps: ExchangeDeps, options: ExchangeOptions = {}
     },
     async fetchHistory(driveId, from, signal) {
       return fetchWholeHistory(
-        { clock, open: openTo, penalise: (peer, reason) => network.penalise(peer, reason) },
+        {
+          clock,
+          open: (peer, limit) => openTo(driveId, peer, limit),
+          penalise: (peer, reason) => network.penalise(peer, reason),
+        },
         driveId,
         from,
         signal,

@@ -1,12 +1,15 @@
 import type { Clock } from '../../src-shared/runtime.ts';
 import type { DeviceId, UserId } from '../identity/index.ts';
 import type { Network } from '../network/index.ts';
-import type { ExchangedDrive } from './types.ts';
+import type { ExchangedDrive, OpenDrives } from './types.ts';
 
 /** Which connected devices may see which drives. */
 export interface Membership {
   userOf(peer: DeviceId): UserId | null;
-  /** Never cached: a removed member is refused from that moment on. Hosts of the drive are served like members. */
+  /**
+   * Never cached: a removed member is refused from that moment on. Hosts of the drive are served like members, and who may
+   * read it because it is open.
+   */
   mayHave(drive: ExchangedDrive, peer: DeviceId): boolean;
   /** Its user has a role in the drive. */
   isMember(drive: ExchangedDrive, peer: DeviceId): boolean;
@@ -32,7 +35,7 @@ interface Known {
 /** Lists of peers are asked for with every frame received; this old they may be. ms. */
 const freshMs = 1000;
 
-export function createMembership(network: Network, clock: Clock): Membership {
+export function createMembership(network: Network, clock: Clock, open: OpenDrives | null = null): Membership {
   let peers = new Map<DeviceId, Known>();
   let holders = new Map<string, readonly DeviceId[]>();
   const hosts = new Map<string, ReadonlySet<DeviceId>>();
@@ -55,9 +58,12 @@ export function createMembership(network: Network, clock: Clock): Membership {
     return peers;
   }
 
+  const isHolder = (drive: ExchangedDrive, peer: DeviceId): boolean =>
+    (hosts.get(drive.id)?.has(peer) ?? false) || membership.isMember(drive, peer);
+
   const membership: Membership = {
     userOf: (peer) => network.cards.userOf(peer),
-    mayHave: (drive, peer) => (hosts.get(drive.id)?.has(peer) ?? false) || membership.isMember(drive, peer),
+    mayHave: (drive, peer) => isHolder(drive, peer) || (open?.mayRead(drive.id, peer) ?? false),
     setHosts(driveId, named) {
       if (named.size === 0) hosts.delete(driveId);
       else hosts.set(driveId, named);
@@ -75,7 +81,7 @@ export function createMembership(network: Network, clock: Clock): Membership {
       let list = holders.get(drive.id);
       if (!list) {
         list = [...known]
-          .filter(([peer]) => membership.mayHave(drive, peer))
+          .filter(([peer]) => isHolder(drive, peer) || open?.sources(drive.id).has(peer))
           .sort(([, a], [, b]) => Number(a.relayed) - Number(b.relayed) || (a.rtt ?? 1e9) - (b.rtt ?? 1e9))
           .map(([peer]) => peer);
         holders.set(drive.id, list);

@@ -61,6 +61,18 @@ export interface FetchRequest {
   readonly accept: (ciphertext: Uint8Array) => Promise<void>;
 }
 
+/** Takes part in drives that are open to others than members: unlisted and public ones. */
+export interface OpenDrives {
+  /** Whether a peer that is no member may read the drive: it is public, or the peer showed that it knows the link. */
+  mayRead(driveId: EntryId, peer: DeviceId): boolean;
+  /** Devices beside members and hosts that may have the drive, for who has no role in it. */
+  sources(driveId: EntryId): ReadonlySet<DeviceId>;
+  /** Shows a peer that we know the drive's link, if that is why we may read it. Before each history stream. Throws `forbidden`. */
+  introduce(driveId: EntryId, peer: DeviceId, signal: AbortSignal): Promise<void>;
+  /** Whether blocks may be asked of the peer: it knows why we may read, or need not. */
+  introduced(driveId: EntryId, peer: DeviceId): boolean;
+}
+
 /** Moves entries and blocks between the members of drives. */
 export interface Exchange extends Service, Events<ExchangeEvents> {
   addDrive(drive: ExchangedDrive, source: BlockSource): void;
