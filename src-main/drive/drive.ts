@@ -20,6 +20,7 @@ import type { WireOp } from './codec/ops.ts';
 import { createAccessLog } from './access/access-log.ts';
 import { buildAccessEntry } from './access/author.ts';
 import { signWriterCertificate } from './access/writer-certificate.ts';
+import { createAuthors } from './authors.ts';
 import { createCommitter } from './commit.ts';
 import type { CreateDriveDeps, OpenDriveDeps } from './deps.ts';
 import { createEntries } from './entries.ts';
@@ -170,6 +171,14 @@ async function assemble(deps: OpenDriveDeps, history: History, signer: Signer): 
     exclusive,
   });
   const prover = createProver({ drive, history, entries, versions, reader, store, access });
+
+  const authorOf = createAuthors({
+    db,
+    writer: signer,
+    device: identity.device,
+    history,
+    access: () => access.graph.current(),
+  });
 
   const readMark = db.prepare<[], { value: number }>("SELECT value FROM drive_mark WHERE key = 'position'");
   const writeMark = db.prepare("INSERT OR REPLACE INTO drive_mark VALUES ('position', ?)");
@@ -354,6 +363,7 @@ async function assemble(deps: OpenDriveDeps, history: History, signer: Signer): 
         return result;
       }),
     contentOf: (version) => reader.content(parseOpId(version)),
+    authorOf,
     versions: (path) => versions.versions(path),
     timeline: timeline.page,
     writers: timeline.writers,

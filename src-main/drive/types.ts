@@ -191,6 +191,17 @@ export interface TimelinePage {
   readonly next: string | null;
 }
 
+/** Who signed an operation. */
+export interface VersionAuthor {
+  readonly device: DeviceId;
+  /** This device, perhaps before it lost its data or had an older state of it put back. */
+  readonly here: boolean;
+  /** It stands in the feed this device goes on with, so whatever it signs next comes after it. */
+  readonly ownFeed: boolean;
+  /** The device still may write to the drive. */
+  readonly active: boolean;
+}
+
 export interface DriveCheck extends HistoryCheck {
   /** Entries whose writer had no right to them. */
   readonly forbidden: readonly { readonly id: EntryId; readonly reason: string }[];
@@ -222,6 +233,8 @@ export interface Drive extends Events<DriveEvents> {
   ingest(entries: readonly Uint8Array[], source?: string): Promise<IngestResult>;
   /** Content of any version ever, also superseded ones. */
   contentOf(version: OpId): Content | null;
+  /** Who signed it; null when its entry is not here. */
+  authorOf(version: OpId): VersionAuthor | null;
   /** Newest first; of a live or deleted path, following moves. */
   versions(path: string): readonly Version[];
   /** What was done in the whole drive, newest first, a page at a time. */
