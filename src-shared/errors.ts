@@ -72,6 +72,11 @@ export const errorCodes = [
 
 export type ErrorCode = (typeof errorCodes)[number];
 
+/** True for text that is an error code: what comes from elsewhere may be anything. */
+export function isErrorCode(value: unknown): value is ErrorCode {
+  return (errorCodes as readonly unknown[]).includes(value);
+}
+
 /** The one error type of the product. Thrown or returned; crosses the contract as `{code, message, details}`. */
 export class AppError extends Error {
   readonly code: ErrorCode;

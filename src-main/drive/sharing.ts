@@ -79,6 +79,9 @@ export function createSharing(deps: SharingDeps) {
         if (!invite || !verifyClaim(invite.key, { drive: deps.drive, ...claim }, signature)) {
           throw new AppError('forbidden', 'This does not open anything here.');
         }
+        if (roleRank(rights.roleOf(deps.self)) < roleRank('manager')) {
+          throw new AppError('not_allowed', 'Only the computers of owners and managers let people in.');
+        }
         const role = rights.roleOf(claim.user);
         const again = invite.used.includes(claim.user) && role !== null;
         if (again || roleRank(role) >= roleRank(invite.role)) return role ?? invite.role;

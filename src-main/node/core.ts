@@ -7,6 +7,8 @@ import type { Identity } from '../identity/index.ts';
 import type { NodeNetwork } from '../network/index.ts';
 import type { Database } from '../store/index.ts';
 import type { ActivityLog } from './activity.ts';
+import type { OpenAccess } from './sharing/open-access.ts';
+import type { Sources } from './sharing/sources.ts';
 import type { NodeSettings } from './settings.ts';
 
 /** What every part of the node may use: there from the first moment. */
@@ -27,4 +29,7 @@ export interface Online extends Base {
   readonly network: NodeNetwork;
   readonly exchange: Exchange;
   readonly content: ContentIo;
+  /** Drives read by link rather than by a role. */
+  readonly open: OpenAccess;
+  readonly sources: Sources;
 }

@@ -24,6 +24,9 @@ import { defaultListen } from './listen.ts';
 import { createLogger } from './logger.ts';
 import { createNetServices } from './net-services.ts';
 import { createNodeSettings } from './settings.ts';
+import { serveInvites } from './sharing/invite-protocol.ts';
+import { createOpenAccess } from './sharing/open-access.ts';
+import { createSources } from './sharing/sources.ts';
 import { createTransfers, type Transfers } from './transfers.ts';
 
 const version = (
@@ -114,12 +117,16 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       });
       const content = createContentIo({ logger });
       undo.push(() => content.stop());
+      const open = createOpenAccess({ network, clock, random, drive: (id) => drives.opened(id) });
+      undo.push(() => open.stop());
       const exchange = createExchange(
         { network, clock, logger, random },
-        { bulk: () => settings.get('net.bulk') },
+        { bulk: () => settings.get('net.bulk'), open },
       );
-      const parts: Online = { ...base, network, exchange, content };
-      const drives = createDrives(parts);
+      const parts: Online = { ...base, network, exchange, content, open, sources: createSources(network) };
+      const drives: Drives = createDrives(parts);
+      open.serve();
+      serveInvites(parts, () => drives);
       const linking = createLinking(parts);
       const transfers = createTransfers(parts, drives);
       undo.push(

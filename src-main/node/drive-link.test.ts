@@ -9,9 +9,36 @@ const id = CID.createV1(0x71, create(0x12, new Uint8Array(32).fill(7))).toString
 
 describe('drive links', () => {
   it('reads what it writes', () => {
-    const link = { driveId: id, addresses: ['/ip4/127.0.0.2/tcp/4001', '/ip6/::1/tcp/1'] };
+    const link = { driveId: id, addresses: ['/ip4/127.0.0.2/tcp/4001', '/ip6/::1/tcp/1'], power: null };
     expect(parseDriveLink(formatDriveLink(link))).toEqual(link);
-    expect(parseDriveLink(` ${id}\n`)).toEqual({ driveId: id, addresses: [] });
+    expect(parseDriveLink(` ${id}\n`)).toEqual({ driveId: id, addresses: [], power: null });
+  });
+
+  it.each([
+    { t: 'invite', secret: new Uint8Array(16).fill(3) } as const,
+    { t: 'read', secret: new Uint8Array(32).fill(9) } as const,
+    { t: 'read', secret: null } as const,
+  ])('tells a link that was cut short or altered: %j', (power) => {
+    const link = { driveId: id, addresses: ['/ip4/127.0.0.2/tcp/4001/p2p-circuit', '/ip6/::1/tcp/1'], power };
+    const text = formatDriveLink(link);
+    expect(parseDriveLink(text)).toEqual(link);
+    const from = text.indexOf(id) + id.length;
+    for (let end = from; end < text.length; end++) {
+      expect(() => parseDriveLink(text.slice(0, end)), text.slice(0, end)).toThrowError(
+        expect.objectContaining({ code: 'link_cut_short' }),
+      );
+    }
+    for (let at = text.indexOf('#') + 1; at < text.length; at++) {
+      if (text[at] === '.') continue;
+      const altered = `${text.slice(0, at)}${text[at] === 'A' ? 'B' : 'A'}${text.slice(at + 1)}`;
+      expect(() => parseDriveLink(altered), altered).toThrowError(
+        expect.objectContaining({ code: 'link_altered' }),
+      );
+    }
+    const other = text.replace('127.0.0.2', '127.0.0.9');
+    for (const altered of [other, `${text}A`, `${text}.x`]) {
+      expect(() => parseDriveLink(altered)).toThrowError(expect.objectContaining({ code: 'link_altered' }));
+    }
   });
 
   it.each([
@@ -31,6 +58,7 @@ describe('drive links', () => {
         fc.oneof(
           fc.string(),
           fc.string().map((s) => `extrachain://drive/${s}`),
+          fc.string().map((s) => `extrachain://open/${id}?at=${s}#${s}`),
         ),
         (text) => {
           try {

@@ -1,15 +1,25 @@
 import { AppError } from '../../src-shared/errors.ts';
 import type { DriveCheckReport, DriveStatus, DriveSummary } from '../../src-shared/contract/index.ts';
 import type { NodeServices } from '../api/index.ts';
-import type { DriveCheck } from '../drive/index.ts';
+import type { DriveCheck, DriveInvite } from '../drive/index.ts';
 import { entryId } from '../history/index.ts';
 import { parseUserId } from '../identity/index.ts';
 import { suggestFolder } from './folders.ts';
 import type { Online } from './core.ts';
-import { formatDriveLink } from './drive-link.ts';
+import { formatDriveLink, type LinkPower } from './drive-link.ts';
 import type { Drives, OpenDrive } from './drives.ts';
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
+
+function inviteShown({ ended: _, ...one }: DriveInvite) {
+  const iso = (ms: number): string => new Date(ms).toISOString();
+  return {
+    ...one,
+    used: [...one.used],
+    made: iso(one.made),
+    expires: one.expires === null ? null : iso(one.expires),
+  };
+}
 
 export function createDriveServices(
   online: () => Online,
@@ -17,7 +27,7 @@ export function createDriveServices(
 ): Pick<NodeServices, 'drives'> {
   function summary({ record, drive, sync }: OpenDrive): DriveSummary {
     const { state, files, bytes } = sync.status();
-    const role = drive.roleOf(record.user);
+    const role = drive.ownRole();
     return { driveId: record.driveId, name: drive.name(), state, folder: record.folder, role, files, bytes };
   }
 
@@ -38,8 +48,14 @@ export function createDriveServices(
     };
   }
 
-  function link(one: OpenDrive): string {
-    return formatDriveLink({ driveId: one.record.driveId, addresses: online().network.addresses() });
+  function linkWith(one: OpenDrive, power: LinkPower | null): string {
+    return formatDriveLink({ driveId: one.record.driveId, addresses: online().network.addresses(), power });
+  }
+
+  function link({ drive, ...one }: OpenDrive): string {
+    const visibility = drive.visibility();
+    const secret = visibility === 'unlisted' ? drive.readSecret() : null;
+    return linkWith({ drive, ...one }, visibility === 'private' ? null : { t: 'read', secret });
   }
 
   /** Everyone reachable knows what we know, and says that folder and tree are equal there. */
@@ -75,10 +91,8 @@ export function createDriveServices(
   return {
     drives: {
       async create({ name, folder, visibility }) {
-        if (visibility !== 'private') {
-          throw new AppError('unsupported', 'This version makes private drives only.');
-        }
         const one = await drives().create(name, folder);
+        await one.drive.setVisibility(visibility);
         return { driveId: one.record.driveId, link: link(one) };
       },
       async join({ link: text, folder, onlineOnly }, signal) {
@@ -124,14 +138,32 @@ export function createDriveServices(
         } while (one.sync.status().state !== 'in_step' || !membersInStep(one));
         return status(one);
       },
-      link({ drive, expires }) {
-        if (expires !== null) {
+      async link({ drive, role, expires, uses }) {
+        const one = drives().get(drive);
+        if (role === null) {
+          if (expires === null && uses === null) return { link: link(one), invite: null };
           throw new AppError(
-            'unsupported',
-            'A link of a private drive opens for its members only and does not expire.',
+            'invalid_argument',
+            'Only invitations expire or count their uses; say which role the link gives.',
           );
         }
-        return { link: link(drives().get(drive)) };
+        const until = expires === null ? null : Date.parse(expires);
+        if (until !== null && until <= online().clock.now()) {
+          throw new AppError('invalid_argument', 'This moment is past already.');
+        }
+        const { id, secret } = await one.drive.invite(role, { expires: until, uses });
+        return { link: linkWith(one, { t: 'invite', secret }), invite: id };
+      },
+      invites: ({ drive }) => drives().get(drive).drive.invites().map(inviteShown),
+      async endInvite({ drive, invite }) {
+        await drives().get(drive).drive.endInvite(invite);
+        return { ok: true };
+      },
+      visibility: ({ drive }) => ({ visibility: drives().get(drive).drive.visibility() }),
+      async setVisibility({ drive, visibility }) {
+        const one = drives().get(drive);
+        await one.drive.setVisibility(visibility);
+        return { link: link(one) };
       },
       async share({ drive, user, role }, signal) {
         const one = drives().get(drive);

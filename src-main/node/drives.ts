@@ -3,6 +3,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { AppError, isAppError } from '../../src-shared/errors.ts';
 import { createDrive, openDrive, type Drive, type DriveDeps, type DriveStorage } from '../drive/index.ts';
 import type { EntryId } from '../history/index.ts';
+import { tryUnwrap } from '../identity/index.ts';
 import type { UserId } from '../identity/index.ts';
 import {
   createCheckpointer,
@@ -13,9 +14,11 @@ import {
 } from '../store/index.ts';
 import { createFolderSync, type FolderSync } from '../sync/index.ts';
 import type { Online } from './core.ts';
-import { parseDriveLink } from './drive-link.ts';
+import { parseDriveLink, type DriveLink } from './drive-link.ts';
 import { createDriveRecords, type DriveRecord } from './drive-records.ts';
 import { claimFolder } from './folders.ts';
+import { createFollowedLinks } from './sharing/followed-links.ts';
+import { claimInvite } from './sharing/invite-protocol.ts';
 import { createMemberWatch, type MemberWatch } from './members.ts';
 import { createOwnFeedCheck } from './own-feed.ts';
 import { createWriterKeys } from './writer-keys.ts';
@@ -39,6 +42,8 @@ export interface Drives {
   broken(): readonly { readonly record: DriveRecord; readonly error: AppError }[];
   /** By id, or by a name that only one has. Throws `drive_unknown`, `invalid_argument`. */
   get(idOrName: string): OpenDrive;
+  /** A drive open here by its id; null: none. */
+  opened(driveId: EntryId): Drive | null;
   create(name: string, folder: string): Promise<OpenDrive>;
   join(link: string, folder: string, signal: AbortSignal): Promise<OpenDrive>;
   leave(idOrName: string): Promise<void>;
@@ -63,6 +68,7 @@ export function createDrives(node: Online): Drives {
   const records = createDriveRecords(nodeDb);
   const checkpointer = createCheckpointer({ clock, logger });
   const writerKeys = createWriterKeys(nodeDb, identity, random);
+  const followed = createFollowedLinks(nodeDb, identity, random);
   const running = new Map<EntryId, Running>();
   const failed = new Map<EntryId, { record: DriveRecord; error: AppError }>();
   const members: MemberWatch = createMemberWatch(
@@ -76,14 +82,15 @@ export function createDrives(node: Online): Drives {
   const drivesDir = path.join(node.dataDir, 'drives');
   const dirOf = (driveId: EntryId): string => path.join(drivesDir, driveId);
 
-  function deps(user: UserId): DriveDeps {
+  function deps(user: UserId, driveId: EntryId | null): DriveDeps {
+    const secret = driveId === null ? null : (followed.get(driveId)?.secret ?? null);
     return {
       identity: {
         userId: user,
         device: identity.deviceSigner,
         certificate: identity.certificate(user),
         encKey: identity.card(user).encKey,
-        unwrap: (box) => identity.tryUnwrap(box, user),
+        unwrap: (box) => identity.tryUnwrap(box, user) ?? (secret && tryUnwrap(secret, box)),
       },
       writerKeys,
       clock,
@@ -181,9 +188,14 @@ export function createDrives(node: Online): Drives {
   async function open(record: DriveRecord): Promise<void> {
     let db: Database | null = null;
     try {
+      follow(record.driveId);
       const place = await storage(record.driveId);
       db = place.db;
-      const drive = await openDrive({ ...deps(record.user), ...place, driveId: record.driveId });
+      const drive = await openDrive({
+        ...deps(record.user, record.driveId),
+        ...place,
+        driveId: record.driveId,
+      });
       await launch(record, drive, db);
     } catch (cause) {
       running.delete(record.driveId);
@@ -198,6 +210,25 @@ export function createDrives(node: Online): Drives {
         activity.add({ kind: 'problem', driveId: record.driveId, message: error.message }),
       );
     }
+  }
+
+  /** A drive kept by its link: who may have it, and why we may read it. */
+  function follow(driveId: EntryId): void {
+    const link = followed.get(driveId);
+    if (!link) return;
+    node.open.follow(driveId, link.secret, []);
+    const reaching: DriveLink = { driveId, addresses: link.addresses, power: null };
+    void node.sources
+      .reach(reaching, AbortSignal.timeout(joinPatience))
+      .then((peers) => node.open.follow(driveId, link.secret, peers))
+      .catch((error: unknown) =>
+        logger.debug({ err: error, driveId }, 'nobody who has this drive is reached'),
+      );
+  }
+
+  function unfollow(driveId: EntryId): void {
+    followed.remove(driveId);
+    node.open.unfollow(driveId);
   }
 
   async function openAll(): Promise<void> {
@@ -259,12 +290,13 @@ export function createDrives(node: Online): Drives {
     list: () => [...running.values()],
     broken: () => [...failed.values()],
     get,
+    opened: (driveId) => running.get(driveId)?.drive ?? null,
     async create(name, folder) {
       const user = currentUser();
       const real = await claim(folder);
       let place: DriveStorage | null = null;
       const drive = await createDrive({
-        ...deps(user),
+        ...deps(user, null),
         name,
         storage: async (driveId) => (place = await storage(driveId)),
       });
@@ -274,24 +306,28 @@ export function createDrives(node: Online): Drives {
     },
     async join(text, folder, signal) {
       const user = currentUser();
-      const { driveId, addresses } = parseDriveLink(text);
+      const link = parseDriveLink(text);
+      const { driveId, power } = link;
       if (running.has(driveId) || failed.has(driveId)) {
         throw new AppError('already_exists', 'This drive is on this computer already.');
       }
       const limit = AbortSignal.any([signal, AbortSignal.timeout(joinPatience)]);
-      const reached = await Promise.allSettled(addresses.map((address) => network.connect(address, limit)));
-      const peers = new Set([
-        ...reached.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : [])),
-        ...network.peers().map((peer) => peer.peerId),
-      ]);
-      if (peers.size === 0) {
-        throw new AppError('unreachable', 'None of the computers this link names can be reached now.');
-      }
-      const entries = await exchange.fetchHistory(driveId, [...peers], limit);
       const real = await claim(folder);
+      let peers = await node.sources.reach(link, limit);
+      if (power?.t === 'invite') {
+        const host = await claimInvite(node, driveId, power.secret, peers, limit);
+        peers = [host, ...peers.filter((peer) => peer !== host)];
+      } else if (power?.t === 'read') {
+        followed.put(driveId, { secret: power.secret, addresses: link.addresses });
+        node.open.follow(driveId, power.secret, peers);
+      }
+      const entries = await exchange.fetchHistory(driveId, peers, limit).catch((error: unknown) => {
+        if (power?.t === 'read') unfollow(driveId);
+        throw error;
+      });
       const place = await storage(driveId);
       try {
-        const drive = await openDrive({ ...deps(user), ...place, driveId, genesis: entries[0]! });
+        const drive = await openDrive({ ...deps(user, driveId), ...place, driveId, genesis: entries[0]! });
         for (let at = 1; at < entries.length; at += 256) await drive.ingest(entries.slice(at, at + 256));
         const record: DriveRecord = { driveId, folder: real, user, paused: false };
         records.add(record);
@@ -300,6 +336,7 @@ export function createDrives(node: Online): Drives {
         if (!running.has(driveId)) {
           if (place.db.open) place.db.close();
           records.remove(driveId);
+          unfollow(driveId);
           await rm(dirOf(driveId), { recursive: true, force: true });
         }
         throw error;
@@ -312,6 +349,7 @@ export function createDrives(node: Online): Drives {
       if (one) await close(one);
       failed.delete(record.driveId);
       records.remove(record.driveId);
+      unfollow(record.driveId);
       await rm(dirOf(record.driveId), { recursive: true, force: true });
       // The files are the person's and stay; what the engine kept for itself beside them goes.
       await rm(path.join(record.folder, '.extrachain', 'marker.json'), { force: true });

@@ -116,13 +116,30 @@ export const driveCheck = z.object({
 export type DriveCheckReport = z.infer<typeof driveCheck>;
 
 const link = z.object({ link: z.string() });
+export const visibility = z.enum(['private', 'unlisted', 'public']);
+export type DriveVisibility = z.infer<typeof visibility>;
+
+/** An invitation by link. Its link is shown once, when it is made: the secret in it is kept nowhere. */
+export const driveInvite = z.object({
+  id: z.string().regex(/^[0-9a-f]{32}$/),
+  role,
+  author: userId,
+  made: time,
+  expires: time.nullable(),
+  /** People it lets in; null: any number. */
+  uses: count.nullable(),
+  used: z.array(userId),
+  state: z.enum(['open', 'expired', 'used_up', 'revoked']),
+});
+export type DriveInvite = z.infer<typeof driveInvite>;
+const inviteRole = z.enum(['reader', 'editor', 'manager']);
 
 export const drives = {
   create: command(
     z.object({
       name: z.string().min(1).max(255),
       folder: localPath,
-      visibility: z.enum(['private', 'unlisted', 'public']).default('private'),
+      visibility: visibility.default('private'),
     }),
     z.object({ driveId, link: z.string() }),
   ),
@@ -154,8 +171,26 @@ export const drives = {
     z.object({ drive, timeout: z.number().positive().max(86_400).nullable().default(null) }),
     driveStatus,
   ),
-  /** `expires`: a moment; null: never. */
-  link: command(z.object({ drive, expires: time.nullable().default(null) }), link),
+  /**
+   * Without a role: the link of the drive itself, which opens a private drive for its members only, an unlisted or public one for
+   * whoever has it. With one: a new invitation; `invite` is its id. `expires`: a moment, null: never. `uses`: people, null: any number.
+   */
+  link: command(
+    z.object({
+      drive,
+      role: inviteRole.nullable().default(null),
+      expires: time.nullable().default(null),
+      uses: z.int().min(1).max(1_000_000).nullable().default(null),
+    }),
+    z.object({ link: z.string(), invite: z.string().nullable() }),
+  ),
+  /** Invitations by link, oldest first. */
+  invites: query(z.object({ drive }), z.array(driveInvite)),
+  /** Ends an invitation; who came in by it stays. */
+  endInvite: command(z.object({ drive, invite: z.string().regex(/^[0-9a-f]{32}$/) }), done),
+  visibility: query(z.object({ drive }), z.object({ visibility })),
+  /** Making a drive private again ends its links: what is written from then on has a key they do not open. */
+  setVisibility: command(z.object({ drive, visibility }), link),
   share: command(z.object({ drive, user: userId, role: z.enum(['reader', 'editor', 'manager']) }), link),
   unshare: command(z.object({ drive, user: userId }), done),
   members: query(z.object({ drive }), z.array(member)),

@@ -54,7 +54,7 @@ beforeAll(async () => {
       pause: ({ drive }) => {
         throw new AppError('drive_unknown', `There is no drive ${drive}.`);
       },
-      link: (input) => (keep('link', input), { link: 'extrachain:bafy' }),
+      link: (input) => (keep('link', input), { link: 'extrachain:bafy', invite: null }),
     },
     files: {
       list({ after, limit }) {

@@ -1,11 +1,11 @@
 import path from 'node:path';
 import type { Command } from '@commander-js/extra-typings';
-import { Option } from '@commander-js/extra-typings';
+import { Argument, Option } from '@commander-js/extra-typings';
 import type { DriveStatus } from '../../../../src-shared/contract/index.ts';
 import { foldWatched } from '../../../../src-shared/rpc/index.ts';
 import { isAppError } from '../../../../src-shared/errors.ts';
 import { formatBytes, formatFields, formatTable, formatTime } from '../format.ts';
-import { parseMoment, parseSeconds } from '../parse.ts';
+import { parseCount, parseMoment, parseSeconds } from '../parse.ts';
 import { createDriveMeter } from '../progress.ts';
 import type { AppClient, Session } from '../session.ts';
 import type { Run } from '../program.ts';
@@ -160,13 +160,61 @@ export function addDriveCommands(program: Command, run: Run): void {
     );
   drive
     .command('link')
-    .description('what others need to join')
+    .description('what others need to join; with a role, an invitation for whoever gets the link')
     .argument('<drive>')
+    .addOption(
+      new Option('--role <role>', 'what who comes in by it may do').choices([
+        'reader',
+        'editor',
+        'manager',
+      ] as const),
+    )
     .option('--expires <time>', 'such as 30d or 2026-12-31', (text: string) => parseMoment(text, Date.now()))
-    .action((id, { expires }) =>
+    .option('--uses <n>', 'how many people it lets in', parseCount)
+    .option('--revoke <invite>', 'ends an invitation; who came in by it stays')
+    .action((id, { role = null, expires = null, uses = null, revoke }) =>
       run(async ({ client, signal }) => {
-        const value = await (await client()).drives.link({ drive: id, expires: expires ?? null }, { signal });
+        const { drives } = await client();
+        if (revoke !== undefined) {
+          const value = await drives.endInvite({ drive: id, invite: revoke }, { signal });
+          return { value, text: 'The invitation has ended. Who came in by it stays.' };
+        }
+        const value = await drives.link({ drive: id, role, expires, uses }, { signal });
         return { value, text: value.link };
+      }),
+    );
+  drive
+    .command('invites')
+    .description('invitations by link')
+    .argument('<drive>')
+    .action((id) =>
+      run(async ({ client, signal }) => {
+        const value = await (await client()).drives.invites({ drive: id }, { signal });
+        const rows = value.map((one) => [
+          one.state.replace('_', ' '),
+          one.role,
+          `${one.used.length}${one.uses === null ? '' : ` of ${one.uses}`}`,
+          formatTime(one.expires),
+          one.id,
+        ]);
+        const head = ['state', 'role', 'used', 'expires', 'invitation'];
+        return { value, text: () => formatTable(head, rows, 'No invitations.') };
+      }),
+    );
+  drive
+    .command('visibility')
+    .description('who may read it: members; whoever has the link; everybody. Without a word: shows it')
+    .argument('<drive>')
+    .addArgument(new Argument('[who]').choices(['private', 'unlisted', 'public'] as const))
+    .action((id, who) =>
+      run(async ({ client, signal }) => {
+        const { drives } = await client();
+        if (who === undefined) {
+          const value = await drives.visibility({ drive: id }, { signal });
+          return { value, text: value.visibility };
+        }
+        const value = await drives.setVisibility({ drive: id, visibility: who }, { signal });
+        return { value: { visibility: who, ...value }, text: value.link };
       }),
     );
   drive
@@ -187,12 +235,17 @@ export function addDriveCommands(program: Command, run: Run): void {
     );
   drive
     .command('unshare')
-    .description('takes a person out; what they have already read, they keep')
+    .description('takes a person out (what they have already read, they keep), or ends an invitation')
     .argument('<drive>')
-    .argument('<user>')
+    .argument('<user>', 'a user, or the id of an invitation')
     .action((id, user) =>
       run(async ({ client, signal }) => {
-        const value = await (await client()).drives.unshare({ drive: id, user }, { signal });
+        const { drives } = await client();
+        if (/^[0-9a-f]{32}$/.test(user)) {
+          const ended = await drives.endInvite({ drive: id, invite: user }, { signal });
+          return { value: ended, text: 'The invitation has ended. Who came in by it stays.' };
+        }
+        const value = await drives.unshare({ drive: id, user }, { signal });
         return { value, text: 'Taken out. What they have already read, they keep.' };
       }),
     );
