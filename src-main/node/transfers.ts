@@ -1,6 +1,7 @@
 import type { Transfer } from '../../src-shared/contract/index.ts';
 import type { Online } from './core.ts';
-import type { Drives } from './drives.ts';
+import type { FileFlow } from '../sync/index.ts';
+import type { Drives, OpenDrive } from './drives.ts';
 
 /** What flows between this node and the members of its drives: one line a drive and direction while something does. */
 export interface Transfers {
@@ -15,6 +16,10 @@ interface Flow {
 }
 
 const windowMs = 5000;
+/** Files of a drive and direction that are told of one by one; of more a person sees the sum. */
+const shown = 24;
+/** Files that come which are looked at for that. */
+const most = 200;
 
 export function createTransfers(node: Online, drives: Drives): Transfers {
   const flows = new Map<string, Flow>();
@@ -31,6 +36,29 @@ export function createTransfers(node: Online, drives: Drives): Transfers {
     node.events.emit('transfers', {});
   });
 
+  /** The files that are on their way, as far as somebody wants to see them one by one. */
+  function filesOf({ record, drive, sync }: OpenDrive): Transfer[] {
+    const { driveId } = record;
+    const lines = (direction: 'up' | 'down', flows: readonly FileFlow[]): Transfer[] =>
+      flows.flatMap(({ node: id, done, total, active }) => {
+        const path = active ? drive.tree.path(id) : null;
+        if (path === null) return [];
+        const name = `${direction}:${driveId}:${id}`;
+        note(name, done);
+        return [{ id: name, driveId, path, direction, done, total, rate: rate(name) }];
+      });
+    return [
+      ...lines('down', sync.incoming(most)).slice(0, shown),
+      ...lines('up', sync.outgoing().slice(-shown)),
+    ];
+  }
+
+  function forget(): void {
+    const oldest = node.clock.now() - windowMs;
+    for (const [id, { samples }] of flows)
+      if (id.split(':').length > 2 && samples.at(-1)!.at < oldest) flows.delete(id);
+  }
+
   function rate(id: string): number {
     const samples = flows.get(id)?.samples ?? [];
     const first = samples[0];
@@ -40,8 +68,10 @@ export function createTransfers(node: Online, drives: Drives): Transfers {
   }
 
   return {
-    list: () =>
-      drives.list().flatMap(({ record, sync }): Transfer[] => {
+    list() {
+      forget();
+      return drives.list().flatMap((one): Transfer[] => {
+        const { record, sync } = one;
         const found: Transfer[] = [];
         const { driveId } = record;
         const { pendingBytes, pendingDown } = sync.status();
@@ -69,8 +99,9 @@ export function createTransfers(node: Online, drives: Drives): Transfers {
             rate: up,
           });
         }
-        return found;
-      }),
+        return [...found, ...filesOf(one)];
+      });
+    },
     stop: off,
   };
 }

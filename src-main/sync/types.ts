@@ -97,6 +97,17 @@ export interface ReadRange {
   readonly signal?: AbortSignal;
 }
 
+/** A file on its way. */
+export interface FileFlow {
+  readonly node: NodeId;
+  /** Bytes that have gone over. */
+  readonly done: number;
+  /** Bytes of the file. */
+  readonly total: number;
+  /** Under way now; otherwise it waits for its turn or for someone who has it. */
+  readonly active: boolean;
+}
+
 /** Keeps one folder and one drive in step. */
 export interface FolderSync extends Service, Events<FolderEvents> {
   readonly driveId: EntryId;
@@ -104,6 +115,12 @@ export interface FolderSync extends Service, Events<FolderEvents> {
   /** This computer's copies of blocks, for `Exchange.addDrive`. */
   readonly blocks: BlockSource;
   status(): FolderStatus;
+  /** Files that come into the folder, at most `limit`; as a rule those under way come first. */
+  incoming(limit: number): readonly FileFlow[];
+  /** Files of which members took something in the last seconds. */
+  outgoing(): readonly FileFlow[];
+  /** Conflict copies that nobody has dealt with. */
+  conflictCopies(): readonly NodeId[];
   pause(): void;
   resume(): void;
   /** Lets a held mass delete go ahead. */

@@ -7,6 +7,7 @@ import { createPace } from '../pace.ts';
 import { contentKey } from '../plan/rows.ts';
 import { layout } from '../scan/root.ts';
 import type { SyncState } from '../state/index.ts';
+import type { FileFlow } from '../types.ts';
 import { createEarlyFiles, type EarlyBlock } from './early-files.ts';
 import { createPlacer } from './placer.ts';
 import { createJob, markPlaced, sameBlocks, saysPlaced } from './staging-job.ts';
@@ -46,6 +47,8 @@ export interface Staging {
   prefetch(token: string, blocks: readonly EarlyBlock[]): void;
   count(): number;
   missingBytes(): number;
+  /** Files asked for, at most `limit`, in the order they were asked for. */
+  moving(limit: number): readonly FileFlow[];
   /** Nobody reachable has some of it. */
   unreachable(): number;
   retry(): void;
@@ -367,6 +370,15 @@ export function createStaging(deps: StagingDeps): Staging {
       let n = 0;
       for (const job of jobs.values()) if (job.state === 'gone') n += 1;
       return n;
+    },
+    moving(limit) {
+      const found: FileFlow[] = [];
+      for (const { node, content, missingBytes, state: now } of jobs.values()) {
+        if (found.length >= limit) break;
+        const done = Math.max(0, content.size - missingBytes);
+        found.push({ node, done, total: content.size, active: now === 'active' });
+      }
+      return found;
     },
     retry() {
       for (const job of jobs.values()) if (job.state === 'gone' || job.state === 'full') job.state = 'queued';

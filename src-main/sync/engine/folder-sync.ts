@@ -33,6 +33,7 @@ import { createSyncState } from '../state/index.ts';
 import type { FolderEvents, FolderState, FolderStatus, FolderSync } from '../types.ts';
 import { createAgenda } from './agenda.ts';
 import { createNodeIds } from './node-ids.ts';
+import { createOutgoing } from './outgoing.ts';
 import { createPlanRunner, planSize } from './plan-runner.ts';
 import { createRemoteView } from './remote-view.ts';
 import { cleanTemp, localDifferences, wholeTree } from './start-up.ts';
@@ -157,6 +158,14 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
     trash,
     retention,
   });
+  const outgoing = createOutgoing({
+    clock,
+    owner(block) {
+      const [found] = state.blocks.find(block, 1);
+      return found ? { node: found.node, len: found.ref.len } : null;
+    },
+    size: (node) => state.local.get(node)?.stamp.size ?? null,
+  });
   const importer = createImporter({
     content: deps.content,
     folder,
@@ -175,7 +184,13 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
     pending,
     dirty,
     again,
-    early: (token, id, blocks) => exchange.announceEarly(drive.id, token, id, blocks),
+    async early(token, id, blocks) {
+      await exchange.announceEarly(drive.id, token, id, blocks);
+      outgoing.sent(
+        id,
+        blocks.reduce((sum, { ref }) => sum + ref.len, 0),
+      );
+    },
     imported: (content, path) => retention.add(content, path),
     logger,
   });
@@ -538,7 +553,7 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
   return {
     driveId: drive.id,
     folder,
-    blocks,
+    blocks: outgoing.watch(blocks),
     on: events.on,
     async start() {
       await markRoot(fs, folder, drive.id);
@@ -587,6 +602,9 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
       if (deps.fs === undefined) await fs.stop();
     },
     status,
+    incoming: (limit) => staging.moving(limit),
+    outgoing: () => outgoing.list(),
+    conflictCopies: () => [...conflicts],
     pause() {
       paused = true;
       staging.setPaused(true);
