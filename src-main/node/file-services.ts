@@ -5,6 +5,9 @@ import type { Content, TreeNode } from '../drive/index.ts';
 import type { Drives, OpenDrive } from './drives.ts';
 import { createFileChanges } from './file-changes.ts';
 import { createFolderOrders } from './file-window.ts';
+import type { FolderView } from './file-window.ts';
+import { namesShown } from './shown-entries.ts';
+import type { Shown } from './shown-entries.ts';
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 const iso = (ms: number): string => new Date(ms).toISOString();
@@ -50,6 +53,19 @@ export function createFileServices(drives: () => Drives): Pick<NodeServices, 'fi
 
   const orders = createFolderOrders();
 
+  async function namesIn(
+    one: OpenDrive,
+    path: string,
+    view: FolderView,
+    show: Shown,
+    signal: AbortSignal,
+  ): Promise<readonly string[]> {
+    const { names } = await orders.get(one.drive.tree, view, signal);
+    if (show === 'all') return names;
+    const wanted = await namesShown(one, path, show);
+    return wanted.size === 0 ? [] : names.filter((name) => wanted.has(name));
+  }
+
   function folder(one: OpenDrive, path: string): TreeNode {
     const found = node(one, path);
     if (found.kind !== 'dir') throw new AppError('invalid_argument', `${path} is not a folder.`);
@@ -59,23 +75,25 @@ export function createFileServices(drives: () => Drives): Pick<NodeServices, 'fi
   return {
     files: {
       ...createFileChanges(drives, entry),
-      async window({ drive, path, sort, descending, offset, limit }, signal) {
+      async window({ drive, path, sort, descending, show, offset, limit }, signal) {
         const one = drives().get(drive);
         const { id } = folder(one, path);
         const view = { driveId: one.record.driveId, folder: id, sort, descending };
-        const { names } = await orders.get(one.drive.tree, view, signal);
+        const names = await namesIn(one, path, view, show, signal);
         const items = names.slice(offset, offset + limit).flatMap((name) => {
           const found = one.drive.tree.child(id, name);
           return found ? [entry(one, path, found)] : [];
         });
         return { total: names.length, items };
       },
-      async locate({ drive, path, sort, descending, name, exact, from }, signal) {
+      async locate({ drive, path, sort, descending, show, name, exact, from }, signal) {
         const one = drives().get(drive);
         const { id } = folder(one, path);
         const view = { driveId: one.record.driveId, folder: id, sort, descending };
-        const order = await orders.get(one.drive.tree, view, signal);
-        const names = order.lower();
+        const names =
+          show === 'all'
+            ? (await orders.get(one.drive.tree, view, signal)).lower()
+            : (await namesIn(one, path, view, show, signal)).map((text) => text.toLowerCase());
         const wanted = name.normalize('NFC').toLowerCase();
         const fits = (text: string): boolean => (exact ? text === wanted : text.startsWith(wanted));
         const later = names.findIndex((text, index) => index >= from && fits(text));

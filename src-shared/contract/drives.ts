@@ -261,10 +261,12 @@ const view = z.object({
   path: path.default(''),
   sort: z.enum(['name', 'size', 'changed']).default('name'),
   descending: z.boolean().default(false),
+  /** `moving`: only what is on its way; `attention`: only conflicts and problems; both with the folders that hold such. */
+  show: z.enum(['all', 'moving', 'attention']).default('all'),
 });
 
 export const fileWindow = z.object({
-  /** Entries of the folder. */
+  /** Entries of the folder that are shown. */
   total: count,
   /** Those from `offset` on. */
   items: z.array(fileEntry),

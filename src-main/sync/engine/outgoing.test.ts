@@ -14,7 +14,13 @@ function setUp() {
 test('counts what members read of each file, and forgets it when nothing is read any more', async () => {
   const { outgoing, pass } = setUp();
   const source = outgoing.watch({ read: async (ids) => ids.map((id) => (id[0] === 3 ? null : id)) });
-  await source.read([Uint8Array.of(1), Uint8Array.of(1), Uint8Array.of(2), Uint8Array.of(3), Uint8Array.of(9)]);
+  await source.read([
+    Uint8Array.of(1),
+    Uint8Array.of(1),
+    Uint8Array.of(2),
+    Uint8Array.of(3),
+    Uint8Array.of(9),
+  ]);
   expect(outgoing.list()).toEqual([
     { node: 'file1', done: 200, total: 250, active: true },
     { node: 'file2', done: 100, total: 250, active: true },
