@@ -19,6 +19,8 @@ import { createPeerBook } from './peer-book.ts';
 import { createPeerConnections } from './peer-connections.ts';
 import { pingConnection } from './ping.ts';
 import { createProtocols } from './protocols.ts';
+import { createProviderRecords } from './providers.ts';
+import type { ProviderRecords } from './providers.ts';
 import { createReputation } from './reputation.ts';
 import { createShaper } from './shaper.ts';
 import { createTraffic } from './traffic.ts';
@@ -55,6 +57,7 @@ export interface NetworkDeps {
 export interface NodeNetwork extends Network {
   /** The own card changed: gives it to all connected peers and to the DHT. */
   announceCard(): void;
+  readonly providers: ProviderRecords;
 }
 
 const interfaceCheck = 2500;
@@ -416,5 +419,6 @@ export async function createNetwork(deps: NetworkDeps): Promise<NodeNetwork> {
     countBytes: (peer, sent, received) => traffic.add(peer, sent, received),
     traffic: () => traffic.totals(),
     announceCard: () => cards.announce(),
+    providers: createProviderRecords(host.dht, self),
   };
 }

@@ -27,6 +27,8 @@ import { createNodeSettings } from './settings.ts';
 import { serveInvites } from './sharing/invite-protocol.ts';
 import { createOpenAccess } from './sharing/open-access.ts';
 import { createSources } from './sharing/sources.ts';
+import { keepSharing } from './sharing/upkeep.ts';
+import { createViews, type Views } from './sharing/views.ts';
 import { createTransfers, type Transfers } from './transfers.ts';
 
 const version = (
@@ -39,6 +41,7 @@ interface Session extends Online {
   readonly drives: Drives;
   readonly linking: Linking;
   readonly transfers: Transfers;
+  readonly views: Views;
   end(): Promise<void>;
 }
 
@@ -147,8 +150,13 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       }
       await exchange.start();
       undo.push(() => exchange.stop());
-      undo.push(() => drives.stop());
-      session = { ...parts, drives, linking, transfers, end };
+      const views = createViews(parts);
+      undo.push(
+        () => drives.stop(),
+        () => views.stop(),
+        keepSharing(parts, drives),
+      );
+      session = { ...parts, drives, linking, transfers, views, end };
       // Opened before anybody asks for one; their folders are scanned afterwards.
       await drives.start();
     } catch (error) {
@@ -190,7 +198,10 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       },
     }),
     ...createDriveServices(online, () => online().drives),
-    ...createFileServices(() => online().drives),
+    ...createFileServices(
+      () => online().drives,
+      () => online().views,
+    ),
     ...createNetServices(online, base),
   };
 

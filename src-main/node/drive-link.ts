@@ -96,6 +96,15 @@ function powerOf(host: string, text: string): LinkPower | null {
 /** True for text that is meant as a link rather than as the name of a drive. */
 export const looksLikeLink = (text: string): boolean => text.trimStart().startsWith(scheme);
 
+/** True for the id of a drive, which may be one that is not kept here. */
+export function isDriveId(text: string): boolean {
+  try {
+    return parseDriveId(text) === text;
+  } catch {
+    return false;
+  }
+}
+
 function parseDriveId(text: string): string {
   try {
     const cid = CID.parse(text);

@@ -1,8 +1,10 @@
-import { AppError } from '../../src-shared/errors.ts';
+import { AppError, isAppError } from '../../src-shared/errors.ts';
 import type { FileEntry } from '../../src-shared/contract/index.ts';
 import type { NodeServices } from '../api/index.ts';
 import type { Content, TreeNode } from '../drive/index.ts';
 import type { Drives, OpenDrive } from './drives.ts';
+import { isDriveId, looksLikeLink, parseDriveLink } from './drive-link.ts';
+import type { Readable, View, Views } from './sharing/views.ts';
 import { createFileChanges } from './file-changes.ts';
 import { createFolderOrders } from './file-window.ts';
 import type { FolderView } from './file-window.ts';
@@ -13,15 +15,35 @@ const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 const iso = (ms: number): string => new Date(ms).toISOString();
 const sizeOf = (content: Content | null): number => (content?.kind === 'file' ? content.size : 0);
 
-export function createFileServices(drives: () => Drives): Pick<NodeServices, 'files' | 'trash'> {
-  function node(one: OpenDrive, path: string): TreeNode {
+export function createFileServices(
+  drives: () => Drives,
+  views: () => Views,
+): Pick<NodeServices, 'files' | 'trash'> {
+  /** A drive kept here by its id, name or link; else what the link (or the id of a public drive) opens. */
+  async function source(text: string, signal: AbortSignal): Promise<OpenDrive | View> {
+    if (looksLikeLink(text)) {
+      const { driveId } = parseDriveLink(text);
+      const here = drives()
+        .list()
+        .find((one) => one.record.driveId === driveId);
+      return here ?? views().open(text, signal);
+    }
+    try {
+      return drives().get(text);
+    } catch (error) {
+      if (isAppError(error, 'drive_unknown') && isDriveId(text)) return views().open(text, signal);
+      throw error;
+    }
+  }
+
+  function node(one: Readable, path: string): TreeNode {
     const found = one.drive.tree.resolve(path);
     if (!found)
       throw new AppError('not_found', `There is no ${path === '' ? 'folder' : path} in this drive.`);
     return found;
   }
 
-  function entry(one: OpenDrive, parent: string, item: TreeNode): FileEntry {
+  function entry(one: Readable, parent: string, item: TreeNode): FileEntry {
     const { content } = item;
     const conflictOf = item.conflictOf === null ? null : one.drive.tree.path(item.conflictOf);
     return {
@@ -32,13 +54,18 @@ export function createFileServices(drives: () => Drives): Pick<NodeServices, 'fi
       mtime: content?.kind === 'file' ? iso(content.mtime) : null,
       hash: content?.kind === 'file' ? hex(content.hash) : null,
       version: item.version,
-      state: content === null || one.sync.contentState(content) === 'here' ? 'here' : 'pending',
+      state:
+        content === null || one.sync.contentState(content) === 'here'
+          ? 'here'
+          : one.online
+            ? 'online'
+            : 'pending',
       conflictOf,
     };
   }
 
   /** Content of a version (null: the current one) of a path, checked to belong to it. */
-  function contentAt(one: OpenDrive, path: string, version: string | null): Content {
+  function contentAt(one: Readable, path: string, version: string | null): Content {
     if (version === null) {
       const { content } = node(one, path);
       if (!content) throw new AppError('invalid_argument', `${path} is a folder.`);
@@ -54,7 +81,7 @@ export function createFileServices(drives: () => Drives): Pick<NodeServices, 'fi
   const orders = createFolderOrders();
 
   async function namesIn(
-    one: OpenDrive,
+    one: OpenDrive | View,
     path: string,
     view: FolderView,
     show: Shown,
@@ -62,11 +89,13 @@ export function createFileServices(drives: () => Drives): Pick<NodeServices, 'fi
   ): Promise<readonly string[]> {
     const { names } = await orders.get(one.drive.tree, view, signal);
     if (show === 'all') return names;
+    // Of a drive that is only looked at nothing is on its way, and nothing needs anybody.
+    if ('online' in one) return [];
     const wanted = await namesShown(one, path, show);
     return wanted.size === 0 ? [] : names.filter((name) => wanted.has(name));
   }
 
-  function folder(one: OpenDrive, path: string): TreeNode {
+  function folder(one: Readable, path: string): TreeNode {
     const found = node(one, path);
     if (found.kind !== 'dir') throw new AppError('invalid_argument', `${path} is not a folder.`);
     return found;
@@ -76,7 +105,7 @@ export function createFileServices(drives: () => Drives): Pick<NodeServices, 'fi
     files: {
       ...createFileChanges(drives, entry),
       async window({ drive, path, sort, descending, show, offset, limit }, signal) {
-        const one = drives().get(drive);
+        const one = await source(drive, signal);
         const { id } = folder(one, path);
         const view = { driveId: one.record.driveId, folder: id, sort, descending };
         const names = await namesIn(one, path, view, show, signal);
@@ -87,7 +116,7 @@ export function createFileServices(drives: () => Drives): Pick<NodeServices, 'fi
         return { total: names.length, items };
       },
       async locate({ drive, path, sort, descending, show, name, exact, from }, signal) {
-        const one = drives().get(drive);
+        const one = await source(drive, signal);
         const { id } = folder(one, path);
         const view = { driveId: one.record.driveId, folder: id, sort, descending };
         const names =
@@ -100,8 +129,8 @@ export function createFileServices(drives: () => Drives): Pick<NodeServices, 'fi
         const index = later >= 0 ? later : names.findIndex(fits);
         return { index: index >= 0 ? index : null };
       },
-      list({ drive, path, after, limit }) {
-        const one = drives().get(drive);
+      async list({ drive, path, after, limit }, signal) {
+        const one = await source(drive, signal);
         const folder = node(one, path);
         if (folder.kind !== 'dir') return { items: [entry(one, parentOf(path), folder)], next: null };
         const page = one.drive.tree.children(folder.id, {
@@ -111,8 +140,8 @@ export function createFileServices(drives: () => Drives): Pick<NodeServices, 'fi
         const items = page.slice(0, limit).map((item) => entry(one, path, item));
         return { items, next: page.length > limit ? items.at(-1)!.name : null };
       },
-      history({ drive, path }) {
-        const one = drives().get(drive);
+      async history({ drive, path }, signal) {
+        const one = await source(drive, signal);
         const versions = one.drive.versions(path);
         if (versions.length === 0) throw new AppError('not_found', `This drive never had a ${path}.`);
         return versions.map((item) => ({
@@ -155,7 +184,7 @@ export function createFileServices(drives: () => Drives): Pick<NodeServices, 'fi
         return { ok: true };
       },
       async read({ drive, path, version, start, end }, signal) {
-        const one = drives().get(drive);
+        const one = await source(drive, signal);
         const content = contentAt(one, path, version);
         if (content.kind !== 'file') throw new AppError('invalid_argument', `${path} is a link.`);
         const stop = Math.min(end ?? content.size, content.size);

@@ -21,6 +21,8 @@ import { command, query, subscription } from '../rpc/contract.ts';
 
 /** What stands for a drive in inputs: its id, or its name when only one has it. */
 const drive = z.string().min(1).max(255);
+/** Where files are read only: also a link of an unlisted or public drive, or the id of a public one, without joining. */
+const readable = z.string().min(1).max(8192);
 
 export const driveState = z.enum([
   'scanning',
@@ -257,7 +259,7 @@ export type FileVersion = z.infer<typeof fileVersion>;
 
 /** One folder in one order: folders first, then the rest. */
 const view = z.object({
-  drive,
+  drive: readable,
   path: path.default(''),
   sort: z.enum(['name', 'size', 'changed']).default('name'),
   descending: z.boolean().default(false),
@@ -273,14 +275,14 @@ export const fileWindow = z.object({
 });
 export type FileWindow = z.infer<typeof fileWindow>;
 
-const aFile = z.object({ drive, path });
-const aVersion = z.object({ drive, path, version: version.nullable().default(null) });
+const aFile = z.object({ drive: readable, path });
+const aVersion = z.object({ drive: readable, path, version: version.nullable().default(null) });
 
 export const files = {
   /** One folder, by name, at most `limit` at a time. */
   list: query(
     z.object({
-      drive,
+      drive: readable,
       path: path.default(''),
       after: z.string().nullable().default(null),
       limit: z.int().min(1).max(1000).default(200),

@@ -1,28 +1,65 @@
+import { createHash } from 'node:crypto';
 import { AppError } from '../../../src-shared/errors.ts';
 import type { DeviceId } from '../../identity/index.ts';
-import type { Network } from '../../network/index.ts';
+import type { NodeNetwork } from '../../network/index.ts';
 import type { DriveLink } from '../drive-link.ts';
+import { accessKeyOf } from './open-access.ts';
 
 /** Finds devices that may have a drive. */
 export interface Sources {
   /**
-   * Connects to those a link names; with none of them there, whoever is connected already is named.
+   * Connects to those a link names; with none of them there, to those that say in the DHT that they have the drive. Whoever is
+   * connected already is named last.
    * @throws AppError `unreachable`
    */
   reach(link: DriveLink, signal: AbortSignal): Promise<readonly DeviceId[]>;
 }
 
-export function createSources(network: Network): Sources {
+/** Providers dialled for one drive, and how long the DHT is asked, ms. */
+const maxProviders = 8;
+const searchMs = 5_000;
+
+/**
+ * Under which key a drive stands in the DHT: that of an unlisted one can be computed only from its link.
+ * @param readSecret null: the drive is public
+ */
+export function providerKey(driveId: string, readSecret: Uint8Array | null): Uint8Array {
+  const hash = createHash('sha256');
+  if (readSecret === null) hash.update('extrachain public drive v1\0').update(driveId);
+  else hash.update('extrachain unlisted drive v1\0').update(driveId).update(accessKeyOf(readSecret));
+  return new Uint8Array(hash.digest());
+}
+
+export function createSources(network: NodeNetwork): Sources {
+  async function connectAll(addresses: readonly string[], signal: AbortSignal): Promise<DeviceId[]> {
+    const all = await Promise.allSettled(addresses.map((address) => network.connect(address, signal)));
+    return all.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+  }
+
+  async function search({ driveId, power }: DriveLink, signal: AbortSignal): Promise<DeviceId[]> {
+    if (power?.t === 'invite') return [];
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(searchMs)]);
+    const key = providerKey(driveId, power?.secret ?? null);
+    const found = await network.providers.find(key, maxProviders, limit).catch(() => []);
+    const reached = await Promise.all(
+      found.map(async ({ peerId, addresses }) => {
+        if (network.peers().some((peer) => peer.peerId === peerId)) return [peerId];
+        return (await connectAll(addresses.slice(0, 4), signal))
+          .filter((peer) => peer === peerId)
+          .slice(0, 1);
+      }),
+    );
+    return reached.flat();
+  }
+
   return {
-    async reach({ addresses }, signal) {
-      const reached = await Promise.allSettled(addresses.map((address) => network.connect(address, signal)));
-      const peers = new Set([
-        ...reached.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : [])),
-        ...network.peers().map((peer) => peer.peerId),
-      ]);
+    async reach(link, signal) {
+      let reached = await connectAll(link.addresses, signal);
+      if (reached.length === 0) reached = await search(link, signal);
+      const peers = new Set([...reached, ...network.peers().map((peer) => peer.peerId)]);
       peers.delete(network.peerId);
       if (peers.size > 0) return [...peers];
-      throw new AppError('unreachable', 'None of the computers this link names can be reached now.');
+      throw new AppError('unreachable', 'No computer that has this drive can be reached now.');
     },
   };
 }

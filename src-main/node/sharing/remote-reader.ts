@@ -1,0 +1,85 @@
+import { AppError } from '../../../src-shared/errors.ts';
+import type { BlockRef, ContentIo, Drive } from '../../drive/index.ts';
+import type { Exchange } from '../../exchange/index.ts';
+import type { FolderSync } from '../../sync/index.ts';
+
+/** Blocks asked for at once while reading on. */
+const readAhead = 6;
+/** Plaintext kept, bytes: a player asks for the same places again. */
+const cacheBytes = 32 * 1024 * 1024;
+
+/** Reads versions of a drive that is not kept here, fetching only the blocks that hold what is asked for. */
+export function createRemoteReader(deps: {
+  readonly drive: Drive;
+  readonly exchange: Exchange;
+  readonly content: ContentIo;
+}): FolderSync['readContent'] {
+  const { drive, exchange, content: io } = deps;
+  const cached = new Map<string, Uint8Array>();
+  let held = 0;
+
+  function keep(key: string, bytes: Uint8Array): void {
+    if (cached.has(key)) return;
+    cached.set(key, bytes);
+    held += bytes.length;
+    for (const [oldest, old] of cached) {
+      if (held <= cacheBytes || oldest === key) break;
+      cached.delete(oldest);
+      held -= old.length;
+    }
+  }
+
+  async function block(ref: BlockRef, signal: AbortSignal): Promise<Uint8Array> {
+    const key = Buffer.from(ref.id).toString('latin1');
+    const known = cached.get(key);
+    if (known) {
+      cached.delete(key);
+      cached.set(key, known);
+      return known;
+    }
+    let plain: Uint8Array | null = null;
+    const accept = async (ciphertext: Uint8Array): Promise<void> => {
+      plain = await io.open(ref, drive.contentKey(ref.epoch), ciphertext);
+    };
+    await exchange.fetch(drive.id, [{ ref, accept }], signal);
+    if (plain === null) throw new AppError('gone', 'Nobody reachable has it.');
+    keep(key, plain);
+    return plain;
+  }
+
+  return async function* read(content, range = {}) {
+    const { start = 0, signal = new AbortController().signal } = range;
+    const inline = content.kind === 'link' ? new TextEncoder().encode(content.target) : content.inline;
+    if (inline !== null) return void (yield inline.subarray(start, range.end));
+    if (content.kind === 'link') return;
+    const end = Math.min(range.end ?? content.size, content.size);
+    const wanted: { ref: BlockRef; at: number }[] = [];
+    let at = 0;
+    for (const ref of content.blocks) {
+      if (at + ref.len > start && at < end) wanted.push({ ref, at });
+      at += ref.len;
+    }
+    const stop = new AbortController();
+    const both = AbortSignal.any([signal, stop.signal]);
+    const ahead: Promise<Uint8Array>[] = [];
+    const more = (): void => {
+      const next = wanted.shift();
+      if (!next) return;
+      const bytes = block(next.ref, both).then((plain) =>
+        plain.subarray(Math.max(0, start - next.at), Math.max(0, end - next.at)),
+      );
+      // Awaited later; until then a failure must not count as unhandled.
+      bytes.catch(() => {});
+      ahead.push(bytes);
+    };
+    try {
+      for (let i = 0; i < readAhead; i++) more();
+      for (let bytes = ahead.shift(); bytes !== undefined; bytes = ahead.shift()) {
+        yield await bytes;
+        more();
+      }
+    } finally {
+      stop.abort();
+    }
+  };
+}
