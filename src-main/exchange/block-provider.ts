@@ -1,5 +1,6 @@
 import { AppError } from '../../src-shared/errors.ts';
 import type { Logger } from '../../src-shared/runtime.ts';
+import { releaseShared } from '../../src-shared/shared-memory.ts';
 import type { FrameStream } from '../network/index.ts';
 import { decodeBlockFrame, encodeBlockFrame } from './block-frames.ts';
 import type { Block } from './block-frames.ts';
@@ -10,7 +11,7 @@ import type { BlockSource } from './types.ts';
 /** What a provider may serve of one drive to one peer, or why it may not. */
 export interface Servable {
   readonly source: BlockSource;
-  /** Ciphertext still in memory from an early announcement. */
+  /** Ciphertext still in memory from an early announcement; the provider's own from then on. */
   readonly cached: (key: string) => Uint8Array | null;
   readonly onSent: (bytes: number) => void;
 }
@@ -85,10 +86,12 @@ export async function serveBlocks(deps: ProviderDeps): Promise<void> {
     const drive = batch[0]!.drive;
     const before = deps.servable(drive);
     const found = before ? await read(batch, before) : [];
+    const giveUp = (): void => found.forEach((bytes) => bytes && releaseShared(bytes));
     sending = sending.then(async () => {
-      if (ended) return;
+      if (ended) return giveUp();
       const servable = deps.servable(drive);
       if (!servable) {
+        giveUp();
         deps.onRefused();
         await stream.send(encodeBlockFrame({ t: 'forbidden', drive }));
         return;

@@ -1,4 +1,5 @@
 import type { Clock } from '../../src-shared/runtime.ts';
+import { holdShared, releaseShared } from '../../src-shared/shared-memory.ts';
 import { blockKey } from './block-key.ts';
 
 export interface RingBlock {
@@ -12,11 +13,11 @@ export interface RingBlock {
  */
 export interface EarlyRing {
   /**
-   * Keeps the blocks for these peers; resolves when there is room for more.
+   * Keeps the blocks, which are its own now, for these peers; resolves when there is room for more.
    * @param peers those that were told of them; without any nothing is kept
    */
   put(drive: string, blocks: readonly RingBlock[], peers: readonly string[]): Promise<void>;
-  /** The block, if it is here and was meant for that peer's drive; counts as fetched by the peer. */
+  /** The block, if it is here and was meant for that peer's drive; counts as fetched by the peer. To be released by the caller. */
   take(drive: string, key: string, peer: string): Uint8Array | null;
   /** The peer went away: nobody waits for it any more. */
   forgetPeer(peer: string): void;
@@ -54,6 +55,7 @@ export function createEarlyRing(clock: Clock, capacity: number, patienceMs: numb
   function drop(key: string, block: Held): void {
     held.delete(key);
     bytes -= block.bytes.length;
+    releaseShared(block.bytes);
   }
 
   function moved(): void {
@@ -106,14 +108,16 @@ export function createEarlyRing(clock: Clock, capacity: number, patienceMs: numb
   return {
     async put(drive, blocks, peers) {
       const interested = peers.filter((peer) => !isUninterested(peer));
-      if (interested.length === 0) return;
       for (const block of blocks) {
         const key = keyOf(drive, blockKey(block.id));
-        if (held.has(key) || block.bytes.length > capacity) continue;
+        if (interested.length === 0 || held.has(key) || block.bytes.length > capacity) {
+          releaseShared(block.bytes);
+          continue;
+        }
         held.set(key, { bytes: block.bytes, order: order++, waitsFor: new Set(interested) });
         bytes += block.bytes.length;
       }
-      await room();
+      if (interested.length > 0) await room();
     },
     take(drive, id, peer) {
       const key = keyOf(drive, id);
@@ -123,6 +127,7 @@ export function createEarlyRing(clock: Clock, capacity: number, patienceMs: numb
       uninterested.delete(peer);
       lastTaken.set(peer, Math.max(lastTaken.get(peer) ?? -1, block.order));
       block.waitsFor.delete(peer);
+      holdShared(block.bytes);
       if (block.waitsFor.size === 0) drop(key, block);
       moved();
       return block.bytes;

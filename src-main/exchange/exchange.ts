@@ -286,13 +286,13 @@ export function createExchange(deps: ExchangeDeps, options: ExchangeOptions = {}
       const known = drives.get(driveId);
       if (!known) throw driveUnknown();
       const listeners = known.listeners();
-      if (listeners.length === 0 || blocks.length === 0) return;
+      if (blocks.length === 0) return;
       const kept = ring.put(
         driveId,
         blocks.map(({ ref, ciphertext }) => ({ id: ref.id, bytes: ciphertext })),
         listeners,
       );
-      known.announce(token, node, blocks);
+      if (listeners.length > 0) known.announce(token, node, blocks);
       await kept;
     },
     setSettled(driveId, settled) {

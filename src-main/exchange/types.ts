@@ -12,7 +12,7 @@ export type ExchangedDrive = Pick<
 
 /** Where this node's own copies of blocks come from (plaintext files re-sealed on demand, or retained ciphertext). */
 export interface BlockSource {
-  /** Ciphertext of each block, null when it is not (or no longer) here. Called with at most 16 MiB at once. */
+  /** Ciphertext of each block, null when it is not (or no longer) here; the caller's own. Called with at most 16 MiB at once. */
   read(ids: readonly Uint8Array[]): Promise<readonly (Uint8Array | null)[]>;
 }
 
@@ -94,7 +94,7 @@ export interface Exchange extends Service, Events<ExchangeEvents> {
    * reachable has them); or at once with `cancelled`, `shutting_down`, `drive_unknown`.
    */
   fetch(driveId: EntryId, requests: readonly FetchRequest[], signal: AbortSignal): Promise<void>;
-  /** Offers blocks while their file is still being indexed; resolves when there is room for more. */
+  /** Offers blocks while their file is still being indexed, and takes them over; resolves when there is room for more. */
   announceEarly(driveId: EntryId, token: string, node: string, blocks: readonly SealedBlock[]): Promise<void>;
   /** Tells the members whether this node's folder equals its tree. */
   setSettled(driveId: EntryId, settled: boolean): void;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isAppError } from '../../src-shared/errors.ts';
-import { createFrameParser, encodeFrameLength } from './frame-parser.ts';
+import { createFrameParser, encodeFrameLength } from '../../src-shared/frame-parser.ts';
 
 /** Cuts bytes at the given places, as a network would. */
 function cut(bytes: Uint8Array, sizes: readonly number[]): Uint8Array[] {

@@ -1,9 +1,9 @@
 import type { Stream } from '@libp2p/interface';
 import { Uint8ArrayList } from 'uint8arraylist';
 import { AppError } from '../../src-shared/errors.ts';
+import { createFrameParser, encodeFrameLength, tooLarge } from '../../src-shared/frame-parser.ts';
 import type { Clock } from '../../src-shared/runtime.ts';
-import { createFrameParser, encodeFrameLength, tooLarge } from './frame-parser.ts';
-import { createFramePool } from './frame-pool.ts';
+import { createSharedMemory, releaseShared } from '../../src-shared/shared-memory.ts';
 import type { Shaper } from './shaper.ts';
 import type { FrameStream, ProtocolOptions } from './types.ts';
 
@@ -21,7 +21,7 @@ export interface FrameStreamDeps {
 const readHighWater = 256 * 1024;
 /** Unsent bytes at which `send` waits. */
 const writeHighWater = 512 * 1024;
-/** Memory of frames given back that is kept for the next ones. */
+/** Memory for received frames that is used again, bytes. */
 const pooledBytes = 8 * 1024 * 1024;
 /** After closing our side: how long the other side may take to close its own while nobody reads, ms. */
 const linger = 30_000;
@@ -37,8 +37,10 @@ export function createFrameStream(
   options: ProtocolOptions,
   deps: FrameStreamDeps,
 ): FrameStream {
-  const pool = options.pooled ? createFramePool(pooledBytes) : undefined;
-  const parser = createFrameParser(options.maxFrame, pool);
+  const parser = createFrameParser(
+    options.maxFrame,
+    options.pooled ? createSharedMemory(pooledBytes) : undefined,
+  );
   const closed = Promise.withResolvers<void>();
   let failure: AppError | null = null;
   let ended = false;
@@ -248,7 +250,7 @@ export function createFrameStream(
       let length = 0;
       for (const part of parts) length += part.length;
       if (length > options.maxFrame) return Promise.reject(tooLarge(length, options.maxFrame));
-      const list = new Uint8ArrayList(encodeFrameLength(length), ...parts);
+      const list = new Uint8ArrayList(encodeFrameLength(length), ...parts.map(ownCopy));
       // Frames of concurrent senders must not mix when they are sent in slices.
       const sent = sendTail.then(() => write(list));
       sendTail = sent.catch(() => {});
@@ -263,7 +265,7 @@ export function createFrameStream(
         reading = false;
       }
     },
-    release: (frame) => pool?.give(frame),
+    release: releaseShared,
     async close() {
       if (closing) return;
       closing = true;
@@ -286,6 +288,15 @@ function lostError(cause?: unknown): AppError {
   return new AppError('unreachable', 'The other computer ended the stream or the connection was lost.', {
     cause,
   });
+}
+
+/** libp2p does not say when it has written bytes: what lies in shared memory is copied, and free again. */
+function ownCopy(bytes: Uint8Array): Uint8Array {
+  if (!(bytes.buffer instanceof SharedArrayBuffer)) return bytes;
+  const copy = Buffer.allocUnsafeSlow(bytes.length);
+  copy.set(bytes);
+  releaseShared(bytes);
+  return copy;
 }
 
 function closedError(): AppError {

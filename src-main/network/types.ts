@@ -4,11 +4,14 @@ import type { Events, Service } from '../../src-shared/runtime.ts';
 /** One frame-oriented stream to a peer: each frame is length-prefixed (unsigned varint) and at most `maxFrame` bytes. */
 export interface FrameStream {
   readonly peer: DeviceId;
-  /** Resolves when the frame is handed to the transport and there is room again (back-pressure). Concatenates chunks. */
+  /**
+   * Resolves when the frame is handed to the transport and there is room again (back-pressure). Concatenates chunks; those in
+   * shared memory are released once they are written.
+   */
   send(frame: Uint8Array | readonly Uint8Array[]): Promise<void>;
   /** The next frame, or null when the other side closed cleanly. Rejects with `protocol_violation`, `too_large`, `timeout`. */
   read(signal?: AbortSignal): Promise<Uint8Array | null>;
-  /** Gives the memory of a frame back, once nobody reads it any more; only with `pooled` it matters. */
+  /** Nobody reads the frame any more: its memory is used again; only with `pooled` it matters. */
   release?(frame: Uint8Array): void;
   /** Ends our side; pending sends go out first. */
   close(): Promise<void>;

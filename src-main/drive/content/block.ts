@@ -1,7 +1,6 @@
 import {
   createCipheriv,
   createDecipheriv,
-  createHash,
   createHmac,
   createSecretKey,
   hash,
@@ -15,7 +14,8 @@ import { padme } from './padme.ts';
 const tagLength = 16;
 // Each block key belongs to one plaintext, so the nonce carries nothing (see "Content" in docs/architecture.md).
 const zeroNonce = new Uint8Array(12);
-const zeros = new Uint8Array(64 * 1024);
+const piece = 64 * 1024;
+const zeros = new Uint8Array(piece);
 const contentKeys = new Map<string, KeyObject>();
 
 /** SHA-256, 32 bytes. */
@@ -50,73 +50,70 @@ function keyObject(contentKey: Uint8Array): KeyObject {
   return key;
 }
 
-interface SealedParts {
-  readonly id: Uint8Array;
-  /** Ciphertext and tag, to be joined by `joinParts`. */
-  readonly parts: readonly Uint8Array[];
-}
-
-/** Hashing the parts one after another saves the copy that joining them would be, when only the id is wanted. */
-function sealParts(contentKey: Uint8Array, plain: Uint8Array, plainHash: Uint8Array): SealedParts {
+/**
+ * Seals into `into`, which must have exactly `sealedLength(plain.length)` bytes, and returns the id. In pieces: memory of
+ * the usual sizes of an allocator is warm, while each fresh megabyte would be faulted in page by page.
+ */
+function sealInto(
+  contentKey: Uint8Array,
+  plain: Uint8Array,
+  plainHash: Uint8Array,
+  into: Uint8Array,
+): Uint8Array {
   if (plain.length < 1 || plain.length > maxBlockSize) {
     throw new AppError('invalid_argument', 'A block has 1 byte to 16 MiB.');
   }
   const cipher = createCipheriv('aes-256-gcm', blockKey(contentKey, plainHash, plain.length), zeroNonce);
-  const parts: Uint8Array[] = [cipher.update(plain)];
-  for (let left = padme(plain.length) - plain.length; left > 0; left -= zeros.length) {
-    parts.push(cipher.update(left < zeros.length ? zeros.subarray(0, left) : zeros));
+  for (let at = 0; at < plain.length; at += piece)
+    into.set(cipher.update(plain.subarray(at, at + piece)), at);
+  const padded = into.length - tagLength;
+  for (let at = plain.length; at < padded; at += piece) {
+    into.set(cipher.update(zeros.subarray(0, Math.min(piece, padded - at))), at);
   }
   cipher.final();
-  parts.push(cipher.getAuthTag());
-  if (parts.length === 2 && parts[0]!.length <= 4 * zeros.length) {
-    parts.splice(0, 2, Buffer.concat(parts));
-  }
-  if (parts.length === 1) return { id: sha256(parts[0]!), parts };
-  const id = createHash('sha256');
-  for (const part of parts) id.update(part);
-  return { id: id.digest(), parts };
-}
-
-function joinParts(parts: readonly Uint8Array[], into?: Uint8Array): Uint8Array {
-  const joined = into ?? Buffer.allocUnsafeSlow(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    joined.set(part, at);
-    at += part.length;
-  }
-  return joined;
-}
-
-export interface NewlySealed {
-  readonly id: Uint8Array;
-  /** Fills its own ArrayBuffer, so it can be transferred. */
-  ciphertext(): Uint8Array;
+  into.set(cipher.getAuthTag(), padded);
+  return sha256(into);
 }
 
 /**
- * Seals a block that no reference names yet.
+ * Seals a block that no reference names yet; its id.
  * @param plainHash SHA-256 of exactly these bytes, computed from this same memory by the caller
+ * @param into gets the ciphertext, of `sealedLength(plain.length)` bytes
  */
-export function sealNew(contentKey: Uint8Array, plain: Uint8Array, plainHash: Uint8Array): NewlySealed {
-  const { id, parts } = sealParts(contentKey, plain, plainHash);
-  return { id, ciphertext: () => joinParts(parts) };
+export function sealNew(
+  contentKey: Uint8Array,
+  plain: Uint8Array,
+  plainHash: Uint8Array,
+  into: Uint8Array,
+): Uint8Array {
+  return sealInto(contentKey, plain, plainHash, into);
 }
 
 /**
- * Seals bytes again as the block `ref`; the ciphertext (fills its own ArrayBuffer), or null when they are not that
- * block. The plaintext is hashed before anything is sealed: a changed block must never meet an old key.
+ * Seals bytes again as the block `ref`; the ciphertext, or null when they are not that block. The plaintext is hashed before anything is sealed: a changed block must never meet an old key.
+ * @param into gets the ciphertext, of `sealedLength(ref.len)` bytes; default: fresh memory
  */
-export function sealBlock(contentKey: Uint8Array, plain: Uint8Array, ref: BlockRef): Uint8Array | null {
+export function sealBlock(
+  contentKey: Uint8Array,
+  plain: Uint8Array,
+  ref: BlockRef,
+  into: Uint8Array = Buffer.allocUnsafeSlow(sealedLength(ref.len)),
+): Uint8Array | null {
   if (plain.length !== ref.len || !sameBytes(sha256(plain), ref.plainHash)) return null;
-  const { id, parts } = sealParts(contentKey, plain, ref.plainHash);
-  return sameBytes(id, ref.id) ? joinParts(parts) : null;
+  return sameBytes(sealInto(contentKey, plain, ref.plainHash, into), ref.id) ? into : null;
 }
 
 /**
  * Checks a received block completely (size, id, tag, zero padding, plaintext hash) and returns its plaintext.
  * Throws `bad_hash` when anything does not hold, `malformed` when the reference itself is impossible.
+ * @param memory for the padded plaintext, of which the answer is a view; default: fresh memory
  */
-export function openBlock(contentKey: Uint8Array, ref: BlockRef, ciphertext: Uint8Array): Uint8Array {
+export function openBlock(
+  contentKey: Uint8Array,
+  ref: BlockRef,
+  ciphertext: Uint8Array,
+  memory: (bytes: number) => Uint8Array = (bytes) => Buffer.allocUnsafeSlow(bytes),
+): Uint8Array {
   if (!Number.isInteger(ref.len) || ref.len < 1 || ref.len > maxBlockSize || ref.plainHash.length !== 32) {
     throw new AppError('malformed', 'A block reference has an impossible length.');
   }
@@ -128,7 +125,10 @@ export function openBlock(contentKey: Uint8Array, ref: BlockRef, ciphertext: Uin
     authTagLength: tagLength,
   });
   decipher.setAuthTag(ciphertext.subarray(body));
-  const padded = decipher.update(ciphertext.subarray(0, body));
+  const padded = memory(body);
+  for (let at = 0; at < body; at += piece) {
+    padded.set(decipher.update(ciphertext.subarray(at, Math.min(at + piece, body))), at);
+  }
   try {
     decipher.final();
   } catch (cause) {

@@ -52,12 +52,15 @@ async function check(
       seal,
       previous,
       memory: (length) => new Uint8Array(length),
-      onNew(ref, offset, sealed) {
-        fresh += ref.len;
-        freshBlocks++;
-        const plain = openBlock(seal.key, ref, sealed.ciphertext());
-        expect(Buffer.compare(plain, bytes.subarray(offset, offset + ref.len))).toBe(0);
-        store.set(Buffer.from(ref.id).toString('hex'), plain);
+      onNew: {
+        memory: (length) => new Uint8Array(length),
+        found(ref, offset, ciphertext) {
+          fresh += ref.len;
+          freshBlocks++;
+          const plain = openBlock(seal.key, ref, ciphertext);
+          expect(Buffer.compare(plain, bytes.subarray(offset, offset + ref.len))).toBe(0);
+          store.set(Buffer.from(ref.id).toString('hex'), plain);
+        },
       },
     },
   );

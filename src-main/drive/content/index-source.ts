@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { AppError } from '../../../src-shared/errors.ts';
 import type { BlockRef, FileContent } from '../types.ts';
-import { sameBytes, sealNew, sha256, type NewlySealed } from './block.ts';
+import { sameBytes, sealedLength, sealNew, sha256 } from './block.ts';
 import { createByteWindow, windowChunk, type ByteSource, type ByteWindow } from './byte-window.ts';
 import { createKnownBlocks, type KnownBlocks } from './known-blocks.ts';
 import { blockSizeFor, inlineLimit, maxBlocksFor } from './ladder.ts';
@@ -12,11 +12,17 @@ export interface IndexOptions {
   readonly seal: SealKey;
   readonly previous: Pick<FileContent, 'blocks'> | null;
   /** Told of each newly sealed block, in the order of the file; awaited. */
-  readonly onNew?: ((ref: BlockRef, offset: number, sealed: NewlySealed) => Promise<void> | void) | undefined;
+  readonly onNew?: OnNew | undefined;
   /** Asked between blocks. */
   readonly aborted?: (() => boolean) | undefined;
   /** Memory of at least that many bytes, contents irrelevant; given back by the caller after the promise settles. */
   readonly memory: (bytes: number) => Uint8Array;
+}
+
+export interface OnNew {
+  /** Memory for a ciphertext of so many bytes; it is then handed to `found`. */
+  memory(bytes: number): Uint8Array;
+  found(ref: BlockRef, offset: number, ciphertext: Uint8Array): Promise<void> | void;
 }
 
 /** What of a `FileContent` follows from the bytes alone. */
@@ -86,6 +92,13 @@ function createPass(
   /** Bytes hashed for weak sums that had lied; above a bound the search stops, against crafted data. */
   let wasted = 0;
 
+  /** Where ciphertexts go that nobody wants: only their ids are needed. */
+  let scratch = new Uint8Array(0);
+  function scratchOf(length: number): Uint8Array {
+    if (scratch.length < length) scratch = Buffer.allocUnsafeSlow(length);
+    return scratch.subarray(0, length);
+  }
+
   const start = (): number => runStart - (pending?.len ?? 0);
 
   async function fill(upTo: number): Promise<void> {
@@ -102,11 +115,12 @@ function createPass(
       blocks.push(same);
       return;
     }
-    const sealed = sealNew(options.seal.key, plain, plainHash);
-    const ref = { id: sealed.id, epoch: options.seal.epoch, plainHash, len: length, weak: weakSum(plain) };
+    const into = options.onNew?.memory(sealedLength(length)) ?? scratchOf(sealedLength(length));
+    const id = sealNew(options.seal.key, plain, plainHash, into);
+    const ref = { id, epoch: options.seal.epoch, plainHash, len: length, weak: weakSum(plain) };
     known.remember(ref);
     blocks.push(ref);
-    await options.onNew?.(ref, from, sealed);
+    await options.onNew?.found(ref, from, into);
   }
 
   /** Turns new bytes before `upTo` into blocks: full ones, and with `all` the rest too. */

@@ -38,7 +38,10 @@ export function createInlineContentIo(fs: VirtualFs): ContentIo {
       {
         seal: input.seal,
         previous: input.previous,
-        onNew: (ref, offset, made) => void sealed.push({ ref, offset, ciphertext: made.ciphertext() }),
+        onNew: {
+          memory: (length) => new Uint8Array(length),
+          found: (ref, offset, ciphertext) => void sealed.push({ ref, offset, ciphertext }),
+        },
         aborted: () => signal?.aborted ?? false,
         memory: (length) => new Uint8Array(length),
       },

@@ -1,10 +1,10 @@
 import fs from 'node:fs';
 import { promisify } from 'node:util';
 import { AppError } from '../../../src-shared/errors.ts';
-import type { BlockRef, FileContent } from '../types.ts';
-import { openBlock, sameBytes, sealBlock, sha256, type NewlySealed } from './block.ts';
+import type { FileContent } from '../types.ts';
+import { openBlock, sameBytes, sealBlock, sha256 } from './block.ts';
 import { fileError } from './file-error.ts';
-import { indexSource } from './index-source.ts';
+import { indexSource, type OnNew } from './index-source.ts';
 import type { MemoryPool } from './memory-pool.ts';
 import type { OpenFiles } from './open-files.ts';
 import { isExecutable, mtimeOf, sameStamp, stampOf, utimesSeconds } from './stamp.ts';
@@ -30,10 +30,11 @@ export interface NodeFiles {
     path: string,
     seal: SealKey,
     previous: Pick<FileContent, 'blocks'> | null,
-    onNew: ((ref: BlockRef, offset: number, sealed: NewlySealed) => Promise<void> | void) | undefined,
+    onNew: OnNew | undefined,
     aborted: () => boolean,
   ): Promise<Indexed>;
-  seal(requests: readonly SealRequest[]): Promise<(Uint8Array | null)[]>;
+  /** @param into memory for the ciphertext of each request, of which the answers are views */
+  seal(requests: readonly SealRequest[], into: readonly Uint8Array[]): Promise<(Uint8Array | null)[]>;
   place(request: PlaceRequest): void;
   copy(requests: readonly CopyRequest[]): Promise<(null | Error)[]>;
   finish(request: FinishRequest): Promise<FileStamp>;
@@ -111,11 +112,11 @@ export function createNodeFiles(memory: MemoryPool, openFiles: OpenFiles, umask:
     }
   }
 
-  async function seal(requests: readonly SealRequest[]): Promise<(Uint8Array | null)[]> {
+  async function seal(...[requests, into]: Parameters<NodeFiles['seal']>): Promise<(Uint8Array | null)[]> {
     const results: (Uint8Array | null)[] = [];
     const open = new Map<string, { readonly fd: number; readonly stamp: FileStamp } | null>();
     try {
-      for (const request of requests) results.push(await sealOne(request, open));
+      for (const [i, request] of requests.entries()) results.push(await sealOne(request, open, into[i]!));
     } finally {
       for (const file of open.values()) if (file) fs.closeSync(file.fd);
     }
@@ -125,6 +126,7 @@ export function createNodeFiles(memory: MemoryPool, openFiles: OpenFiles, umask:
   async function sealOne(
     { path, offset, ref, key, stamp }: SealRequest,
     open: Map<string, { readonly fd: number; readonly stamp: FileStamp } | null>,
+    into: Uint8Array,
   ): Promise<Uint8Array | null> {
     let file = open.get(path);
     if (file === undefined) open.set(path, (file = tryOpen(path)));
@@ -133,7 +135,7 @@ export function createNodeFiles(memory: MemoryPool, openFiles: OpenFiles, umask:
     try {
       const plain = buffer.subarray(0, ref.len);
       if ((await readAt(file.fd, plain, offset)) < ref.len) return null;
-      return sealBlock(key, plain, ref);
+      return sealBlock(key, plain, ref, into);
     } catch {
       // An unreadable sector: this file can't give the block, whatever the reason.
       return null;
@@ -143,9 +145,16 @@ export function createNodeFiles(memory: MemoryPool, openFiles: OpenFiles, umask:
   }
 
   function place({ ref, key, ciphertext, path, offsets }: PlaceRequest): void {
-    const plain = openBlock(key, ref, ciphertext);
-    const fd = openFiles.get(path);
-    for (const offset of offsets) writeAllSync(fd, plain, offset);
+    let taken: Uint8Array | null = null;
+    try {
+      const plain = openBlock(key, ref, ciphertext, (bytes) =>
+        (taken = memory.take(bytes)).subarray(0, bytes),
+      );
+      const fd = openFiles.get(path);
+      for (const offset of offsets) writeAllSync(fd, plain, offset);
+    } finally {
+      if (taken) memory.give(taken);
+    }
   }
 
   async function copy(requests: readonly CopyRequest[]): Promise<(null | Error)[]> {

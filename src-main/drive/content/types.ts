@@ -32,6 +32,7 @@ export interface SealedBlock {
   readonly ref: BlockRef;
   /** Byte offset of the block in the file. */
   readonly offset: number;
+  /** The receiver's own; in shared memory it may be released (`releaseShared`) when it is not needed any more. */
   readonly ciphertext: Uint8Array;
 }
 export interface Indexed {
@@ -88,7 +89,7 @@ export interface FinishRequest {
 export interface ContentIo {
   /** Items are done in order; `changed_while_reading`, `permission_denied`, `not_found` are per-item errors. */
   index(inputs: readonly IndexInput[], signal?: AbortSignal): Promise<readonly (Indexed | Error)[]>;
-  /** null where the file no longer has that block (the caller answers `gone` and rescans). */
+  /** null where the file no longer has that block (the caller answers `gone` and rescans); else as `SealedBlock.ciphertext`. */
   seal(requests: readonly SealRequest[]): Promise<readonly (Uint8Array | null)[]>;
   /** Error per item: `bad_hash` (the peer lied or the line did), `disk_full`, ... */
   place(requests: readonly PlaceRequest[]): Promise<readonly (null | Error)[]>;

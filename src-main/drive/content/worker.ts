@@ -1,8 +1,9 @@
 import type { MessagePort } from 'node:worker_threads';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { move } from 'piscina';
+import { createSharedMemory, releaseShared } from '../../../src-shared/shared-memory.ts';
 import type { BlockRef } from '../types.ts';
-import { openBlock, type NewlySealed } from './block.ts';
+import { openBlock, sealedLength } from './block.ts';
 import { fileError } from './file-error.ts';
 import { createMemoryPool } from './memory-pool.ts';
 import {
@@ -27,10 +28,29 @@ import { createOpenFiles } from './open-files.ts';
 const memory = createMemoryPool(24 * 1024 * 1024);
 const files = createNodeFiles(memory, createOpenFiles(64, 2000), process.umask());
 
+/** Ciphertexts go out in it: whoever gets them releases them when they are sent. */
+const outgoing = createSharedMemory(64 * 1024 * 1024);
+/** Less is copied faster than it is counted. Bytes. */
+const smallestShared = 64 * 1024;
+let trim: NodeJS.Timeout | null = null;
+
+/** Memory of these lengths, all in one piece. */
+function takeMany(lengths: readonly number[]): Uint8Array[] {
+  const total = lengths.reduce((sum, length) => sum + length, 0);
+  if (total < smallestShared) return lengths.map((length) => Buffer.allocUnsafeSlow(length));
+  if (trim) trim.refresh();
+  else trim = setTimeout(() => outgoing.trim(), trimMs).unref();
+  const all = outgoing.take(total);
+  let at = 0;
+  return lengths.map((length) => all.subarray(at, (at += length)));
+}
+
 /** A batch of new blocks goes out at this many bytes of ciphertext. */
 const sealedBatch = 1024 * 1024;
 /** Batches on their way at once: one being taken, one behind it. */
 const maxUncredited = 2;
+/** Idle for so long, the thread gives up memory for ciphertexts, ms. */
+const trimMs = 5_000;
 /** Other tasks of this thread (a peer waits for blocks) get their turn at least this often, ms. */
 const turn = 4;
 
@@ -41,7 +61,10 @@ export default async function contentTask(task: Task): Promise<unknown> {
       return index(task.inputs, task.previous, task.port);
     case 'seal': {
       const refs = unpackRefs(task.refs);
-      const results = await files.seal(task.items.map((item, i) => ({ ...item, ref: refs[i]! })));
+      const into = takeMany(refs.map((ref) => sealedLength(ref.len)));
+      const requests = task.items.map((item, i) => ({ ...item, ref: refs[i]! }));
+      const results = await files.seal(requests, into);
+      results.forEach((result, i) => result ?? releaseShared(into[i]!));
       return handOver(results);
     }
     case 'place': {
@@ -137,7 +160,12 @@ async function index(
           path,
           { epoch, key },
           count > 0 ? { blocks: unpackRefs(previous, start, count) } : null,
-          wantsSealed ? (ref, offset, sealed) => outbox.add(i, ref, offset, sealed) : undefined,
+          wantsSealed
+            ? {
+                memory: (length) => takeMany([length])[0]!,
+                found: (ref, offset, ciphertext) => outbox.add(i, ref, offset, ciphertext),
+              }
+            : undefined,
           outbox.aborted,
         );
         const { size, mtime, exec, hash, inline, blockSize, blocks } = content;
@@ -161,7 +189,7 @@ async function index(
 }
 
 interface Outbox {
-  add(input: number, ref: BlockRef, offset: number, sealed: NewlySealed): Promise<void> | void;
+  add(input: number, ref: BlockRef, offset: number, ciphertext: Uint8Array): Promise<void> | void;
   /** Sends the rest and waits until all was taken. */
   drain(): Promise<void>;
   aborted(): boolean;
@@ -206,9 +234,8 @@ function createOutbox(port: MessagePort): Outbox {
     await room(maxUncredited - 1);
   }
   return {
-    add(input, ref, offset, sealed) {
-      if (stopped) return;
-      const ciphertext = sealed.ciphertext();
+    add(input, ref, offset, ciphertext) {
+      if (stopped) return releaseShared(ciphertext);
       items.push({ input, offset, ciphertext });
       refs.push(ref);
       bytes += ciphertext.length;

@@ -1,16 +1,14 @@
-import type { TLSSocket } from 'node:tls';
 import { isIPv4 } from 'node:net';
 import { AppError } from '../../../src-shared/errors.ts';
 import type { Clock, Logger, RandomBytes } from '../../../src-shared/runtime.ts';
 import type { DeviceId } from '../../identity/index.ts';
 import type { FrameStream, Network, PeerInfo, ProtocolOptions } from '../../network/index.ts';
 import { bulkFrame, decodeBulkMessage, encodeBulkMessage } from './bulk-messages.ts';
-import type { BulkMessage, BulkOffer } from './bulk-messages.ts';
+import type { BulkAddress, BulkMessage, BulkOffer } from './bulk-messages.ts';
 import { createBulkCertificate } from './certificate.ts';
 import type { BulkCertificate } from './certificate.ts';
-import { createSocketFrames } from './socket-frames.ts';
-import { dialTls, listenTls } from './tls-sockets.ts';
-import type { TlsListeners } from './tls-sockets.ts';
+import { createBulkThread } from './bulk-thread.ts';
+import type { BulkSocket } from './bulk-thread.ts';
 
 export interface BulkDeps {
   readonly network: Network;
@@ -27,7 +25,8 @@ export interface BulkDeps {
 
 /**
  * A second connection for blocks between peers that reach each other directly: native TLS 1.3, which costs several CPU
- * seconds a GiB less than libp2p's. The libp2p connection, which knows who is who, carries certificate pin and token.
+ * seconds a GiB less than libp2p's, and runs in a thread of its own. The libp2p connection, which knows who is who, carries
+ * certificate pin and token.
  */
 export interface BulkChannel {
   /** Answers those who want a channel to us. */
@@ -39,12 +38,17 @@ export interface BulkChannel {
   stop(): void;
 }
 
+interface Listening {
+  readonly certificate: BulkCertificate;
+  readonly addresses: readonly BulkAddress[];
+}
+
 const protocol = 'bulk/1';
 const options: ProtocolOptions = { maxFrame: bulkFrame, maxStreams: 8, idleTimeout: 5_000, maxRate: 20 };
 /** Asking, connecting and showing the token, ms. */
-const patienceMs = 2_000;
+const patienceMs = 5_000;
 /** After a failure libp2p is used without trying again for so long, ms. */
-const restMs = 5 * 60_000;
+const restMs = 60_000;
 const channelsPerPeer = 4;
 /** How often open channels are compared with the bandwidth limits. ms. */
 const limitsMs = 1_000;
@@ -54,8 +58,9 @@ export function createBulkChannel(deps: BulkDeps): BulkChannel {
   const rests = new Map<DeviceId, number>();
   const channels = new Map<DeviceId, Set<FrameStream>>();
   /** What a token opens, by its hex form. */
-  const expected = new Map<string, (socket: TLSSocket | null) => void>();
-  let listening: Promise<{ certificate: BulkCertificate; listeners: TlsListeners }> | null = null;
+  const expected = new Map<string, (socket: BulkSocket | null) => void>();
+  const thread = createBulkThread(() => (listening = null));
+  let listening: Promise<Listening> | null = null;
   let cancelWatch: (() => void) | null = null;
   let stopped = false;
 
@@ -84,34 +89,30 @@ export function createBulkChannel(deps: BulkDeps): BulkChannel {
     return known[0] ?? null;
   }
 
-  function listen(): Promise<{ certificate: BulkCertificate; listeners: TlsListeners }> {
+  function listen(): Promise<Listening> {
     listening ??= (async () => {
       const certificate = await createBulkCertificate(clock.now());
-      const listeners = await listenTls(
-        certificate,
-        listenIps(network.addresses()),
-        clock,
-        (token, socket) => {
-          const key = Buffer.from(token).toString('hex');
-          const open = expected.get(key);
-          if (!open) return void socket.destroy();
-          expected.delete(key);
-          open(socket);
-        },
-      );
-      if (stopped) listeners.stop();
-      return { certificate, listeners };
+      if (stopped) throw new AppError('shutting_down', 'The node is stopping.');
+      const ips = listenIps(network.addresses());
+      const addresses = await thread.listen(certificate, ips, (token, socket) => {
+        const key = Buffer.from(token).toString('hex');
+        const open = expected.get(key);
+        if (!open) return socket.destroy();
+        expected.delete(key);
+        open(socket);
+      });
+      return { certificate, addresses };
     })();
     listening.catch(() => (listening = null));
     return listening;
   }
 
   /** Makes an offer for one connection; the socket that takes it up, or null when none did in time. */
-  async function offer(): Promise<{ message: BulkOffer; socket: Promise<TLSSocket | null> }> {
-    const { certificate, listeners } = await listen();
+  async function offer(): Promise<{ message: BulkOffer; socket: Promise<BulkSocket | null> }> {
+    const { certificate, addresses } = await listen();
     const token = deps.random(32);
     const key = Buffer.from(token).toString('hex');
-    const socket = new Promise<TLSSocket | null>((resolve) => {
+    const socket = new Promise<BulkSocket | null>((resolve) => {
       const cancel = clock.after(patienceMs, () => {
         expected.delete(key);
         resolve(null);
@@ -122,24 +123,24 @@ export function createBulkChannel(deps: BulkDeps): BulkChannel {
       });
     });
     const { fingerprint } = certificate;
-    return { message: { t: 'offer', addresses: listeners.addresses, fingerprint, token }, socket };
+    return { message: { t: 'offer', addresses, fingerprint, token }, socket };
   }
 
   async function take(
     peer: PeerInfo,
     { addresses, fingerprint, token }: BulkOffer,
     signal: AbortSignal,
-  ): Promise<TLSSocket> {
+  ): Promise<BulkSocket> {
     const ip = ipOf(peer.address);
     const there = addresses.find((each) => each.ip === ip) ?? addresses.find((each) => each.ip === '');
     // Only ever to the address libp2p is connected to: an offer can't make us dial somewhere else.
     if (!ip || !there)
       throw new AppError('unreachable', 'The other computer offers no address for the bulk channel.');
-    return dialTls(ip, there.port, fingerprint, token, signal);
+    return thread.dial(ip, there.port, fingerprint, token, signal);
   }
 
-  function channel(peer: DeviceId, socket: TLSSocket): FrameStream {
-    const stream = createSocketFrames(socket, peer, deps.maxFrame, (sent, received) =>
+  function channel(peer: DeviceId, socket: BulkSocket): FrameStream {
+    const stream = socket.frames(peer, deps.maxFrame, (sent, received) =>
       network.countBytes(peer, sent, received),
     );
     let set = channels.get(peer);
@@ -154,9 +155,9 @@ export function createBulkChannel(deps: BulkDeps): BulkChannel {
     return stream;
   }
 
-  async function serve(peer: DeviceId, socket: TLSSocket): Promise<void> {
+  async function serve(peer: DeviceId, socket: BulkSocket): Promise<void> {
     const info = directPeer(peer);
-    if (!info) return void socket.destroy();
+    if (!info) return socket.destroy();
     await deps.serve(channel(peer, socket));
   }
 
@@ -186,7 +187,7 @@ export function createBulkChannel(deps: BulkDeps): BulkChannel {
     await stream.close();
   }
 
-  async function connect(peer: PeerInfo, signal: AbortSignal): Promise<TLSSocket> {
+  async function connect(peer: PeerInfo, signal: AbortSignal): Promise<BulkSocket> {
     const stream = await network.open(peer.peerId, protocol, options, signal);
     try {
       if (peer.direction === 'outbound') {
@@ -242,7 +243,7 @@ export function createBulkChannel(deps: BulkDeps): BulkChannel {
       stopped = true;
       cancelWatch?.();
       endAll(new AppError('shutting_down', 'The node is stopping.'));
-      void listening?.then(({ listeners }) => listeners.stop()).catch(() => {});
+      thread.stop();
     },
   };
 }

@@ -1,11 +1,14 @@
 import type { Socket } from 'node:net';
 import { AppError } from '../../../src-shared/errors.ts';
-import { createFrameParser, createFramePool, encodeFrameLength } from '../../network/index.ts';
+import { createFrameParser, encodeFrameLength } from '../../../src-shared/frame-parser.ts';
+import { createSharedMemory, releaseShared } from '../../../src-shared/shared-memory.ts';
 import type { FrameStream } from '../../network/index.ts';
 import type { DeviceId } from '../../identity/index.ts';
 
-/** Memory of frames given back that is kept for the next ones. */
-const pooledBytes = 8 * 1024 * 1024;
+/** Memory for received frames that is used again, bytes. */
+const frameBytes = 24 * 1024 * 1024;
+/** Smaller parts of a frame are written together. Bytes. */
+const smallPart = 32 * 1024;
 /** Unread bytes at which the socket is paused. */
 const readHighWater = 1024 * 1024;
 
@@ -20,8 +23,7 @@ export function createSocketFrames(
   maxFrame: number,
   count: (sent: number, received: number) => void = () => {},
 ): FrameStream {
-  const pool = createFramePool(pooledBytes);
-  const parser = createFrameParser(maxFrame, pool);
+  const parser = createFrameParser(maxFrame, createSharedMemory(frameBytes));
   const closed = Promise.withResolvers<void>();
   let failure: AppError | null = null;
   let ended = false;
@@ -66,15 +68,39 @@ export function createSocketFrames(
     if (failure) throw failure;
     if (socket.writableEnded) throw lost();
     count(length, 0);
-    socket.cork();
-    socket.write(encodeFrameLength(length));
-    for (const part of parts) if (part.length > 0) socket.write(part);
-    socket.uncork();
+    let small: Uint8Array[] = [encodeFrameLength(length)];
+    const flush = (): boolean => {
+      const bytes = Buffer.concat(small);
+      for (const part of small) releaseShared(part);
+      small = [];
+      return bytes.length === 0 || socket.write(bytes);
+    };
+    for (const part of parts) {
+      if (part.length < smallPart) {
+        small.push(part);
+        continue;
+      }
+      flush();
+      // One by one: what waits behind a write is copied together before it is encrypted.
+      await written(part);
+      if (failure) throw failure;
+    }
+    if (flush()) return;
     while (socket.writableNeedDrain && !failure) {
       await new Promise<void>((resolve) => (wakeWriter = resolve));
       wakeWriter = null;
     }
     if (failure) throw failure;
+  }
+
+  /** Called back when the bytes went to the system, or the socket ended: either way nobody reads them any more. */
+  function written(part: Uint8Array): Promise<void> {
+    return new Promise((resolve) => {
+      socket.write(part, () => {
+        releaseShared(part);
+        resolve();
+      });
+    });
   }
 
   return {
@@ -114,7 +140,7 @@ export function createSocketFrames(
         signal?.removeEventListener('abort', woken.resolve as () => void);
       }
     },
-    release: (frame) => pool.give(frame),
+    release: releaseShared,
     async close() {
       await tail;
       socket.end();

@@ -1,5 +1,5 @@
-import { AppError } from '../../src-shared/errors.ts';
-import type { FramePool } from './frame-pool.ts';
+import { AppError } from './errors.ts';
+import type { SharedMemory } from './shared-memory.ts';
 
 /** Cuts a byte stream into frames, each preceded by its length as an unsigned varint (LEB128, at most 5 bytes). */
 export interface FrameParser {
@@ -16,14 +16,14 @@ export interface FrameParser {
   partial(): boolean;
 }
 
-/** Smaller frames are not worth giving back. Bytes. */
-const smallestPooled = 64 * 1024;
+/** Smaller frames are not worth counting. Bytes. */
+const smallestShared = 64 * 1024;
 
 /**
  * @param maxFrame largest frame accepted, bytes
- * @param pool where the memory of large frames comes from; default: fresh memory
+ * @param memory where large frames lie, until they are released; default: fresh memory
  */
-export function createFrameParser(maxFrame: number, pool?: FramePool): FrameParser {
+export function createFrameParser(maxFrame: number, memory?: Pick<SharedMemory, 'take'>): FrameParser {
   let chunks: Uint8Array[] = [];
   let head = 0;
   let offset = 0;
@@ -98,8 +98,8 @@ export function createFrameParser(maxFrame: number, pool?: FramePool): FramePars
           consume(length);
           return finish(frame);
         }
-        // Not from the shared pool: a large untouched allocation costs no memory until bytes really come.
-        target = pool && length >= smallestPooled ? pool.take(length) : Buffer.allocUnsafeSlow(length);
+        // A large untouched allocation costs no memory until bytes really come.
+        target = memory && length >= smallestShared ? memory.take(length) : new Uint8Array(length);
       }
       while (buffered > 0 && filled < length) {
         const chunk = chunks[head]!;
