@@ -1,6 +1,10 @@
 import { AppError, isAppError } from '../../src-shared/errors.ts';
 import type { Clock, RandomBytes } from '../../src-shared/runtime.ts';
 import type { ByteSource } from './node-services.ts';
+import { createReceptions } from './receptions.ts';
+import type { Reception } from './receptions.ts';
+
+export type { Reception } from './receptions.ts';
 
 /** How long an URL stays good after it was last used, ms. */
 const lifetime = 60_000;
@@ -15,19 +19,12 @@ export interface Download {
   open(start: number, end: number | null, signal: AbortSignal): Promise<ByteSource>;
 }
 
-/** Something that may be sent here, once. */
-export interface Reception {
-  /** Bytes, exactly. */
-  readonly size: number;
-  take(bytes: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void>;
-}
-
 export interface Downloads {
   /** @returns a URL that whoever holds it may fetch, for a minute after its last use */
   offer(download: Download): string;
-  /** @returns a URL that takes a PUT of exactly these bytes, once, begun within a minute */
+  /** @returns a URL that takes exactly these bytes, once, begun within a minute: by one PUT, or by several with parts */
   accept(reception: Reception): string;
-  /** Answers a GET or HEAD (ranges included) or a PUT of such an URL. Never throws. */
+  /** Answers a GET or HEAD (ranges included), a PUT or DELETE of such an URL. Never throws. */
   serve(request: Request): Promise<Response>;
 }
 
@@ -44,7 +41,7 @@ export interface DownloadsOptions {
  */
 export function createDownloads({ clock, random, origin }: DownloadsOptions): Downloads {
   const offered = new Map<string, { readonly download: Download; until: number }>();
-  const expected = new Map<string, { readonly reception: Reception; until: number }>();
+  const receptions = createReceptions(clock);
 
   const newToken = () => Buffer.from(random(32)).toString('base64url');
 
@@ -55,13 +52,10 @@ export function createDownloads({ clock, random, origin }: DownloadsOptions): Do
     }
   }
 
-  async function receive(request: Request): Promise<Response> {
-    const token = /^\/uploads\/([A-Za-z0-9_-]{43})$/.exec(new URL(request.url).pathname)?.[1] ?? '';
-    const found = expected.get(token);
-    expected.delete(token);
-    if (!found || found.until < clock.now()) return answer(404, 'This link does not exist or has expired.\n');
-    await found.reception.take(exactly(request.body, found.reception.size), request.signal);
-    return answer(204, null);
+  async function receive(token: string, request: Request): Promise<Response> {
+    const found = await receptions.serve(token, request);
+    if (!found) return answer(404, 'This link does not exist or has expired.\n');
+    return answer(found.status, null, found.headers);
   }
 
   function take(token: string): Download | null {
@@ -82,16 +76,20 @@ export function createDownloads({ clock, random, origin }: DownloadsOptions): Do
       return `${origin()}/bytes/${token}`;
     },
     accept(reception) {
-      prune(expected);
       const token = newToken();
-      expected.set(token, { reception, until: clock.now() + lifetime });
+      receptions.add(token, reception);
       return `${origin()}/uploads/${token}`;
     },
     async serve(request) {
-      if (request.method === 'PUT') return receive(request).catch(refusal);
+      const { pathname } = new URL(request.url);
+      const upload = /^\/uploads\/([A-Za-z0-9_-]{43})$/.exec(pathname)?.[1];
+      if (['PUT', 'DELETE', 'HEAD'].includes(request.method) && upload !== undefined)
+        return receive(upload, request).catch(refusal);
       if (request.method !== 'GET' && request.method !== 'HEAD')
-        return answer(405, null, { allow: 'GET, HEAD, PUT' });
-      const token = /^\/bytes\/([A-Za-z0-9_-]{43})$/.exec(new URL(request.url).pathname)?.[1];
+        return request.method === 'PUT'
+          ? answer(404, 'This link does not exist or has expired.\n')
+          : answer(405, null, { allow: 'GET, HEAD, PUT, DELETE' });
+      const token = /^\/bytes\/([A-Za-z0-9_-]{43})$/.exec(pathname)?.[1];
       const download = token === undefined ? null : take(token);
       if (!download) return answer(404, 'This link does not exist or has expired.\n');
       try {
@@ -113,18 +111,6 @@ function refusal(error: unknown): Response {
   const status = error.code === 'not_found' ? 404 : error.code === 'already_exists' ? 409 : 502;
   const text = status === 404 ? error.message : `${error.code}: ${error.message}`;
   return answer(status, `${text}\n`, { 'error-code': error.code });
-}
-
-/** Passes on exactly `size` bytes; throws `invalid_argument` when there are more or fewer. */
-async function* exactly(body: ReadableStream<Uint8Array> | null, size: number): AsyncGenerator<Uint8Array> {
-  let seen = 0;
-  const wrong = () => new AppError('invalid_argument', 'The file changed while it was being sent.');
-  for await (const chunk of body ?? []) {
-    seen += chunk.length;
-    if (seen > size) throw wrong();
-    yield chunk;
-  }
-  if (seen < size) throw wrong();
 }
 
 async function respond(request: Request, download: Download): Promise<Response> {
@@ -170,7 +156,7 @@ function parseRange(header: string | null): { start: number | null; end: number 
 function answer(
   status: number,
   body: string | ReadableStream<Uint8Array> | null,
-  headers: Record<string, string> = {},
+  headers: Readonly<Record<string, string>> = {},
 ): Response {
   return new Response(body, {
     status,

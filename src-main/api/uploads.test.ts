@@ -66,6 +66,119 @@ describe('uploads', () => {
   });
 });
 
+/** Announces an upload and shows what became of it. */
+function inParts(size: number, refuseAfter = Infinity) {
+  let now = 0;
+  const timers: { at: number; run: () => void }[] = [];
+  const clock = {
+    now: () => now,
+    after: (ms: number, run: () => void) => {
+      timers.push({ at: now + ms, run });
+      return () => {};
+    },
+  };
+  const downloads = createDownloads({ clock, random: randomBytes, origin: () => 'http://127.0.0.1:1' });
+  const seen = { text: '', done: false, failure: null as unknown };
+  const url = downloads.accept({
+    size,
+    async take(bytes) {
+      try {
+        for await (const chunk of bytes) {
+          if (seen.text.length + chunk.length > refuseAfter)
+            throw new AppError('disk_full', 'The disk is full.');
+          seen.text += Buffer.from(chunk).toString();
+        }
+        seen.done = true;
+      } catch (error) {
+        seen.failure = error;
+        throw error;
+      }
+    },
+  });
+  const send = (start: number, body: RequestInit['body'], length: number, total = size) =>
+    downloads.serve(
+      new Request(url, {
+        method: 'PUT',
+        body,
+        headers: { 'content-range': `bytes ${start}-${start + length - 1}/${total}` },
+        duplex: 'half',
+      } as RequestInit),
+    );
+  const ask = (method: string) => downloads.serve(new Request(url, { method }));
+  const offset = (response: Response) => Number(response.headers.get('upload-offset'));
+  const pass = (ms: number) => {
+    now += ms;
+    for (const timer of timers.splice(0))
+      if (timer.at <= now) timer.run();
+      else timers.push(timer);
+  };
+  return { seen, send, ask, offset, pass };
+}
+
+describe('uploads in parts', () => {
+  it('come one part after another, and are done with the last', async () => {
+    const { seen, send, offset } = inParts(10);
+    const first = await send(0, 'hello', 5);
+    expect([first.status, offset(first), seen.done]).toEqual([202, 5, false]);
+    expect((await send(5, 'world', 5)).status).toBe(204);
+    expect(seen).toEqual({ text: 'helloworld', done: true, failure: null });
+    expect((await send(5, 'world', 5)).status).toBe(404);
+  });
+
+  it('refuse a part that does not follow on, and say where they are', async () => {
+    const { seen, send, ask, offset } = inParts(10);
+    await send(0, 'hello', 5);
+    for (const part of [send(0, 'hello', 5), send(6, 'orld', 4), send(5, 'world', 5, 11), ask('PUT')])
+      expect((await part).status).toBe(409);
+    expect(offset(await ask('HEAD'))).toBe(5);
+    expect((await send(5, 'world', 5)).status).toBe(204);
+    expect(seen.text).toBe('helloworld');
+  });
+
+  it('go on where a connection broke', async () => {
+    const { seen, send, ask, offset } = inParts(10);
+    async function* halfOf() {
+      yield Buffer.from('hel');
+      throw new TypeError('terminated');
+    }
+    const broken = ReadableStream.from(halfOf()) as RequestInit['body'];
+    await send(0, broken, 10);
+    const here = offset(await ask('HEAD'));
+    expect(here).toBe(3);
+    expect((await send(here, 'loworld', 7)).status).toBe(204);
+    expect(seen).toMatchObject({ text: 'helloworld', done: true });
+  });
+
+  it('leave nothing behind when cancelled, or when nobody goes on', async () => {
+    const cancelled = inParts(10);
+    await cancelled.send(0, 'hello', 5);
+    expect((await cancelled.ask('DELETE')).status).toBe(204);
+    expect(cancelled.seen).toMatchObject({ done: false, failure: { code: 'cancelled' } });
+    expect((await cancelled.send(5, 'world', 5)).status).toBe(404);
+
+    const forgotten = inParts(10);
+    await forgotten.send(0, 'hello', 5);
+    forgotten.pass(4 * 60_000);
+    await forgotten.ask('HEAD');
+    forgotten.pass(4 * 60_000);
+    expect(forgotten.seen.failure).toBeNull();
+    forgotten.pass(2 * 60_000);
+    expect((await forgotten.ask('HEAD')).status).toBe(404);
+    await expect.poll(() => forgotten.seen.failure).toMatchObject({ code: 'cancelled' });
+  });
+
+  it('say why they were refused, and take no more than was announced', async () => {
+    const full = inParts(10, 6);
+    await full.send(0, 'hello', 5);
+    const refused = await full.send(5, 'world', 5);
+    expect([refused.status, refused.headers.get('error-code')]).toEqual([502, 'disk_full']);
+    const long = inParts(10);
+    const more = await long.send(0, 'hello and more', 5);
+    expect(more.headers.get('error-code')).toBe('invalid_argument');
+    expect(long.seen.done).toBe(false);
+  });
+});
+
 describe('the type of a preview', () => {
   it('is of something to look at or listen to, never of something to run', () => {
     expect(previewType('a.PNG')).toBe('image/png');

@@ -45,7 +45,7 @@ export async function answerPage(pageDir: string, request: Request): Promise<Res
 
 const crossOrigin = {
   'access-control-allow-origin': pageOrigin,
-  'access-control-expose-headers': 'content-length, content-range, accept-ranges, error-code',
+  'access-control-expose-headers': 'content-length, content-range, accept-ranges, error-code, upload-offset',
   'cross-origin-resource-policy': 'cross-origin',
   vary: 'origin',
 };
@@ -63,8 +63,8 @@ export async function answerBytes(
       status: 204,
       headers: {
         ...crossOrigin,
-        'access-control-allow-methods': 'GET, HEAD, PUT',
-        'access-control-allow-headers': 'content-type, range',
+        'access-control-allow-methods': 'GET, HEAD, PUT, DELETE',
+        'access-control-allow-headers': 'content-type, range, content-range',
       },
     });
   }

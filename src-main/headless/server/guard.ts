@@ -56,9 +56,10 @@ export function sharedWithPage(
   if (origin === undefined || !isAllowedOrigin(origin, bound, pagePort)) return null;
   return {
     'access-control-allow-origin': origin,
-    'access-control-allow-methods': 'GET, HEAD, PUT',
-    'access-control-allow-headers': 'range, content-type',
-    'access-control-expose-headers': 'content-range, content-length, accept-ranges, error-code',
+    'access-control-allow-methods': 'GET, HEAD, PUT, DELETE',
+    'access-control-allow-headers': 'range, content-type, content-range',
+    'access-control-expose-headers':
+      'content-range, content-length, accept-ranges, error-code, upload-offset',
     'access-control-max-age': '600',
     vary: 'origin',
   };

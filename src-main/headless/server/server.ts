@@ -98,7 +98,7 @@ export function createLoopbackServer(options: ServerOptions): LoopbackServer {
       const answer = await options.bytes(
         new Request(new URL(request.url ?? '/', originOf(bytes)), {
           method: request.method ?? 'GET',
-          headers: request.headers.range === undefined ? {} : { range: request.headers.range },
+          headers: rangesOf(request.headers),
           signal: gone.signal,
           ...(request.method === 'PUT' && {
             body: Readable.toWeb(request) as never,
@@ -167,6 +167,12 @@ export function createLoopbackServer(options: ServerOptions): LoopbackServer {
     pageUrl: () => `${originOf(main)}/#token=${token}`,
     bytesOrigin: () => originOf(bytes),
   };
+}
+
+/** Which part is asked for or sent; nothing else of what a page says concerns the bytes. */
+function rangesOf(headers: IncomingMessage['headers']): Record<string, string> {
+  const { range, 'content-range': part } = headers;
+  return { ...(range !== undefined && { range }), ...(part !== undefined && { 'content-range': part }) };
 }
 
 function listen(server: Server, host: string, port: number): Promise<void> {
