@@ -39,8 +39,6 @@ export interface SimComputer {
   readonly peerId: string;
   readonly disk: VirtualDisk;
   readonly clock: ReturnType<Scheduler['clock']>;
-  /** How often a power cut took the last transactions of its database back. */
-  rolledBack(): number;
   /** null while it is down. */
   life(): Life | null;
   /** @param history when it joins: all that is in the drive so far */
@@ -80,7 +78,6 @@ export function createSimComputer(deps: {
   let lazyDb: Buffer | null = data.db;
   let life: Life | null = null;
   let generation = 0;
-  let rollbacks = 0;
   let countdown = Number.POSITIVE_INFINITY;
   let countdownPower = false;
   const ends: (() => Promise<void>)[] = [];
@@ -100,7 +97,6 @@ export function createSimComputer(deps: {
     data = captured;
     if (power && random() < 0.5) {
       data = { ...captured, db: lazyDb ?? captured.db };
-      rollbacks += 1;
     }
     if (power) disk.cutPower(random);
   }
@@ -216,7 +212,6 @@ export function createSimComputer(deps: {
     peerId: who.deviceId,
     disk,
     clock,
-    rolledBack: () => rollbacks,
     life: () => life,
     boot,
     crash,
@@ -256,6 +251,7 @@ function createMemoryChunks(before: ReadonlyMap<string, Uint8Array>): {
         for (const { id, bytes } of chunks) kept.set(hex(id), bytes);
       },
       get: async (id) => kept.get(hex(id)) ?? null,
+      recheck: async () => [],
       async delete(ids) {
         for (const id of ids) kept.delete(hex(id));
       },

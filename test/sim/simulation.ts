@@ -237,25 +237,14 @@ export async function simulate(
         const pause = scheduler.elapsed() + 5000;
         await scheduler.run(() => scheduler.elapsed() >= pause || inStep(), patience, says);
         if (inStep()) return;
-        if (mayLack() && scheduler.elapsed() > end - patience / 2 && inStep('waiting')) return;
         if (scheduler.elapsed() > end) throw new Error(`not in step: ${says()}`);
       }
     }
 
-    /**
-     * What only a restored computer had is lost, and waited for in vain. So is what was signed right before a power cut that
-     * took back the database's knowledge of it, and overwritten by the user before the program ran again.
-     */
-    function mayLack(): boolean {
-      return restored.size > 0 || computers.some((one) => one.rolledBack() > 0);
-    }
-
-    /** With `waiting`: or waiting for what nobody has. */
-    function inStep(or: 'waiting' | null = null): boolean {
+    function inStep(): boolean {
       const lives = computers.map((one) => one.life());
       const heads = lives.map((life) => (life?.drive.heads() ?? []).map(hex).join());
-      const states = lives.map((life) => life?.sync.status().state);
-      return new Set(heads).size === 1 && states.every((state) => state === 'in_step' || state === or);
+      return new Set(heads).size === 1 && lives.every((life) => life?.sync.status().state === 'in_step');
     }
 
     /** Paths of the drive's tree whose bytes this computer does not find anywhere, and who wrote them. */
@@ -282,10 +271,12 @@ export async function simulate(
     async function judge(): Promise<void> {
       const problems: string[] = [];
       const trees = computers.map((one) => one.disk.tree(folder));
-      const lost = new Set(mayLack() ? computers.flatMap((one) => [...lostPaths(one).keys()]) : []);
+      for (const one of computers) {
+        for (const [path, what] of lostPaths(one)) problems.push(`${path}: ${one.name} lacks it, ${what}`);
+      }
       for (const path of [...new Set(trees.flatMap((tree) => [...tree.keys()]))].sort()) {
         const values = trees.map((tree) => tree.get(path) ?? 'missing');
-        if (new Set(values).size > 1 && !lost.has(path)) problems.push(`${path}: ${values.join(' | ')}`);
+        if (new Set(values).size > 1) problems.push(`${path}: ${values.join(' | ')}`);
       }
       const shown = computers.map((one) => textsShown(one));
       for (const { text } of keepsakes.expected()) {

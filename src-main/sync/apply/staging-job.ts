@@ -25,6 +25,10 @@ export interface Job extends StagedFile {
   readonly have: Uint8Array;
   missingBytes: number;
   state: 'queued' | 'active' | 'ready' | 'gone' | 'full';
+  /** When nobody reachable had some of it for the first time; null again when a block comes after all. */
+  missedAt: number | null;
+  /** Nobody had it again some time later: no file just in motion. Stays while it is asked once more. */
+  absent: boolean;
   /** Blocks placed since the bitmap was last written to the database. */
   unsaved: number;
   readonly abort: AbortController;
@@ -63,6 +67,8 @@ export function createJob(node: NodeId, content: FileContent, name: string, temp
     have: new Uint8Array(Math.ceil(content.blocks.length / 8)),
     missingBytes,
     state: 'queued',
+    missedAt: null,
+    absent: false,
     unsaved: 0,
     abort: new AbortController(),
   };
@@ -73,6 +79,8 @@ export function markPlaced(job: Job, key: string): void {
   const block = job.missing.get(key);
   if (!block) return;
   job.missing.delete(key);
+  job.missedAt = null;
+  job.absent = false;
   job.missingBytes -= block.ref.len;
   for (const index of block.indexes) job.have[index >> 3] = (job.have[index >> 3] ?? 0) | (1 << (index & 7));
   job.unsaved += 1;

@@ -25,7 +25,9 @@ export interface StagingDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   /** Everything of this file is in its temp file. */
-  readonly ready: (node: NodeId) => void;
+  readonly ready: (node: NodeId, content: FileContent) => void;
+  /** Nobody reachable has all of some file. */
+  readonly absent: () => void;
   readonly diskFull: () => void;
   /** Ciphertext this computer holds elsewhere (retained versions); null when it does not. */
   readonly retained: (id: Uint8Array) => Promise<Uint8Array | null>;
@@ -49,8 +51,11 @@ export interface Staging {
   missingBytes(): number;
   /** Files asked for, at most `limit`, in the order they were asked for. */
   moving(limit: number): readonly FileFlow[];
-  /** Nobody reachable has some of it. */
+  /** Files of which nobody reachable has everything. */
   unreachable(): number;
+  absent(): Iterable<{ readonly node: NodeId; readonly content: FileContent }>;
+  /** Nobody is being asked for anything. */
+  resting(): boolean;
   retry(): void;
   setPaused(paused: boolean): void;
   stop(): Promise<void>;
@@ -63,6 +68,10 @@ const largeFile = 1024 * 1024;
 /** Placed blocks after which what is there is noted for a restart. */
 const saveEvery = 64;
 const retryDelay = 3000;
+/** Mostly a file in motion where it lies. ms. */
+const firstRetry = 400;
+/** What nobody has for so long is no file in motion any more. ms. */
+const inMotion = 2000;
 /** Bytes left free on the disk. */
 const floorBytes = 1024 * 1024;
 
@@ -148,21 +157,32 @@ export function createStaging(deps: StagingDeps): Staging {
         deps.logger.warn({ err: error }, 'content could not be brought in; it is tried again');
       }
     }
+    let absent = false;
     for (const job of batch) {
       if (jobs.get(job.node) !== job) continue;
       if (job.missing.size === 0) {
         job.state = 'ready';
         early.abandon(job);
         if (job.unsaved > 0) forget.run(job.name);
-        deps.ready(job.node);
+        deps.ready(job.node, job.content);
       } else {
         saveJob(job);
         if (job.state === 'active') {
-          job.state = 'gone';
-          scheduleRetry();
+          missed(job);
+          absent ||= job.absent;
         }
       }
     }
+    if (absent) deps.absent();
+  }
+
+  function missed(job: Job): void {
+    const now = deps.clock.now();
+    const first = job.missedAt === null;
+    job.state = 'gone';
+    job.missedAt ??= now;
+    if (Math.abs(now - job.missedAt) >= inMotion) job.absent = true;
+    scheduleRetry(first ? firstRetry : retryDelay);
   }
 
   function full(): void {
@@ -305,8 +325,8 @@ export function createStaging(deps: StagingDeps): Staging {
     placed(job, key);
   }
 
-  function scheduleRetry(): void {
-    retryTimer ??= deps.clock.after(retryDelay, () => {
+  function scheduleRetry(ms: number): void {
+    retryTimer ??= deps.clock.after(ms, () => {
       retryTimer = null;
       staging.retry();
     });
@@ -368,8 +388,15 @@ export function createStaging(deps: StagingDeps): Staging {
     },
     unreachable() {
       let n = 0;
-      for (const job of jobs.values()) if (job.state === 'gone') n += 1;
+      for (const job of jobs.values()) if (job.absent) n += 1;
       return n;
+    },
+    *absent() {
+      for (const job of jobs.values()) if (job.absent) yield job;
+    },
+    resting() {
+      for (const { state } of jobs.values()) if (state === 'queued' || state === 'active') return false;
+      return true;
     },
     moving(limit) {
       const found: FileFlow[] = [];

@@ -121,6 +121,7 @@ export function createReader(deps: {
         start();
       }
       gone.delete(key);
+      if (state.lost.has(key)) state.lost.remove(key);
     } catch (error) {
       if (!isAppError(error, 'gone')) throw error;
       gone.add(key);
@@ -142,7 +143,9 @@ export function createReader(deps: {
       const key = contentKey(content);
       if (wholeFiles(key).length > 0 || deps.retention.has(key)) return 'here';
       if (content.blocks.every((ref) => state.blocks.find(ref.id, 1).length > 0)) return 'here';
-      return gone.has(key) || (drive.members().length <= 1 && deps.exchange.members(drive.id).length === 0)
+      return gone.has(key) ||
+        state.lost.has(key) ||
+        (drive.members().length <= 1 && deps.exchange.members(drive.id).length === 0)
         ? 'lost'
         : 'elsewhere';
     },

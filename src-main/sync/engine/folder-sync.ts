@@ -21,6 +21,7 @@ import { createRetention } from '../content/retention.ts';
 import { createRealFs } from '../fs/real.ts';
 import type { FolderFs } from '../fs/types.ts';
 import { createMutex, createPace } from '../pace.ts';
+import { contentKey } from '../plan/rows.ts';
 import { createProblems } from '../problems.ts';
 import { parseIgnoreRules, readIgnoreRules } from '../scan/ignore-rules.ts';
 import { createImporter } from '../scan/importer.ts';
@@ -30,8 +31,10 @@ import { createScanLoop } from '../scan/scan-loop.ts';
 import { createScanner } from '../scan/scanner.ts';
 import { createWatcherFactory, type WatcherFactory } from '../scan/watcher.ts';
 import { createSyncState } from '../state/index.ts';
+import { createSteadyClock } from '../steady-clock.ts';
 import type { FolderEvents, FolderState, FolderStatus, FolderSync } from '../types.ts';
 import { createAgenda } from './agenda.ts';
+import { createLosses } from './losses.ts';
 import { createNodeIds } from './node-ids.ts';
 import { createOutgoing } from './outgoing.ts';
 import { createPlanRunner, planSize } from './plan-runner.ts';
@@ -77,18 +80,23 @@ const revisionKey = 'revision';
  * `start` throws `folder_in_use`, `root_missing` or `permission_denied` when the folder can't be used at all.
  */
 export function createFolderSync(deps: FolderSyncDeps): FolderSync {
-  const { drive, exchange, folder, clock, logger, random } = deps;
+  const { drive, exchange, folder, logger, random } = deps;
+  const clock = createSteadyClock(deps.clock);
   const { trashDays = 30, versionsShare = 0.1, versionsBytes = 2_000_000_000 } = deps.options ?? {};
   const fs = deps.fs ?? createRealFs();
   const events = createEmitter<FolderEvents>((error) => logger.error({ err: error }, 'a listener failed'));
   const state = createSyncState(deps.db);
   const paths = layout(folder);
   const conflicts = new Set<NodeId>();
-  const remote = createRemoteView(drive.tree, (id, conflict) => {
-    // Each node that changed is looked at, so here is where conflicts come and go.
-    if (conflict) conflicts.add(id);
-    else conflicts.delete(id);
-  });
+  const remote = createRemoteView(
+    drive.tree,
+    (id, conflict) => {
+      // Each node that changed is looked at, so here is where conflicts come and go.
+      if (conflict) conflicts.add(id);
+      else conflicts.delete(id);
+    },
+    (row) => drive.authorOf(row.version)?.ownFeed === true || state.lost.has(row.content),
+  );
   const pace = createPace();
   const exclusive = createMutex();
   const problems = createProblems((error, path) => {
@@ -114,13 +122,15 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
   /** Something came up since the loop last looked: kept, because it may come while the loop is not asleep yet. */
   let woken = false;
   let loop: Promise<void> = Promise.resolve();
+  const ending = new AbortController();
   let statusTimer: (() => void) | null = null;
-  let saidSettled: boolean | null = null;
+  let lastMembers = '';
+  let saidAtRest: boolean | null = null;
   let waiters: (() => void)[] = [];
 
-  const newId = createNodeIds(clock, random);
+  const newId = createNodeIds(deps.clock, random);
   const agenda = createAgenda(clock, wake);
-  const trash = createTrash({ fs, folder, state, clock, random, days: trashDays });
+  const trash = createTrash({ fs, folder, state, clock: deps.clock, random, days: trashDays });
   const retention = createRetention({
     drive,
     exchange,
@@ -143,7 +153,12 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
     state,
     clock,
     logger,
-    ready: (node) => agenda.add(node),
+    ready(node, content) {
+      const key = contentKey(content);
+      if (state.lost.has(key)) state.lost.remove(key);
+      agenda.add(node);
+    },
+    absent: () => wake(),
     diskFull,
     retained: (id) => retention.block(id),
     wholeFiles: (key) => [trash.find(key), retention.file(key)].filter((file) => file !== null),
@@ -157,6 +172,23 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
     state,
     trash,
     retention,
+  });
+  const losses = createLosses({
+    drive,
+    exchange,
+    staging,
+    state,
+    reader,
+    problems,
+    clock,
+    logger,
+    signal: ending.signal,
+    wallClock: deps.clock,
+    stale: (node) => agenda.add(node),
+    putBack(path) {
+      const message = `“${path}”: its newest version was gone before any other computer had it; the newest one that exists was put back.`;
+      events.emit('problem', new AppError('content_lost', message, { details: { path } }));
+    },
   });
   const outgoing = createOutgoing({
     clock,
@@ -420,7 +452,7 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
           await new Promise<void>((done) => void clock.after(1000, done));
         }
       }
-      if (worked) {
+      if (worked || (atRest() && (await losses.consider()))) {
         await pace.breathe();
         continue;
       }
@@ -452,7 +484,8 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
     return true;
   }
 
-  function isSettled(): boolean {
+  /** Nothing is left to do here but to wait for what nobody reachable has. */
+  function atRest(): boolean {
     return (
       started &&
       !stopping &&
@@ -460,8 +493,22 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
       halted === null &&
       upToDate() &&
       agenda.empty() &&
-      staging.count() === 0
+      staging.count() === staging.unreachable()
     );
+  }
+
+  function isSettled(): boolean {
+    return atRest() && staging.count() === losses.count();
+  }
+
+  function membersChanged(): void {
+    losses.membersChanged();
+    const members = exchange.members(drive.id);
+    const now = members.map(({ peerId, settled }) => `${peerId}${settled ? '+' : '-'}`).join();
+    // Who comes, or has come to rest, may have what nobody had.
+    if (now !== lastMembers) staging.retry();
+    lastMembers = now;
+    if (staging.count() > 0) wake();
   }
 
   /** Everything that is known of has been looked at. */
@@ -477,11 +524,13 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
   }
 
   function noteSettled(): void {
-    const settled = isSettled();
-    if (settled) state.setMeta(revisionKey, String(revision));
-    if (settled !== saidSettled) {
-      saidSettled = settled;
-      exchange.setSettled(drive.id, settled);
+    // Not while something is lacking, even if it is lost: a restart has to find it again.
+    if (isSettled() && staging.count() === 0) state.setMeta(revisionKey, String(revision));
+    // Others are told of rest, not of being in step: two that lack what the other wrote would wait for each other.
+    const resting = atRest();
+    if (resting !== saidAtRest) {
+      saidAtRest = resting;
+      exchange.setSettled(drive.id, resting);
     }
     const woken = waiters;
     waiters = [];
@@ -491,8 +540,8 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
   /** Something that shows in the status changed. */
   function touch(): void {
     if (stopping) return;
-    if (saidSettled === true && !isSettled()) {
-      saidSettled = false;
+    if (saidAtRest === true && !atRest()) {
+      saidAtRest = false;
       exchange.setSettled(drive.id, false);
     }
     statusTimer ??= clock.after(statusInterval, () => {
@@ -572,7 +621,7 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
           agenda.release('rights');
         }),
         exchange.on('members', ({ driveId }) => {
-          if (driveId === drive.id) staging.retry();
+          if (driveId === drive.id) membersChanged();
         }),
         exchange.on('early', ({ driveId, early }) => {
           if (driveId === drive.id && halted === null) staging.prefetch(early.token, early.blocks);
@@ -588,6 +637,7 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
     async stop() {
       if (stopping) return;
       stopping = true;
+      ending.abort(new AppError('cancelled', 'Syncing was stopped.'));
       for (const off of listeners) off();
       wake();
       noteWaiters();

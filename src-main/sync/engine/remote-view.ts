@@ -1,6 +1,7 @@
 import type { Content, DriveTree, NodeId, TreeNode } from '../../drive/index.ts';
 import { contentKey } from '../plan/rows.ts';
-import type { SyncRow, TreeView } from '../types.ts';
+import type { RemoteTree } from '../plan/plan.ts';
+import type { SyncRow } from '../types.ts';
 
 const pageSize = 200;
 /** Contents remembered between planning, fetching and landing, and the blocks they may have: a few MB at most. */
@@ -8,13 +9,17 @@ const remembered = 2048;
 const fewBlocks = 8;
 
 /** The drive's merged tree as the planner reads it. */
-export interface RemoteView extends TreeView {
+export interface RemoteView extends RemoteTree {
   /** What the node holds now; null when it is a folder or gone. */
   content(id: NodeId): Content | null;
 }
 
 /** @param seen told of each node that is looked up, whether it is a conflict copy */
-export function createRemoteView(tree: DriveTree, seen: (id: NodeId, conflict: boolean) => void): RemoteView {
+export function createRemoteView(
+  tree: DriveTree,
+  seen: (id: NodeId, conflict: boolean) => void,
+  yields: (row: SyncRow) => boolean,
+): RemoteView {
   // By version, which names the operation that said it: what it said never changes. Reading it anew costs most of a plan.
   const contents = new Map<string, Content>();
 
@@ -43,6 +48,7 @@ export function createRemoteView(tree: DriveTree, seen: (id: NodeId, conflict: b
   }
 
   return {
+    yields,
     get(id) {
       const node = tree.get(id);
       seen(id, node !== null && node.conflictOf !== null);

@@ -1,10 +1,19 @@
-import { rootNode, type NodeId } from '../../drive/index.ts';
+import { rootNode, type NodeId, type OpId } from '../../drive/index.ts';
 import type { Plan, PlanOp, SyncRow, TreeView } from '../types.ts';
 import { createDraft } from './draft.ts';
 import { remembering, sameContent, sameLocation, tempName, tempNameOwner } from './rows.ts';
 
 /** Chains of nodes that wait for one another (a folder in a folder in ..., 1 to 2, 2 to 3, ...) may be this long in one plan. */
 const maxDepth = 250;
+
+/** The drive's tree as a plan reads it. */
+export interface RemoteTree extends TreeView {
+  /**
+   * Whether what the folder holds comes after this row's content, although it was never agreed on: the content stood in this very
+   * folder when it was signed (a power cut took back the knowledge of it), or it is lost for good. Never by default.
+   */
+  yields?(row: SyncRow): boolean;
+}
 
 /** A plan in the making: nodes can be looked at bit by bit, as long as the trees stay what they are. */
 export interface Planner {
@@ -28,7 +37,7 @@ export interface Planner {
  * @param limit about how many nodes to look at before the rest is put off
  */
 export function plan(
-  remote: TreeView,
+  remote: RemoteTree,
   local: TreeView,
   synced: TreeView,
   dirty: Iterable<NodeId>,
@@ -41,7 +50,7 @@ export function plan(
 
 /** As `plan`, for callers that let others work between two nodes. Rows are read once and remembered. */
 export function startPlan(
-  remoteTree: TreeView,
+  remoteTree: RemoteTree,
   localTree: TreeView,
   syncedTree: TreeView,
   limit = Number.POSITIVE_INFINITY,
@@ -66,6 +75,17 @@ export function startPlan(
     const row = known === undefined ? synced.get(id) : known;
     const parent = row === null ? undefined : relabelled.get(row.parent);
     return row === null || parent === undefined ? row : { ...row, parent };
+  }
+
+  function yields(theirs: SyncRow): boolean {
+    return theirs.kind !== 'dir' && (remoteTree.yields?.(theirs) ?? false);
+  }
+
+  /** Versions that a local change replaces: what was agreed on, and what gives way to it. */
+  function replaced(base: SyncRow | null, theirs: SyncRow | null): OpId[] {
+    const versions = base === null ? [] : [base.version];
+    if (theirs !== null && theirs.version !== base?.version && yields(theirs)) versions.push(theirs.version);
+    return versions;
   }
 
   /** The drive knows this folder, or will when the operations so far are committed. */
@@ -101,7 +121,11 @@ export function startPlan(
     if (mine === null) {
       if (theirs === null) {
         if (base !== null) agree(id, null);
-      } else if (base !== null && sameContent(base, theirs) && sameLocation(base, theirs)) {
+      } else if (
+        base !== null &&
+        sameLocation(base, theirs) &&
+        (sameContent(base, theirs) || yields(theirs))
+      ) {
         deletedHere(theirs, base);
       } else bringDown(theirs);
     } else if (theirs === null) {
@@ -184,7 +208,7 @@ export function startPlan(
         }
       }
     }
-    ops.push({ t: 'del', id: theirs.id, base: [base.version] });
+    ops.push({ t: 'del', id: theirs.id, base: replaced(base, sameContent(base, theirs) ? null : theirs) });
     agreed.set(theirs.id, null);
     deleted.add(theirs.id);
   }
@@ -228,7 +252,7 @@ export function startPlan(
       sameContent(mine, theirs) ||
       (ours !== null && sameContent(ours, theirs)) ||
       // Deleted and made anew here, before the drive heard of it: an edit of the same file.
-      (ours === null && base !== null);
+      (ours === null && (base !== null || yields(theirs)));
     if (!same) return false;
     let newBase = base;
     if (base === null && ours !== null) {
@@ -273,7 +297,7 @@ export function startPlan(
     const moved = movedHere(mine, base);
     const edited = !sameContent(mine, base);
     if (moved) moveUp(mine, base);
-    if (edited) putUp(mine, syncedGet(mine.id));
+    if (edited) putUp(mine, syncedGet(mine.id), null);
     if (!moved && !edited) deletedThere(mine.id);
   }
 
@@ -299,8 +323,8 @@ export function startPlan(
     agreed.set(mine.id, { ...base, parent: mine.parent, name: mine.name });
   }
 
-  function putUp(mine: SyncRow, base: SyncRow | null): void {
-    ops.push({ t: 'put', id: mine.id, base: base === null ? [] : [base.version] });
+  function putUp(mine: SyncRow, base: SyncRow | null, theirs: SyncRow | null): void {
+    ops.push({ t: 'put', id: mine.id, base: replaced(base, theirs) });
     told.add(mine.id);
     agreed.set(mine.id, { ...(base ?? mine), content: mine.content, exec: mine.exec });
   }
@@ -337,7 +361,7 @@ export function startPlan(
     const agreedNow = syncedGet(mine.id);
     if (!sameContent(now, theirs)) {
       if (agreedNow === null || !sameContent(now, agreedNow)) {
-        putUp(now, agreedNow);
+        putUp(now, agreedNow, theirs);
         committed = true;
       } else {
         ops.push({ t: 'write', node: theirs });

@@ -1,6 +1,7 @@
 import { migrate, type Database } from '../../store/index.ts';
 import { createBlockRows, type BlockRows } from './block-rows.ts';
 import { createLocalRows, type LocalRows } from './local-rows.ts';
+import { createLostRows, type LostRows } from './lost-rows.ts';
 import { syncMigrations } from './schema.ts';
 import { createSyncedRows, type SyncedRows } from './synced-rows.ts';
 
@@ -17,6 +18,7 @@ export interface SyncState {
   readonly local: LocalRows;
   readonly synced: SyncedRows;
   readonly blocks: BlockRows;
+  readonly lost: LostRows;
   /** Runs `work` in one transaction. */
   transaction<T>(work: () => T): T;
   /** Does something with each item, in transactions that end when the slice of time is used up. */
@@ -36,6 +38,7 @@ export function createSyncState(db: Database): SyncState {
     local: createLocalRows(db),
     synced: createSyncedRows(db),
     blocks: createBlockRows(db),
+    lost: createLostRows(db),
     transaction,
     async inSlices(items, work) {
       const rest = items[Symbol.iterator]();

@@ -41,4 +41,6 @@ export const syncMigrations: readonly string[] = [
   CREATE INDEX sync_retained_content ON sync_retained_blocks (content);
   CREATE TABLE sync_meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
   `,
+  // Contents that no device of the drive has (any more).
+  'CREATE TABLE sync_lost (content TEXT PRIMARY KEY) STRICT, WITHOUT ROWID',
 ];

@@ -56,7 +56,7 @@ export async function createComputers(test: string, names: readonly string[], ro
     const folder = overrides.folder ?? join(root, name);
     const chunks = createChunkStore({ dir: join(root, `${name}-chunks`), budget: 2e9 });
     await chunks.start();
-    const { exchange, attach } = network.join(name, drive);
+    const { exchange, attach } = network.join(name, drive, nodes[index]!.who);
     const random = seededRandom(`${test} ${name} ${Date.now()}`);
     const make = (more: Partial<FolderSyncDeps>): FolderSync => {
       const sync = createFolderSync({

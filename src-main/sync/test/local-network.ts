@@ -6,7 +6,11 @@ import type { BlockSource, Exchange, ExchangeEvents } from '../../exchange/index
 /** Members of one drive in one process: entries and blocks go straight from one to the other, unless cut off. */
 export interface LocalNetwork {
   /** The exchange of one member; call `attach` once its sync engine exists. */
-  join(name: string, drive: Drive): { exchange: Exchange; attach(source: BlockSource): void };
+  join(
+    name: string,
+    drive: Drive,
+    who: { readonly deviceId: string; readonly userId: string },
+  ): { exchange: Exchange; attach(source: BlockSource): void };
   /** Cuts a member off or lets it in again. */
   setOnline(name: string, online: boolean): Promise<void>;
   /** Brings every online member all entries of the others. */
@@ -22,11 +26,20 @@ export interface LocalNetwork {
 }
 
 interface Member {
+  readonly who: { readonly deviceId: string; readonly userId: string };
   readonly drive: Drive;
   readonly events: Emitter<ExchangeEvents>;
   source: BlockSource | null;
   online: boolean;
   settled: boolean;
+}
+
+function headsOf(drive: Drive): string {
+  return drive
+    .heads()
+    .map((hash) => Buffer.from(hash).toString('hex'))
+    .sort()
+    .join();
 }
 
 export function createLocalNetwork(): LocalNetwork {
@@ -41,9 +54,9 @@ export function createLocalNetwork(): LocalNetwork {
     onBlock: async (block) => block,
     onEarly: async () => {},
     settled: (name) => members.get(name)?.settled ?? false,
-    join(name, drive) {
+    join(name, drive, who) {
       const events = createEmitter<ExchangeEvents>();
-      const me: Member = { drive, events, source: null, online: true, settled: false };
+      const me: Member = { who, drive, events, source: null, online: true, settled: false };
       members.set(name, me);
       drive.on('entries', () => void network.gossip());
       const others = (): Member[] =>
@@ -94,11 +107,17 @@ export function createLocalNetwork(): LocalNetwork {
         },
         setSettled(_drive, settled) {
           me.settled = settled;
+          for (const other of others()) other.events.emit('members', { driveId: drive.id });
         },
         setHosts() {},
         hosts: () => [],
         members: () =>
-          others().map(() => ({ peerId: 'peer', userId: 'user', sameHistory: true, settled: true })),
+          others().map((other) => ({
+            peerId: other.who.deviceId,
+            userId: other.who.userId,
+            sameHistory: headsOf(other.drive) === headsOf(drive),
+            settled: other.settled,
+          })),
       };
       return { exchange, attach: (source) => void (me.source = source) };
     },
