@@ -135,6 +135,7 @@ export function createHandlers(
         ),
     },
     settings: node.settings,
+    hosting: node.hosting,
     platform: createPlatformHandlers(node, platform, clock),
   };
 }

@@ -116,6 +116,7 @@ export interface NodeServices {
   readonly trash: Group<'trash', keyof AppContract['trash']>;
   readonly net: Group<'net', Exclude<keyof AppContract['net'], 'watchPeers'>>;
   readonly settings: Group<'settings', keyof AppContract['settings']>;
+  readonly hosting: Group<'hosting', keyof AppContract['hosting']>;
 }
 
 /** What `createNode(options): Promise<Node>` gives: built but not started. `stop` returns within 5 seconds. */

@@ -3,6 +3,7 @@ import type { Clock, Logger, RandomBytes } from '../../src-shared/runtime.ts';
 import type { NodeEvents } from '../api/index.ts';
 import type { ContentIo } from '../drive/index.ts';
 import type { Exchange } from '../exchange/index.ts';
+import type { Hosting } from '../hosting/index.ts';
 import type { Identity } from '../identity/index.ts';
 import type { NodeNetwork } from '../network/index.ts';
 import type { Database } from '../store/index.ts';
@@ -29,6 +30,7 @@ export interface Online extends Base {
   readonly network: NodeNetwork;
   readonly exchange: Exchange;
   readonly content: ContentIo;
+  readonly hosting: Hosting;
   /** Drives read by link rather than by a role. */
   readonly open: OpenAccess;
   readonly sources: Sources;

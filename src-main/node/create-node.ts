@@ -8,6 +8,7 @@ import { AppError } from '../../src-shared/errors.ts';
 import type { Node, NodeEvents, NodeOptions, NodeServices } from '../api/index.ts';
 import { createContentIo } from '../drive/index.ts';
 import { createExchange } from '../exchange/index.ts';
+import { createHosting } from '../hosting/index.ts';
 import { createIdentity, encodeCard } from '../identity/index.ts';
 import { createNetwork } from '../network/index.ts';
 import { systemClock } from '../platform/index.ts';
@@ -18,6 +19,7 @@ import { createDriveServices } from './drive-services.ts';
 import { createDrives, type Drives } from './drives.ts';
 import { createFileServices } from './file-services.ts';
 import { createHealth } from './health.ts';
+import { createHostingServices, hostingTimes, watchHosting } from './hosting-services.ts';
 import { createIdentityServices } from './identity-services.ts';
 import { createLinking, type Linking } from './linking.ts';
 import { defaultListen } from './listen.ts';
@@ -126,7 +128,20 @@ export async function createNode(options: NodeOptions): Promise<Node> {
         { network, clock, logger, random },
         { bulk: () => settings.get('net.bulk'), open },
       );
-      const parts: Online = { ...base, network, exchange, content, open, sources: createSources(network) };
+      const hosting = createHosting({
+        dir: path.join(dataDir, 'hosting'),
+        network,
+        exchange,
+        clock,
+        logger,
+        random,
+        signer: identity.deviceSigner,
+        card: (user) => encodeCard(identity.card(user)),
+        quota: () => settings.get('hosting.quota'),
+        times: () => hostingTimes(settings),
+      });
+      const sources = createSources(network);
+      const parts: Online = { ...base, network, exchange, content, hosting, open, sources };
       const drives: Drives = createDrives(parts);
       open.serve();
       serveInvites(parts, () => drives);
@@ -143,6 +158,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
         network.on('peerConnected', () => events.emit('peers', {})),
         network.on('peerDisconnected', () => events.emit('peers', {})),
         exchange.on('members', ({ driveId }) => events.emit('drives', { driveId })),
+        watchHosting(parts),
       );
       if (!options.offline) {
         await network.start();
@@ -150,6 +166,8 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       }
       await exchange.start();
       undo.push(() => exchange.stop());
+      await hosting.start();
+      undo.push(() => hosting.stop());
       const views = createViews(parts);
       undo.push(
         () => drives.stop(),
@@ -203,6 +221,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       () => online().views,
     ),
     ...createNetServices(online, base),
+    ...createHostingServices(online, () => online().drives),
   };
 
   return {

@@ -36,6 +36,9 @@ export function createDriveServices(
     const others = online()
       .exchange.members(one.record.driveId)
       .filter((member) => member.sameHistory && member.settled).length;
+    const hosted = online()
+      .hosting.replicas(one.record.driveId)
+      .hosts.filter((host) => host.complete).length;
     return {
       ...summary(one),
       heads: one.drive.heads().map(entryId),
@@ -43,13 +46,19 @@ export function createDriveServices(
       pendingDown,
       pendingBytes,
       conflicts,
-      copies: others + (pendingDown === 0 ? 1 : 0),
+      copies: others + hosted + (pendingDown === 0 ? 1 : 0),
       problems: [...problems],
     };
   }
 
   function linkWith(one: OpenDrive, power: LinkPower | null): string {
-    return formatDriveLink({ driveId: one.record.driveId, addresses: online().network.addresses(), power });
+    const { network, hosting } = online();
+    const { driveId } = one.record;
+    return formatDriveLink({
+      driveId,
+      addresses: [...network.addresses(), ...hosting.addresses(driveId)],
+      power,
+    });
   }
 
   function link({ drive, ...one }: OpenDrive): string {

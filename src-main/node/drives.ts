@@ -166,6 +166,7 @@ export function createDrives(node: Online): Drives {
     const one: Running = { record, drive, sync, db, chunks, off, endCheckpoints: async () => {} };
     running.set(driveId, one);
     exchange.addDrive(guarded.drive, sync.blocks);
+    node.hosting.addDrive(drive, sync.blocks, record.user);
     if (record.paused) sync.pause();
     await sync.start();
     one.endCheckpoints = checkpointer.add(db);
@@ -177,6 +178,7 @@ export function createDrives(node: Online): Drives {
   async function close(one: Running): Promise<void> {
     running.delete(one.record.driveId);
     for (const end of one.off) end();
+    await node.hosting.removeDrive(one.record.driveId);
     await one.sync.stop();
     await exchange.removeDrive(one.record.driveId);
     await one.chunks.stop();
@@ -312,7 +314,6 @@ export function createDrives(node: Online): Drives {
         throw new AppError('already_exists', 'This drive is on this computer already.');
       }
       const limit = AbortSignal.any([signal, AbortSignal.timeout(joinPatience)]);
-      const real = await claim(folder);
       let peers = await node.sources.reach(link, limit);
       if (power?.t === 'invite') {
         const host = await claimInvite(node, driveId, power.secret, peers, limit);
@@ -325,6 +326,7 @@ export function createDrives(node: Online): Drives {
         if (power?.t === 'read') unfollow(driveId);
         throw error;
       });
+      const real = await claim(folder);
       const place = await storage(driveId);
       try {
         const drive = await openDrive({ ...deps(user, driveId), ...place, driveId, genesis: entries[0]! });
@@ -349,6 +351,7 @@ export function createDrives(node: Online): Drives {
       if (one) await close(one);
       failed.delete(record.driveId);
       records.remove(record.driveId);
+      node.hosting.forgetDrive(record.driveId);
       unfollow(record.driveId);
       await rm(dirOf(record.driveId), { recursive: true, force: true });
       // The files are the person's and stay; what the engine kept for itself beside them goes.

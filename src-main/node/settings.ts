@@ -11,6 +11,12 @@ const declared = {
   'net.bulk': { schema: z.boolean(), fallback: true },
   'net.bandwidth.up': { schema: z.int().positive().nullable(), fallback: null },
   'net.bandwidth.down': { schema: z.int().positive().nullable(), fallback: null },
+  /** Bytes lent to others; null: none. */
+  'hosting.quota': { schema: z.int().positive().nullable(), fallback: null },
+  'hosting.auditSeconds': { schema: z.number().min(1).max(86_400), fallback: 3600 },
+  'hosting.silenceSeconds': { schema: z.number().min(1).max(604_800), fallback: 1800 },
+  'hosting.repairSeconds': { schema: z.number().min(1).max(86_400), fallback: 300 },
+  'hosting.pollSeconds': { schema: z.number().min(1).max(3600), fallback: 30 },
   'trash.days': { schema: z.int().min(1).max(3650), fallback: 30 },
   'versions.share': { schema: z.number().min(0).max(1), fallback: 0.1 },
   'versions.bytes': { schema: z.int().nonnegative(), fallback: 2_000_000_000 },

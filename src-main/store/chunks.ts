@@ -37,6 +37,8 @@ export interface ChunkStore {
   /** The bytes, checked against the id; null when absent or damaged. */
   get(id: Uint8Array): Promise<Uint8Array | null>;
   delete(ids: readonly Uint8Array[]): Promise<void>;
+  /** Looks for the file of every chunk; those without one, or with one of another length, are gone and returned. */
+  recheck(): Promise<readonly Uint8Array[]>;
   /** Replaces the set of chunks that `owner` needs; an empty set unpins. Absent chunks may be pinned. */
   pin(owner: string, ids: Iterable<Uint8Array>): void;
   setBudget(bytes: number): Promise<void>;
@@ -195,11 +197,29 @@ export function createChunkStore(options: ChunkStoreOptions): ChunkStore {
     return null;
   }
 
+  async function recheck(): Promise<readonly Uint8Array[]> {
+    const lost: string[] = [];
+    await Promise.all(
+      [...sizes].map(([key, size]) =>
+        limit(async () => {
+          const stats = await fs.lstat(fileOf(key)).catch((error: NodeJS.ErrnoException) => {
+            if (error.code === 'ENOENT') return null;
+            throw error;
+          });
+          if (sizes.get(key) === size && stats?.size !== size) lost.push(key);
+        }),
+      ),
+    );
+    await remove(lost);
+    return lost.map(idOf);
+  }
+
   return {
     start: () => tracked(load),
     has: (id) => sizes.has(keyOf(id)),
     put: (chunks, { durable = false } = {}) => tracked(() => put(chunks, durable)),
     get: (id) => tracked(() => get(id)),
+    recheck: () => tracked(recheck),
     delete: (ids) => tracked(() => remove(ids.map(keyOf).filter((key) => sizes.has(key)))),
     pin(owner, ids) {
       const set = new Set<string>();

@@ -4,6 +4,7 @@ import type { Answer, GlobalOptions, Session } from './session.ts';
 import { addDaemonCommand } from './commands/daemon.ts';
 import { addDeviceCommands, addIdentityCommands } from './commands/identity.ts';
 import { addDriveCommands } from './commands/drives.ts';
+import { addDriveHostCommands, addHostCommands } from './commands/hosting.ts';
 import { addFileCommands, addTrashCommands } from './commands/files.ts';
 import { addNetCommands, addSettingsCommands } from './commands/net.ts';
 import { addNodeCommands } from './commands/node.ts';
@@ -34,6 +35,8 @@ export function createProgram(version: string) {
   addIdentityCommands(commands, run);
   addDeviceCommands(commands, run);
   addDriveCommands(commands, run);
+  addDriveHostCommands(commands, run);
+  addHostCommands(commands, run);
   addFileCommands(commands, run);
   addTrashCommands(commands, run);
   addVerifyCommand(commands, run);

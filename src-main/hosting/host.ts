@@ -1,0 +1,282 @@
+import { mkdir, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
+import { AppError } from '../../src-shared/errors.ts';
+import type { ErrorCode } from '../../src-shared/errors.ts';
+import type { Clock, Logger } from '../../src-shared/runtime.ts';
+import type { Exchange } from '../exchange/index.ts';
+import type { EntryId } from '../history/index.ts';
+import type { DeviceId } from '../identity/index.ts';
+import type { Network } from '../network/index.ts';
+import { createChunkStore } from '../store/index.ts';
+import type { ChunkStore, Database } from '../store/index.ts';
+import { hasTag, openContract } from './contract.ts';
+import type { SignedContract } from './contract.ts';
+import { openHostedDrive } from './hosted-drive.ts';
+import type { HostedDrive } from './hosted-drive.ts';
+import { createHostRecords } from './host-records.ts';
+import type { HostRecords } from './host-records.ts';
+import { limits } from './limits.ts';
+import type { LeafPool } from './leaf-pool.ts';
+import type { LeafProof } from './leaf-tree.ts';
+import type { HostAnswer, HostRequest } from './messages.ts';
+import type { Challenge, HostedDriveInfo, Offer } from './types.ts';
+
+export interface HostDeps {
+  /** Folder for ciphertext and chains of others; made when missing. */
+  readonly dir: string;
+  readonly db: Database;
+  readonly network: Network;
+  readonly exchange: Exchange;
+  readonly leaves: LeafPool;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Bytes lent to others; null: none. */
+  readonly quota: () => number | null;
+}
+
+/** The side that lends disk. */
+export interface Host {
+  start(): Promise<void>;
+  stop(): Promise<void>;
+  offer(): Promise<Offer>;
+  /** Answers one request of a peer; throws AppError, which the peer is told as a refusal. */
+  answer(peer: DeviceId, request: HostRequest): Promise<HostAnswer>;
+  drives(): readonly HostedDriveInfo[];
+  /** The contract under which a drive is kept here. */
+  contractOf(drive: EntryId): SignedContract | null;
+  used(): number;
+  reserved(): number;
+}
+
+/** Left free on the disk whatever the quota says. Bytes. */
+const diskReserve = 512 * 1024 * 1024;
+/** A contract is kept so long beyond its end, in case its keeper was away. ms. */
+const graceMs = 30 * 86_400_000;
+const sweepMs = 3_600_000;
+
+export function createHost(deps: HostDeps): Host {
+  const { network, clock, logger } = deps;
+  const drives = new Map<EntryId, HostedDrive>();
+  let records: HostRecords;
+  let chunks: ChunkStore;
+  let cancelSweep: (() => void) | null = null;
+  /** Contracts are taken one after another: what is free is counted once for each. */
+  let taking: Promise<unknown> = Promise.resolve();
+  let stopped = false;
+
+  const dirOf = (drive: EntryId): string => join(deps.dir, drive);
+  const reserved = (): number =>
+    [...drives.values()].reduce((sum, drive) => sum + drive.contract().contract.bytes, 0);
+  const used = (): number => [...drives.values()].reduce((sum, drive) => sum + drive.status().bytes, 0);
+
+  async function offer(): Promise<Offer> {
+    const quota = deps.quota();
+    const addresses = network.addresses().slice(0, limits.addressesPerHost);
+    if (quota === null) return { quota: 0, free: 0, leaving: true, addresses };
+    const disk = await statfs(deps.dir);
+    // What is reserved but not yet written will still have to fit.
+    const room = disk.bavail * disk.bsize - diskReserve - Math.max(0, reserved() - used());
+    return {
+      quota,
+      free: Math.max(0, Math.floor(Math.min(quota - reserved(), room))),
+      leaving: false,
+      addresses,
+    };
+  }
+
+  function open(contract: SignedContract, genesis?: Uint8Array): Promise<HostedDrive> {
+    return openHostedDrive({
+      dir: dirOf(contract.contract.drive),
+      contract,
+      records,
+      chunks,
+      exchange: deps.exchange,
+      ownPeer: network.peerId,
+      clock,
+      logger,
+      ...(genesis && { genesis }),
+    });
+  }
+
+  function refuse(code: ErrorCode, message: string): never {
+    throw new AppError(code, message);
+  }
+
+  function known(drive: EntryId): HostedDrive {
+    return drives.get(drive) ?? refuse('not_hosted', 'This computer keeps nothing of that drive.');
+  }
+
+  function requireMember(peer: DeviceId, drive: EntryId, list: 'members' | 'managers'): HostedDrive {
+    const hosted = known(drive);
+    const user = network.cards.userOf(peer);
+    if (user === null || !hasTag(hosted.contract().contract[list], drive, user)) {
+      refuse('forbidden', 'The contract of this drive does not allow you that.');
+    }
+    return hosted;
+  }
+
+  async function takeContract(peer: DeviceId, bytes: Uint8Array, genesis: Uint8Array): Promise<void> {
+    const signed = openContract(bytes);
+    const { contract } = signed;
+    const before = drives.get(contract.drive);
+    if (contract.host !== network.peerId) refuse('contract_invalid', 'This contract is for another host.');
+    if (contract.keeper !== peer) refuse('contract_invalid', 'This contract was signed by another device.');
+    if (contract.until <= clock.now()) refuse('contract_invalid', 'This contract has ended.');
+    const user = network.cards.userOf(peer);
+    if (user === null || !hasTag(contract.managers, contract.drive, user)) {
+      refuse('contract_invalid', 'Who signs a contract must be among those who may change it.');
+    }
+    if (before) {
+      requireMember(peer, contract.drive, 'managers');
+      if (contract.number <= before.contract().contract.number) {
+        refuse('contract_invalid', 'A newer contract of this drive is known here.');
+      }
+    }
+    const more = contract.bytes - (before?.contract().contract.bytes ?? 0);
+    const { free, leaving } = await offer();
+    if (leaving && !before) refuse('quota_exceeded', 'This computer lends no disk.');
+    if (more > 0 && more > free) refuse('quota_exceeded', 'This computer does not lend so much.');
+    if (before) return before.renew(signed);
+    await mkdir(dirOf(contract.drive), { recursive: true, mode: 0o700 });
+    drives.set(contract.drive, await open(signed, genesis));
+    records.putContract(contract.drive, signed.bytes);
+  }
+
+  async function prove(drive: EntryId, challenges: readonly Challenge[]): Promise<(LeafProof | null)[]> {
+    const proofs: (LeafProof | null)[] = [];
+    const lost: Uint8Array[] = [];
+    for (const { id, leaf } of challenges) {
+      const bytes = records.isKept(drive, id) ? await chunks.get(id) : null;
+      if (bytes === null) {
+        lost.push(id);
+        proofs.push(null);
+      } else proofs.push((await deps.leaves.prove(bytes, [leaf]))[0] ?? null);
+    }
+    if (lost.length > 0) {
+      records.lost(lost);
+      known(drive).pull();
+    }
+    return proofs;
+  }
+
+  async function check(): Promise<void> {
+    const lost = await chunks.recheck();
+    if (lost.length === 0) return;
+    logger.warn({ blocks: lost.length }, 'blocks kept for others were lost; they are fetched again');
+    records.lost(lost);
+    for (const drive of drives.values()) drive.pull();
+  }
+
+  async function release(drive: EntryId, number: number): Promise<void> {
+    const hosted = known(drive);
+    if (number < hosted.contract().contract.number) {
+      refuse('contract_invalid', 'A newer contract of this drive is known here.');
+    }
+    drives.delete(drive);
+    await hosted.erase();
+  }
+
+  async function sweep(): Promise<void> {
+    const now = clock.now();
+    for (const [drive, hosted] of drives) {
+      if (hosted.contract().contract.until + graceMs > now) continue;
+      logger.info({ drive }, 'a contract ended long ago; what was kept for it goes');
+      drives.delete(drive);
+      await hosted.erase();
+    }
+  }
+
+  function sweepLater(): void {
+    if (stopped) return;
+    cancelSweep = clock.after(sweepMs, () => {
+      void sweep()
+        .catch((error: unknown) => logger.warn({ error }, 'hosted drives could not be looked through'))
+        .finally(sweepLater);
+    });
+  }
+
+  return {
+    async start() {
+      await mkdir(deps.dir, { recursive: true, mode: 0o700 });
+      records = createHostRecords(deps.db);
+      chunks = createChunkStore({
+        dir: join(deps.dir, 'chunks'),
+        // What is kept is decided by contracts; nothing is thrown out for room.
+        budget: Number.MAX_SAFE_INTEGER,
+        onDamaged: (id) => {
+          records.lost([id]);
+          for (const drive of drives.values()) drive.pull();
+        },
+      });
+      await chunks.start();
+      records.eachStored((id) => chunks.has(id));
+      for (const { drive, bytes } of records.contracts()) {
+        try {
+          drives.set(drive, await open(openContract(bytes)));
+        } catch (error) {
+          logger.error({ drive, error }, 'a hosted drive could not be opened');
+        }
+      }
+      sweepLater();
+    },
+    async stop() {
+      stopped = true;
+      cancelSweep?.();
+      await taking.catch(() => {});
+      await Promise.all([...drives.values()].map((drive) => drive.stop()));
+      drives.clear();
+      await chunks.stop();
+    },
+    offer,
+    async answer(peer, request) {
+      switch (request.t) {
+        case 'offer':
+          return { t: 'offered', ...(await offer()) };
+        case 'contract': {
+          const taken = taking.then(() => takeContract(peer, request.contract, request.genesis));
+          taking = taken.catch(() => {});
+          await taken;
+          return { t: 'ok' };
+        }
+        case 'keep':
+          requireMember(peer, request.drive, 'members').keep(request.blocks);
+          return { t: 'ok' };
+        case 'drop':
+          await requireMember(peer, request.drive, 'managers').drop(request.ids);
+          return { t: 'ok' };
+        case 'status':
+          return { t: 'state', ...requireMember(peer, request.drive, 'members').status() };
+        case 'check': {
+          const hosted = requireMember(peer, request.drive, 'members');
+          await check();
+          return { t: 'state', ...hosted.status() };
+        }
+        case 'audit':
+          requireMember(peer, request.drive, 'members');
+          return { t: 'proofs', proofs: await prove(request.drive, request.challenges) };
+        case 'release':
+          requireMember(peer, request.drive, 'managers');
+          await release(request.drive, request.number);
+          return { t: 'ok' };
+        case 'contracts':
+          return { t: 'known', contracts: [requireMember(peer, request.drive, 'members').contract().bytes] };
+      }
+    },
+    drives: () =>
+      [...drives].map(([driveId, hosted]) => {
+        const { contract } = hosted.contract();
+        const { bytes, missing } = hosted.status();
+        return {
+          driveId,
+          bytes,
+          missing,
+          reserved: contract.bytes,
+          userId: network.cards.userOf(contract.keeper),
+          until: contract.until,
+        };
+      }),
+    contractOf: (drive) => drives.get(drive)?.contract() ?? null,
+    used,
+    reserved,
+  };
+}

@@ -1,0 +1,251 @@
+import { hash, randomBytes, webcrypto } from 'node:crypto';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { AppError, isAppError } from '../../src-shared/errors.ts';
+import { createEmitter } from '../../src-shared/emitter.ts';
+import type { Clock, Logger } from '../../src-shared/runtime.ts';
+import type { DriveEvents } from '../drive/index.ts';
+import type { BlockSource, Exchange, ExchangedDrive } from '../exchange/index.ts';
+import { createHistory } from '../history/index.ts';
+import type { History } from '../history/index.ts';
+import { createSigner } from '../identity/index.ts';
+import { openDatabase } from '../store/index.ts';
+import type { ChunkStore, Database } from '../store/index.ts';
+import { hasTag } from './contract.ts';
+import type { SignedContract } from './contract.ts';
+import type { HostRecords } from './host-records.ts';
+import type { KeptBlock, ReplicaStatus } from './types.ts';
+
+export interface HostedDriveDeps {
+  /** Folder of the drive's chain and its index. */
+  readonly dir: string;
+  readonly contract: SignedContract;
+  /** The first time. */
+  readonly genesis?: Uint8Array;
+  readonly records: HostRecords;
+  readonly chunks: ChunkStore;
+  readonly exchange: Exchange;
+  readonly ownPeer: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** One drive kept for others: its chain and its ciphertext, fetched from members and other hosts, served to both. */
+export interface HostedDrive {
+  contract(): SignedContract;
+  /** A newer contract of the same drive. */
+  renew(contract: SignedContract): void;
+  status(): ReplicaStatus;
+  /** Throws `quota_exceeded` when that is more than the contract reserves. */
+  keep(blocks: readonly KeptBlock[]): void;
+  drop(ids: readonly Uint8Array[]): Promise<void>;
+  /** Blocks may be missing now: fetch them. */
+  pull(): void;
+  stop(): Promise<void>;
+  /** Ends it and gives the space back. */
+  erase(): Promise<void>;
+}
+
+/** Asked of the exchange at once. */
+const pullBlocks = 256;
+const pullBytes = 64 * 1024 * 1024;
+const firstRetryMs = 1_000;
+const lastRetryMs = 60_000;
+const largeBlock = 256 * 1024;
+
+/**
+ * Opens a drive that this node keeps for others.
+ * @throws what opening a history throws: a genesis entry that is not the drive's, a damaged index
+ */
+export async function openHostedDrive(deps: HostedDriveDeps): Promise<HostedDrive> {
+  const { records, exchange, clock, logger } = deps;
+  const driveId = deps.contract.contract.drive;
+  const db = openDatabase(join(deps.dir, 'host.db'));
+  let history: History;
+  try {
+    history = await openChain(deps, db);
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+  let signed = deps.contract;
+  const events = createEmitter<DriveEvents>((error) => logger.error({ error }, 'a listener failed'));
+  const stopping = new AbortController();
+  let chainBytes = history.position();
+  let totals = records.totals(driveId);
+  let pulling: Promise<void> | null = null;
+  let again = false;
+  let retryMs = firstRetryMs;
+  let cancelRetry: (() => void) | null = null;
+
+  const chain: ExchangedDrive = {
+    id: driveId,
+    on: (name, listener) => events.on(name, listener),
+    frontier: () => history.frontier(),
+    missingFor: (frontier) => history.missingFor(frontier),
+    ownTip: () => null,
+    roleOf: (user) => (hasTag(signed.contract.members, driveId, user) ? 'reader' : null),
+    async ingest(entries, source) {
+      const size = entries.reduce((sum, entry) => sum + entry.length, 0);
+      if (chainBytes + totals.named + size > signed.contract.bytes) {
+        throw new AppError(
+          'quota_exceeded',
+          'The history of a hosted drive is larger than its contract reserves.',
+        );
+      }
+      const result = await history.ingest(entries, source);
+      chainBytes = history.position();
+      if (result.added.length > 0) events.emit('entries', { entries: result.added, local: false });
+      return result;
+    },
+  };
+  const source: BlockSource = {
+    read: (ids) =>
+      Promise.all(
+        ids.map(async (id) => {
+          if (!records.isKept(driveId, id)) return null;
+          const bytes = await deps.chunks.get(id);
+          if (bytes === null) noteLost([id]);
+          return bytes;
+        }),
+      ),
+  };
+
+  function noteLost(ids: readonly Uint8Array[]): void {
+    records.lost(ids);
+    totals = records.totals(driveId);
+    pull();
+  }
+
+  function applyHosts(): void {
+    const others = signed.contract.hosts.map(({ peerId }) => peerId).filter((peer) => peer !== deps.ownPeer);
+    exchange.setHosts(driveId, new Set(others));
+  }
+
+  async function pullOnce(): Promise<void> {
+    for (;;) {
+      const batch = takeBatch(records.missing(driveId, pullBlocks));
+      if (batch.length === 0 || stopping.signal.aborted) return;
+      const requests = batch.map(({ id, size }) => ({
+        ref: { id, epoch: '', plainHash: id, len: size, weak: 0 },
+        accept: (ciphertext: Uint8Array) => accept(id, ciphertext),
+      }));
+      try {
+        await exchange.fetch(driveId, requests, stopping.signal);
+      } finally {
+        totals = records.totals(driveId);
+      }
+      retryMs = firstRetryMs;
+    }
+  }
+
+  async function accept(id: Uint8Array, ciphertext: Uint8Array): Promise<void> {
+    if (Buffer.compare(await sha256(ciphertext), id) !== 0) {
+      throw new AppError('bad_hash', 'A block does not match its id.');
+    }
+    await deps.chunks.put([{ id, bytes: ciphertext }], { durable: true });
+    records.stored(driveId, id, ciphertext.length);
+  }
+
+  function pull(): void {
+    cancelRetry?.();
+    cancelRetry = null;
+    again = true;
+    pulling ??= run().finally(() => (pulling = null));
+  }
+
+  async function run(): Promise<void> {
+    while (again && !stopping.signal.aborted) {
+      again = false;
+      try {
+        await pullOnce();
+      } catch (error) {
+        if (stopping.signal.aborted) return;
+        if (!isAppError(error, 'gone'))
+          logger.warn({ driveId, error }, 'blocks of a hosted drive did not come');
+        const ms = retryMs;
+        retryMs = Math.min(retryMs * 2, lastRetryMs);
+        cancelRetry = clock.after(ms, pull);
+      }
+    }
+  }
+
+  exchange.addDrive(chain, source);
+  applyHosts();
+  // Somebody who may have what is missing came or learnt something.
+  const off = exchange.on('members', (event) => {
+    if (event.driveId === driveId && totals.missing > 0 && pulling === null) pull();
+  });
+  pull();
+
+  async function stop(): Promise<void> {
+    if (stopping.signal.aborted) return;
+    stopping.abort();
+    off();
+    cancelRetry?.();
+    await exchange.removeDrive(driveId);
+    exchange.setHosts(driveId, new Set());
+    await pulling;
+    history.close();
+    db.close();
+  }
+
+  return {
+    contract: () => signed,
+    renew(contract) {
+      signed = contract;
+      records.putContract(driveId, contract.bytes);
+      applyHosts();
+    },
+    status: () => ({ bytes: totals.bytes + chainBytes, blocks: totals.blocks, missing: totals.missing }),
+    keep(blocks) {
+      if (chainBytes + totals.named + records.bytesOfNew(driveId, blocks) > signed.contract.bytes) {
+        throw new AppError('quota_exceeded', 'The contract of this drive reserves less than that.');
+      }
+      records.keep(driveId, blocks);
+      totals = records.totals(driveId);
+      pull();
+    },
+    async drop(ids) {
+      const there = records.drop(driveId, ids);
+      totals = records.totals(driveId);
+      await deps.chunks.delete(there);
+    },
+    pull() {
+      totals = records.totals(driveId);
+      pull();
+    },
+    stop,
+    async erase() {
+      await stop();
+      await deps.chunks.delete(records.removeDrive(driveId));
+      await rm(deps.dir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** A host never writes entries; its signer exists because a history wants one. */
+function openChain(deps: HostedDriveDeps, db: Database): Promise<History> {
+  return createHistory({
+    dir: deps.dir,
+    db,
+    driveId: deps.contract.contract.drive,
+    signer: createSigner(randomBytes(32)),
+    clock: deps.clock,
+    random: (n) => randomBytes(n),
+    logger: deps.logger,
+    ...(deps.genesis && { genesis: deps.genesis }),
+  });
+}
+
+function takeBatch(blocks: readonly KeptBlock[]): readonly KeptBlock[] {
+  let bytes = 0;
+  const fits = blocks.findIndex(({ size }, i) => i > 0 && (bytes += size) > pullBytes);
+  return fits < 0 ? blocks : blocks.slice(0, fits);
+}
+
+async function sha256(bytes: Uint8Array): Promise<Uint8Array> {
+  if (bytes.length < largeBlock) return hash('sha256', bytes, 'buffer');
+  // The bytes may lie in shared memory, which WebCrypto does not take.
+  return new Uint8Array(await webcrypto.subtle.digest('SHA-256', new Uint8Array(bytes)));
+}

@@ -1,0 +1,11 @@
+export type * from './types.ts';
+export { createHosting } from './hosting.ts';
+export type { Hosting, HostingDeps, HostingEvents, ReplicaInfo } from './hosting.ts';
+export type { HostingTimes } from './drive-keeper.ts';
+export type { AuditBeacon } from './audit.ts';
+export { chooseHosts, claim, weightOf } from './placement.ts';
+export type { Candidate } from './placement.ts';
+export { countsAsCopy, planReplicas, usualRules } from './repair.ts';
+export type { ReplicaPlan, ReplicaRules, ReplicaState } from './repair.ts';
+export { decodeHostAnswer, decodeHostRequest } from './messages.ts';
+export { openContract } from './contract.ts';

@@ -1,0 +1,79 @@
+import type { EntryId } from '../history/index.ts';
+import type { DeviceId, UserId } from '../identity/index.ts';
+
+/** How to reach a host: multiaddrs ending in /p2p/<id>, hints. */
+export interface HostAddress {
+  readonly peerId: DeviceId;
+  readonly addresses: readonly string[];
+}
+
+/**
+ * What a drive's keeper asks of one host, signed by the keeper's device. The host reads whom it may serve from it and
+ * nothing else of the drive; members who are shown it learn where the drive's hosts are.
+ */
+export interface ReplicaContract {
+  readonly v: 1;
+  readonly drive: EntryId;
+  readonly host: DeviceId;
+  /** The device that signs. */
+  readonly keeper: DeviceId;
+  /** Grows with each change; the highest counts. */
+  readonly number: number;
+  /** Hosts the drive is to have. */
+  readonly copies: number;
+  /** Reserved for the drive: ciphertext and history. */
+  readonly bytes: number;
+  /** `memberTag` of everyone who may be served, sorted. */
+  readonly members: readonly Uint8Array[];
+  /** Those of them who may change or end the contract, sorted. */
+  readonly managers: readonly Uint8Array[];
+  /** All hosts of the drive: they get blocks from each other when no member is there. Sorted by peer id. */
+  readonly hosts: readonly HostAddress[];
+  /** ms since the epoch. */
+  readonly from: number;
+  /** After this the host owes nothing. */
+  readonly until: number;
+}
+
+/** What a node lends, as it says itself. */
+export interface Offer {
+  readonly quota: number;
+  /** Not reserved by contracts and really there on its disk. */
+  readonly free: number;
+  /** Takes nothing new and wants to be rid of what it has. */
+  readonly leaving: boolean;
+  /** Where it listens: full multiaddrs. */
+  readonly addresses: readonly string[];
+}
+
+/** What a host says of one drive it keeps. */
+export interface ReplicaStatus {
+  /** Ciphertext and history on its disk. */
+  readonly bytes: number;
+  readonly blocks: number;
+  /** Blocks it was told to keep and does not have (yet, or any more). */
+  readonly missing: number;
+}
+
+/** A block a host is to keep. */
+export interface KeptBlock {
+  readonly id: Uint8Array;
+  /** Upper bound of the ciphertext's size. */
+  readonly size: number;
+}
+
+/** One question of an audit: prove leaf `leaf` of that block. */
+export interface Challenge {
+  readonly id: Uint8Array;
+  readonly leaf: number;
+}
+
+export interface HostedDriveInfo {
+  readonly driveId: EntryId;
+  readonly bytes: number;
+  readonly reserved: number;
+  readonly missing: number;
+  /** Of the device that signed the contract, when its card is known. */
+  readonly userId: UserId | null;
+  readonly until: number;
+}
