@@ -322,8 +322,11 @@ export function createDrives(node: Online): Drives {
         followed.put(driveId, { secret: power.secret, addresses: link.addresses });
         node.open.follow(driveId, power.secret, peers);
       }
-      const entries = await exchange.fetchHistory(driveId, peers, limit).catch((error: unknown) => {
-        if (power?.t === 'read') unfollow(driveId);
+      const [entries, real] = await (async () => {
+        const fetched = await exchange.fetchHistory(driveId, peers, limit);
+        return [fetched, await claim(folder)] as const;
+      })().catch((error: unknown) => {
+        unfollow(driveId);
         throw error;
       });
       const real = await claim(folder);
