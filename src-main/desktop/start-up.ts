@@ -83,6 +83,13 @@ export async function startUp(options: StartUpOptions): Promise<void> {
       }
       return true;
     },
+    mayLeave() {
+      const { uploadsRunning, uploadsRunningMore, stay, leave } = strings();
+      const asked = { message: uploadsRunning, detail: uploadsRunningMore, buttons: [stay, leave] };
+      return (
+        electron.dialog.showMessageBoxSync({ ...asked, type: 'question', defaultId: 0, cancelId: 0 }) === 1
+      );
+    },
   });
   undo(() => window.destroy());
   app.on('window-all-closed', () => {

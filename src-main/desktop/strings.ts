@@ -23,6 +23,10 @@ export interface Strings {
   readonly paused: string;
   readonly looking: string;
   readonly needsYou: string;
+  readonly uploadsRunning: string;
+  readonly uploadsRunningMore: string;
+  readonly stay: string;
+  readonly leave: string;
   syncing(files: number): string;
   events(count: number): string;
 }
@@ -51,6 +55,11 @@ const en: Strings = {
   paused: 'Paused',
   looking: 'Comparing folders',
   needsYou: 'Something needs you',
+  uploadsRunning: 'Files are still being taken in',
+  uploadsRunningMore:
+    'What is not whole yet is dropped when the window closes. Your own copies stay as they are.',
+  stay: 'Stay',
+  leave: 'Close all the same',
   syncing: (files) => (files === 1 ? '1 file on its way' : `${files} files on their way`),
   events: (count) => `${count} new events`,
 };
@@ -80,6 +89,11 @@ const de: Strings = {
   paused: 'Angehalten',
   looking: 'Vergleicht Ordner',
   needsYou: 'Es braucht Ihre Hilfe',
+  uploadsRunning: 'Es werden noch Dateien übernommen',
+  uploadsRunningMore:
+    'Was noch nicht ganz da ist, wird beim Schließen verworfen. Ihre eigenen Kopien bleiben, wie sie sind.',
+  stay: 'Bleiben',
+  leave: 'Trotzdem schließen',
   syncing: (files) => (files === 1 ? '1 Datei unterwegs' : `${files} Dateien unterwegs`),
   events: (count) => `${count} neue Ereignisse`,
 };

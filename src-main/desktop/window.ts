@@ -12,6 +12,8 @@ export interface MainWindowOptions {
   readonly log: Logger;
   /** Asked when the person closes the window: true hides it, false lets it go. */
   readonly keepOnClose: () => boolean;
+  /** Asked when the page would lose something by closing (uploads under way): true closes it all the same. */
+  readonly mayLeave: () => boolean;
 }
 
 /** The one window with the product in it. */
@@ -64,6 +66,10 @@ export function createMainWindow(options: MainWindowOptions): MainWindow {
       if (!options.keepOnClose()) return;
       event.preventDefault();
       made.hide();
+    });
+    // Electron would keep the window open without a word.
+    made.webContents.on('will-prevent-unload', (event) => {
+      if (options.mayLeave()) event.preventDefault();
     });
     // Windows ends the session whether we are ready or not.
     made.on('session-end', () => electron.app.quit());

@@ -3,6 +3,7 @@ import { computed, ref, shallowRef, toRef } from 'vue';
 import type { DriveStatus, DriveSummary, Transfer } from '../../src-shared/contract/index.ts';
 import { follow } from '../rpc/follow.ts';
 import { useLink } from '../rpc/node-link.ts';
+import type { Flow } from '../ui/states.ts';
 import { useNode } from './node.ts';
 
 /** All drives of this computer with their states, and what is on the move. */
@@ -53,9 +54,10 @@ export const useDrives = defineStore('drives', () => {
 
   const byId = computed(() => new Map(list.value.map((one) => [one.driveId, one])));
   const flow = computed(() => {
+    const whole = transfers.value.filter((one) => one.path === null);
     const sum = (direction: 'up' | 'down') =>
-      transfers.value.filter((one) => one.direction === direction).reduce((all, one) => all + one.rate, 0);
-    const down = transfers.value.filter((one) => one.direction === 'down' && one.total !== null);
+      whole.filter((one) => one.direction === direction).reduce((all, one) => all + one.rate, 0);
+    const down = whole.filter((one) => one.direction === 'down' && one.total !== null);
     return {
       up: sum('up'),
       down: sum('down'),
@@ -63,11 +65,30 @@ export const useDrives = defineStore('drives', () => {
       total: down.reduce((all, one) => all + (one.total ?? 0), 0),
     };
   });
+  /** What is on its way in the drive that is looked at, by path; a folder has the sum of what is in it. */
+  const flows = computed(() => {
+    const found = new Map<string, Flow>();
+    for (const { driveId, path, direction, done, total, rate } of transfers.value) {
+      if (driveId !== current.value || path === null) continue;
+      for (let at = path; at !== ''; at = at.slice(0, Math.max(0, at.lastIndexOf('/')))) {
+        const before = found.get(at);
+        found.set(at, {
+          direction: before && before.direction !== direction ? 'both' : direction,
+          done: done + (before?.done ?? 0),
+          total: (total ?? 0) + (before?.total ?? 0),
+          rate: rate + (before?.rate ?? 0),
+        });
+      }
+    }
+    return found;
+  });
   const isPaused = computed(() => list.value.length > 0 && list.value.every((one) => one.state === 'paused'));
 
   /** Share of a drive that has arrived, 0 to 1; null when nothing is on its way. */
   function progressOf(driveId: string): number | null {
-    const one = transfers.value.find((item) => item.driveId === driveId && item.direction === 'down');
+    const one = transfers.value.find(
+      (item) => item.driveId === driveId && item.direction === 'down' && item.path === null,
+    );
     return one?.total ? Math.min(1, one.done / one.total) : null;
   }
 
@@ -91,6 +112,7 @@ export const useDrives = defineStore('drives', () => {
     status,
     byId,
     flow,
+    flows,
     isPaused,
     progressOf,
     setAllPaused,

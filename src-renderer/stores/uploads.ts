@@ -1,8 +1,9 @@
+import { useEventListener } from '@vueuse/core';
 import { defineStore } from 'pinia';
 import { computed, markRaw, reactive, ref } from 'vue';
-import { AppError, errorCodes } from '../../src-shared/errors.ts';
-import type { ErrorCode } from '../../src-shared/errors.ts';
+import { AppError } from '../../src-shared/errors.ts';
 import { useLink } from '../rpc/node-link.ts';
+import { giveUpUpload, sendFile, uploaded } from '../rpc/send-file.ts';
 
 export interface Upload {
   readonly id: number;
@@ -13,26 +14,34 @@ export interface Upload {
   done: number;
   /** Bytes a second. */
   rate: number;
-  state: 'waiting' | 'sending' | 'done' | 'failed';
+  state: 'waiting' | 'sending' | 'paused' | 'done' | 'failed';
   error: AppError | null;
 }
 
 interface Job extends Upload {
   readonly file: File;
   replace: boolean;
-  request: XMLHttpRequest | null;
+  /** Where it goes, once asked for; the node keeps what it has under it for some minutes. */
+  url: string | null;
+  stop: AbortController | null;
 }
 
 const atOnce = 3;
+/** How often numbers on screen change, ms. */
+const progressEvery = 250;
+/** How often the node is told that a paused upload is still wanted, ms; it would give it up after five minutes. */
+const stillWanted = 60_000;
 
-/** Files on their way from the browser into a drive's folder. The node has each whole or not at all. */
+/**
+ * Files on their way from the window into a drive's folder. The node has each whole or not at all; what is paused or
+ * broke off goes on where it was. Closing the window gives up what is under way, after asking.
+ */
 export const useUploads = defineStore('uploads', () => {
   const link = useLink();
   const jobs = ref<Job[]>([]);
   let nextId = 0;
-  const active = computed(() =>
-    jobs.value.filter((job) => job.state === 'sending' || job.state === 'waiting'),
-  );
+  const open = new Set<Upload['state']>(['sending', 'waiting', 'paused']);
+  const active = computed(() => jobs.value.filter((job) => open.has(job.state)));
   const failed = computed(() => jobs.value.filter((job) => job.state === 'failed'));
   const progress = computed(() => ({
     done: jobs.value.reduce((sum, job) => sum + job.done, 0),
@@ -55,7 +64,8 @@ export const useUploads = defineStore('uploads', () => {
           error: null,
           file: markRaw(file),
           replace: false,
-          request: null,
+          url: null,
+          stop: null,
         }),
       );
     }
@@ -68,62 +78,102 @@ export const useUploads = defineStore('uploads', () => {
       void run(job);
   }
 
+  /** Shows how far it is, not more often than people can read. */
+  function meter(job: Job) {
+    const started = performance.now();
+    const from = job.done;
+    let shown = 0;
+    return (done: number) => {
+      const now = performance.now();
+      if (now - shown < progressEvery && done < job.size) return;
+      shown = now;
+      job.done = done;
+      job.rate = (done - from) / Math.max(0.25, (now - started) / 1000);
+    };
+  }
+
   async function run(job: Job): Promise<void> {
+    const stop = markRaw(new AbortController());
     job.state = 'sending';
+    job.stop = stop;
     job.error = null;
-    job.done = 0;
     try {
-      const { drive, path, size, replace } = job;
-      const { url } = await link.call((client) => client.files.upload({ drive, path, size, replace }));
-      await send(url, job);
+      // Null: given up meanwhile, so that it begins anew.
+      const here = job.url === null ? null : await uploaded(job.url);
+      job.done = here ?? 0;
+      if (here === null) {
+        const { drive, path, size, replace } = job;
+        job.url = (await link.call((client) => client.files.upload({ drive, path, size, replace }))).url;
+      }
+      await sendFile({
+        url: job.url as string,
+        file: job.file,
+        from: job.done,
+        onProgress: meter(job),
+        signal: stop.signal,
+      });
       job.state = 'done';
       job.done = job.size;
+      job.url = null;
     } catch (error) {
-      job.state = 'failed';
-      job.error = error instanceof AppError ? error : new AppError('internal', String(error));
+      // Paused and cancelled say so themselves.
+      if (!stop.signal.aborted) {
+        job.state = 'failed';
+        job.error =
+          error instanceof AppError
+            ? error
+            : new AppError('unreachable', 'The connection broke while this file was being sent.');
+        if (job.error.code !== 'unreachable') job.url = null;
+      }
     }
+    job.stop = null;
     job.rate = 0;
     pump();
   }
 
-  function send(url: string, job: Job): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const request = new XMLHttpRequest();
-      const start = performance.now();
-      job.request = markRaw(request);
-      request.open('PUT', url);
-      request.upload.addEventListener('progress', (event) => {
-        job.done = event.loaded;
-        job.rate = event.loaded / Math.max(0.25, (performance.now() - start) / 1000);
-      });
-      request.addEventListener('load', () => {
-        if (request.status === 204) return resolve();
-        const code = request.getResponseHeader('error-code') ?? 'internal';
-        const known = (errorCodes as readonly string[]).includes(code) ? (code as ErrorCode) : 'internal';
-        reject(
-          new AppError(known, request.responseText.replace(/^[a-z_]+: /, '').trim() || 'It was refused.'),
-        );
-      });
-      request.addEventListener('error', () =>
-        reject(new AppError('unreachable', 'The connection broke while this file was being sent.')),
-      );
-      request.addEventListener('abort', () => reject(new AppError('cancelled', 'Cancelled.')));
-      request.send(job.file);
-    });
-  }
+  const find = (id: number) => jobs.value.find((one) => one.id === id);
 
+  function pause(id: number): void {
+    const job = find(id);
+    if (!job || (job.state !== 'sending' && job.state !== 'waiting')) return;
+    job.state = 'paused';
+    job.rate = 0;
+    job.stop?.abort();
+    pump();
+  }
+  function resume(id: number): void {
+    const job = find(id);
+    if (job?.state !== 'paused') return;
+    job.state = 'waiting';
+    pump();
+  }
   function cancel(id: number): void {
-    const job = jobs.value.find((one) => one.id === id);
-    if (job?.state === 'sending') job.request?.abort();
+    const job = find(id);
+    if (!job) return;
+    job.state = 'done';
+    job.stop?.abort();
+    if (job.url !== null) giveUpUpload(job.url);
     jobs.value = jobs.value.filter((one) => one.id !== id);
     pump();
   }
   function retry(id: number, replace = false): void {
-    const job = jobs.value.find((one) => one.id === id);
+    const job = find(id);
     if (!job) return;
     job.replace = replace;
     job.state = 'waiting';
     pump();
   }
-  return { jobs, active, failed, progress, add, cancel, retry };
+
+  setInterval(() => {
+    for (const { state, url } of jobs.value)
+      if (state === 'paused' && url !== null) void uploaded(url).catch(() => {});
+  }, stillWanted);
+  useEventListener(window, 'beforeunload', (event: BeforeUnloadEvent) => {
+    if (active.value.length > 0) event.preventDefault();
+  });
+  // What is not whole would lie in the node's temporary folder until it gave it up by itself.
+  useEventListener(window, 'pagehide', () => {
+    for (const { url } of active.value) if (url !== null) giveUpUpload(url);
+  });
+  return { jobs, active, failed, progress, add, pause, resume, cancel, retry };
 });

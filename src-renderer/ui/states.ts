@@ -8,9 +8,10 @@ import {
   Split,
   TriangleAlert,
   ArrowDown,
+  ArrowUp,
 } from '@lucide/vue';
 import type { Component } from 'vue';
-import type { DriveStatus, DriveSummary, FileEntry } from '../../src-shared/contract/index.ts';
+import type { DriveStatus, DriveSummary, FileEntry, Transfer } from '../../src-shared/contract/index.ts';
 
 export type Tone = 'step' | 'sync' | 'online' | 'wait' | 'conflict' | 'problem';
 
@@ -37,25 +38,52 @@ export const looks = {
   waiting: driveLooks.waiting,
   online: { tone: 'online', icon: Cloud, word: 'state.online' },
   downloading: { tone: 'sync', icon: ArrowDown, word: 'state.downloading' },
+  uploading: { tone: 'sync', icon: ArrowUp, word: 'state.uploading' },
+  syncing: driveLooks.syncing,
   conflict: { tone: 'conflict', icon: Split, word: 'state.conflict' },
   problem: driveLooks.stopped,
 } as const satisfies Record<string, StateLook>;
 
-/** How one file stands, given its drive. `reason` is a key or a sentence of the node. */
-export function entryLook(
-  entry: FileEntry,
-  drive: DriveStatus | null,
-): { look: StateLook; reason: string | null } {
+/** What is on its way of one entry; of a folder the sum of what is in it. */
+export interface Flow {
+  readonly direction: Transfer['direction'] | 'both';
+  /** Bytes. */
+  readonly done: number;
+  readonly total: number;
+  /** Bytes a second. */
+  readonly rate: number;
+}
+
+export interface EntryLook {
+  readonly look: StateLook;
+  /** A sentence of the node. */
+  readonly reason: string | null;
+  /** Set while it is on its way. */
+  readonly flow: Flow | null;
+}
+
+/** How one entry stands, given its drive and what is on its way of it. */
+export function entryLook(entry: FileEntry, drive: DriveStatus | null, flow: Flow | null = null): EntryLook {
+  const plain = (look: StateLook, reason: string | null = null): EntryLook => ({ look, reason, flow: null });
   const problem = drive?.problems.find((one) => one.path === entry.path);
-  if (problem) return { look: looks.problem, reason: problem.message };
-  if (entry.conflictOf !== null) return { look: looks.conflict, reason: null };
-  if (entry.state === 'online') return { look: looks.online, reason: null };
-  if (entry.state === 'pending') {
-    if (drive?.state === 'paused') return { look: driveLooks.paused, reason: null };
-    if (drive?.state === 'waiting') return { look: looks.waiting, reason: null };
-    return { look: looks.downloading, reason: null };
+  if (problem) return plain(looks.problem, problem.message);
+  if (flow) {
+    const look =
+      entry.kind === 'dir' || flow.direction === 'both'
+        ? looks.syncing
+        : flow.direction === 'up'
+          ? looks.uploading
+          : looks.downloading;
+    return { look, reason: null, flow };
   }
-  return { look: looks.inStep, reason: null };
+  if (entry.conflictOf !== null) return plain(looks.conflict);
+  if (entry.state === 'online') return plain(looks.online);
+  if (entry.state === 'pending') {
+    if (drive?.state === 'paused') return plain(driveLooks.paused);
+    if (drive?.state === 'waiting') return plain(looks.waiting);
+    return plain(looks.downloading);
+  }
+  return plain(looks.inStep);
 }
 
 export const toneText: Readonly<Record<Tone, string>> = {

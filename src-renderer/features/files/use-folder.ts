@@ -5,11 +5,15 @@ import { useLink } from '../../rpc/node-link.ts';
 
 export type SortKey = 'name' | 'size' | 'changed';
 
+/** Which entries are shown: all, those on their way, or those that need a person. */
+export type Shown = 'all' | 'moving' | 'attention';
+
 export interface FolderPlace {
   readonly drive: string;
   readonly path: string;
   readonly sort: SortKey;
   readonly descending: boolean;
+  readonly show: Shown;
 }
 
 const pageSize = 100;
