@@ -80,7 +80,8 @@ export function createTreeStore(db: Database, provenance: Provenance, firstRevis
   const fresh = createFreshNodes(db);
 
   const load = (): void => {
-    revision = readMeta.get('revision')?.value ?? firstRevision;
+    // Before anything was applied the clock may have been set back: revisions never fall behind the first.
+    revision = readMeta.get('revision')?.value ?? Math.max(firstRevision, readMeta.get('first')?.value ?? 0);
     counts = {
       files: readMeta.get('files')?.value ?? 0,
       dirs: readMeta.get('dirs')?.value ?? 0,

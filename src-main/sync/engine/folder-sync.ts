@@ -39,7 +39,7 @@ import { createNodeIds } from './node-ids.ts';
 import { createOutgoing } from './outgoing.ts';
 import { createPlanRunner, planSize } from './plan-runner.ts';
 import { createRemoteView } from './remote-view.ts';
-import { cleanTemp, localDifferences, wholeTree } from './start-up.ts';
+import { cleanTemp, everything, localDifferences } from './start-up.ts';
 
 export interface FolderSyncOptions {
   /** Days the trash keeps everything. Default 30. */
@@ -424,7 +424,7 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
   async function compareAll(): Promise<void> {
     comparing = true;
     const upTo = drive.tree.revision();
-    for await (const id of wholeTree(drive.tree)) agenda.add(id);
+    for await (const id of everything(drive.tree, state)) agenda.add(id);
     revision = upTo;
     for await (const id of localDifferences(state)) dirty(id);
     comparing = false;

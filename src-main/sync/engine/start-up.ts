@@ -36,8 +36,8 @@ export async function* localDifferences(state: SyncState): AsyncIterable<NodeId>
   }
 }
 
-/** Every node of the drive's tree, parents before children, in slices. */
-export async function* wholeTree(tree: DriveTree): AsyncIterable<NodeId> {
+/** Every node of the drive's tree, parents before children, then those the folder has and the tree does not, in slices. */
+export async function* everything(tree: DriveTree, state: SyncState): AsyncIterable<NodeId> {
   const pace = createPace();
   const folders: NodeId[] = [rootNode];
   for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
@@ -51,6 +51,16 @@ export async function* wholeTree(tree: DriveTree): AsyncIterable<NodeId> {
       if (page.length < pageSize) break;
       after = page.at(-1)?.name;
     }
+  }
+  for (let after = ''; ;) {
+    const ids = state.local.ids(after, pageSize);
+    const last = ids.at(-1);
+    if (last === undefined) return;
+    for (const id of ids) {
+      await pace.breathe();
+      if (tree.get(id) === null) yield id;
+    }
+    after = last;
   }
 }
 
