@@ -329,7 +329,6 @@ export function createDrives(node: Online): Drives {
         unfollow(driveId);
         throw error;
       });
-      const real = await claim(folder);
       const place = await storage(driveId);
       try {
         const drive = await openDrive({ ...deps(user, driveId), ...place, driveId, genesis: entries[0]! });
