@@ -25,7 +25,7 @@ export const limits = {
   acceptingBytes: 16 * 1024 * 1024,
   /** A whole history fetched for a join. */
   fetchedHistoryBytes: 1024 * 1024 * 1024,
-  earlyRingBytes: 32 * 1024 * 1024,
+  earlyRingBytes: 16 * 1024 * 1024,
   /** History streams per peer, both directions: two for each shared drive. */
   historyStreams: 512,
 } as const;

@@ -29,7 +29,10 @@ export interface Contender {
   start(dir: string): Promise<Pair>;
 }
 
-/** Two daemons, the second reaching the first only through a counting proxy. */
+/**
+ * Two daemons; without the bulk channel the second reaches the first through a counting proxy. With it they must reach each
+ * other directly, or there is no such channel.
+ */
 export async function startExtrachainPair(
   dir: string,
   options: { bulk: boolean },
@@ -40,7 +43,9 @@ export async function startExtrachainPair(
   const first = await startDaemon({ data: path.join(dir, 'data-a'), host: '127.0.0.2' });
   const [, , host, , port] = first.ready.addresses[0]!.split('/');
   const proxy = await startTcpProxy({ host: host!, port: Number(port) });
-  const through = `/ip4/127.0.0.1/tcp/${proxy.port}/p2p/${first.ready.peerId}`;
+  const through = options.bulk
+    ? first.ready.addresses[0]!
+    : `/ip4/127.0.0.1/tcp/${proxy.port}/p2p/${first.ready.peerId}`;
   const second = await startDaemon({
     data: path.join(dir, 'data-b'),
     host: '127.0.0.3',

@@ -188,7 +188,7 @@ function createFrames(
   let gone = false;
   let unsent = 0;
   let wakeReader: (() => void) | null = null;
-  let wakeWriters: (() => void)[] = [];
+  const wakeWriters: (() => void)[] = [];
 
   function wake(): void {
     wakeReader?.();

@@ -6,7 +6,7 @@ import type { FrameStream } from '../../network/index.ts';
 import type { DeviceId } from '../../identity/index.ts';
 
 /** Memory for received frames that is used again, bytes. */
-const frameBytes = 24 * 1024 * 1024;
+const frameBytes = 16 * 1024 * 1024;
 /** Smaller parts of a frame are written together. Bytes. */
 const smallPart = 32 * 1024;
 /** Unread bytes at which the socket is paused. */

@@ -1,4 +1,5 @@
 import type { Clock, Logger } from '../../../src-shared/runtime.ts';
+import { releaseShared } from '../../../src-shared/shared-memory.ts';
 import type { ContentIo, Drive, FileContent, SealRequest } from '../../drive/index.ts';
 import type { Exchange } from '../../exchange/index.ts';
 import type { Chunk, ChunkStore } from '../../store/index.ts';
@@ -96,14 +97,18 @@ export function createRetention(deps: {
     let bytes = 0;
     const flush = async (): Promise<boolean> => {
       const sealed = batch.length === 0 ? [] : await deps.content.seal(batch);
-      const made: Chunk[] = [];
-      for (let i = 0; i < sealed.length; i++) {
-        const bytes = sealed[i];
-        const request = batch[i];
-        if (!bytes || !request) return false;
-        made.push({ id: request.ref.id, bytes });
+      try {
+        const made: Chunk[] = [];
+        for (let i = 0; i < sealed.length; i++) {
+          const bytes = sealed[i];
+          const request = batch[i];
+          if (!bytes || !request) return false;
+          made.push({ id: request.ref.id, bytes });
+        }
+        await chunks.put(made);
+      } finally {
+        for (const bytes of sealed) if (bytes) releaseShared(bytes);
       }
-      await chunks.put(made);
       batch = [];
       bytes = 0;
       return true;
