@@ -90,17 +90,37 @@ function read(tree: DriveTree, { folder, sort }: FolderView, after: string): Ite
   }));
 }
 
-const plain = /^[\u0020-\u007e]*$/;
+const zero = 48;
+const nine = 57;
 
 /** A text whose plain order is the order people expect: no case, no accents, numbers by value. */
 export function naturalKey(name: string): string {
-  const base = plain.test(name) ? name : name.normalize('NFKD').replace(/\p{M}/gu, '');
-  return base.toLowerCase().replace(/\d+/g, (digits) => {
-    const value = digits.replace(/^0+(?=\d)/, '');
+  let text = name.toLowerCase();
+  let key = '';
+  let copied = 0;
+  // By hand: an expression with a function for each number costs five times as much, and a folder may have 100,000 names.
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code > 126) {
+      // Once only: what is left has no more marks to take away, and what went before had none.
+      const bare = text.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase();
+      if (bare !== text) [text, key, copied, at] = [bare, '', 0, -1];
+      continue;
+    }
+    if (code < zero || code > nine) continue;
+    let end = at + 1;
+    while (end < text.length && text.charCodeAt(end) >= zero && text.charCodeAt(end) <= nine) end += 1;
+    let start = at;
+    while (start < end - 1 && text.charCodeAt(start) === zero) start += 1;
+    const digits = end - start;
     // Its length first: one character up to nine digits, two beyond.
-    const long = value.length > 9 ? String.fromCharCode(256 + Math.min(value.length, 255)) : '';
-    return `${String.fromCharCode(48 + Math.min(value.length, 10))}${long}${value}`;
-  });
+    key += text.slice(copied, at) + String.fromCharCode(zero + Math.min(digits, 10));
+    if (digits > 9) key += String.fromCharCode(256 + Math.min(digits, 255));
+    key += text.slice(start, end);
+    copied = end;
+    at = end - 1;
+  }
+  return copied === 0 ? text : key + text.slice(copied);
 }
 
 const compareBy =

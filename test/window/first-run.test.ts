@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startDaemon, tempDir } from '../support/daemon.ts';
@@ -193,6 +193,81 @@ describe.skipIf(chromium === null)('the window, from the first run on', () => {
     await row(/hostile\.pdf/).click();
     await page.getByText("This file can't be shown here").waitFor();
     expect(await page.title()).toBe('ExtraChain');
+  });
+
+  it('pauses an upload, goes on with it, and leaves nothing of one that was cancelled', async () => {
+    const { page } = browser;
+    const large = path.join(temp.dir, 'large.bin');
+    await writeFile(large, Buffer.alloc(24 * 1024 * 1024, 7));
+    const line = await page.context().newCDPSession(page);
+    const throttle = (uploadThroughput: number) =>
+      line.send('Network.emulateNetworkConditions', {
+        offline: false,
+        latency: 0,
+        downloadThroughput: -1,
+        uploadThroughput,
+      });
+    const parts = async () =>
+      (await readdir(path.join(folder, '.extrachain', 'tmp'))).filter((name) => name.startsWith('upload'));
+    const uploads = page.getByRole('region', { name: 'Uploads' });
+    await line.send('Network.enable');
+    await throttle(6_000_000);
+    await page.locator('[data-test=upload]').setInputFiles(large);
+    await expect.poll(async () => (await parts()).length).toBe(1);
+    await uploads.getByRole('button', { name: 'Pause' }).click();
+    await uploads.getByText('Paused').waitFor();
+    await browser.picture('upload-paused');
+    expect(await browser.accessibility()).toEqual([]);
+    expect(existsSync(path.join(folder, 'large.bin'))).toBe(false);
+    await throttle(-1);
+    await uploads.getByRole('button', { name: 'Resume' }).click();
+    await row(/large\.bin/).waitFor();
+    expect((await readFile(path.join(folder, 'large.bin'))).equals(Buffer.alloc(24 * 1024 * 1024, 7))).toBe(
+      true,
+    );
+    await expect.poll(parts).toEqual([]);
+    await throttle(3_000_000);
+    await rename(large, path.join(temp.dir, 'other.bin'));
+    await page.locator('[data-test=upload]').setInputFiles(path.join(temp.dir, 'other.bin'));
+    await expect.poll(async () => (await parts()).length).toBe(1);
+    await uploads.getByRole('button', { name: 'Cancel' }).click();
+    await expect.poll(parts).toEqual([]);
+    expect(existsSync(path.join(folder, 'other.bin'))).toBe(false);
+    await throttle(-1);
+    await line.detach();
+  });
+
+  it('is walked through by the keyboard alone, every view, with the focus always seen', async () => {
+    const { page } = browser;
+    const focused = () =>
+      page.evaluate(`(() => {
+        const at = document.activeElement;
+        const { outlineStyle, boxShadow } = getComputedStyle(at);
+        return {
+          name: (at.getAttribute('aria-label') ?? at.textContent ?? '').trim(),
+          link: at.matches('nav a, aside a'),
+          seen: at === document.body || outlineStyle !== 'none' || boxShadow !== 'none' || at.matches('[role=treegrid]'),
+        };
+      })()`) as Promise<{ name: string; link: boolean; seen: boolean }>;
+    for (const view of ['Home', 'Activity', 'Network', 'Settings', 'Files']) {
+      await page.evaluate('document.activeElement?.blur()');
+      for (let steps = 0; ; steps += 1) {
+        await page.keyboard.press('Tab');
+        const at = await focused();
+        expect(at.seen, `${at.name} shows that it has the focus`).toBe(true);
+        if (at.link && at.name === view) break;
+        expect(steps, `${view} is reached by Tab`).toBeLessThan(80);
+      }
+      await page.keyboard.press('Enter');
+      await page.locator(`main[data-view=${view.toLowerCase()}]`).waitFor();
+    }
+    await page.keyboard.press('Control+k');
+    const palette = page.getByRole('dialog');
+    await palette.waitFor();
+    await page.keyboard.type('ExtraChain');
+    await palette.getByRole('option').first().waitFor();
+    await page.keyboard.press('Enter');
+    await page.getByRole('treegrid').waitFor();
   });
 
   it(

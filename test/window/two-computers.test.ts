@@ -110,6 +110,54 @@ describe.skipIf(chromium === null)('two computers in two windows', () => {
     expect(onScreen - onDisk).toBeLessThan(2000);
   });
 
+  it('show how a conflict stands, and only what needs someone when asked', async () => {
+    const [first] = pages();
+    const family = (n: number) => path.join(homes[n]!, 'Family', 'plan.txt');
+    for (const daemon of daemons) await daemon.cli('drive', 'pause', 'Family');
+    await writeFile(family(0), 'Meet at one.\n');
+    await writeFile(family(1), 'Meet at two.\n');
+    for (const daemon of daemons) await daemon.cli('drive', 'resume', 'Family');
+    const copy = first.getByRole('row', { name: /plan \(conflict .*Conflict/ });
+    await copy.waitFor();
+    await first.getByRole('button', { name: /^Show: All states/ }).click();
+    await first.getByRole('menuitemradio', { name: /Needs you/ }).click();
+    await expect.poll(() => first.getByRole('row', { name: /answer\.txt/ }).count()).toBe(0);
+    await copy.click();
+    await first.getByText('Both are kept').waitFor();
+    await browsers[0]!.picture('conflict');
+    expect(await browsers[0]!.accessibility()).toEqual([]);
+    await first.keyboard.press('Delete');
+    await first.getByRole('alertdialog').getByRole('button', { name: 'Delete' }).click();
+    await first.getByRole('heading', { name: 'Nothing here needs you' }).waitFor();
+    await first.getByRole('button', { name: 'All states' }).last().click();
+    await first.getByRole('row', { name: /answer\.txt/ }).waitFor();
+    await expect.poll(() => readFile(family(0), 'utf8')).toBe(await readFile(family(1), 'utf8'));
+  });
+
+  it('tell who did what in the whole drive, on which computer', async () => {
+    const [first] = pages();
+    await first.getByRole('button', { name: 'More about this drive' }).click();
+    await first.getByRole('menuitem', { name: 'History of the drive' }).click();
+    const lines = first.locator('main[data-view=timeline] li time');
+    await first.getByRole('link', { name: 'answer.txt' }).waitFor();
+    const all = await lines.count();
+    expect(all).toBeGreaterThan(4);
+    await browsers[0]!.picture('timeline');
+    expect(await browsers[0]!.accessibility()).toEqual([]);
+    await first.getByLabel('What', { exact: true }).selectOption({ label: 'Deleted' });
+    await expect.poll(() => lines.count()).toBe(1);
+    await first.getByLabel('What', { exact: true }).selectOption({ label: 'Restored' });
+    await first.getByRole('heading', { name: 'Nothing of that kind' }).waitFor();
+    await first.getByRole('button', { name: 'Show all' }).last().click();
+    await expect.poll(() => lines.count()).toBe(all);
+    // As it happens.
+    await writeFile(path.join(homes[1]!, 'Family', 'later.txt'), 'Later.\n');
+    await first.getByRole('link', { name: 'later.txt' }).click();
+    await expect
+      .poll(() => first.getByRole('row', { name: /later\.txt/ }).getAttribute('aria-selected'))
+      .toBe('true');
+  });
+
   it('say when the node is gone, lose nothing and go on when it is back', async () => {
     const [first] = pages();
     await daemons[0]!.stop();
