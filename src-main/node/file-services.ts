@@ -1,7 +1,7 @@
 import { AppError, isAppError } from '../../src-shared/errors.ts';
 import type { FileEntry } from '../../src-shared/contract/index.ts';
 import type { NodeServices } from '../api/index.ts';
-import type { Content, TreeNode } from '../drive/index.ts';
+import type { Content, TreeNode, Version } from '../drive/index.ts';
 import type { Drives, OpenDrive } from './drives.ts';
 import { isDriveId, looksLikeLink, parseDriveLink } from './drive-link.ts';
 import type { Readable, View, Views } from './sharing/views.ts';
@@ -64,6 +64,17 @@ export function createFileServices(
     };
   }
 
+  /** An untouched conflict copy has no life of its own yet: what led to it stands with the file whose name it could not have. */
+  function versionsAt(one: OpenDrive, path: string): readonly Version[] {
+    const found = one.drive.versions(path);
+    const copy = found.length === 0 ? one.drive.tree.resolve(path) : null;
+    const original = copy?.conflictOf ? one.drive.tree.path(copy.conflictOf) : null;
+    if (!copy || original === null) return found;
+    const all = one.drive.versions(original);
+    const own = all.findIndex(({ version }) => version === copy.version);
+    return own < 0 ? found : all.slice(own);
+  }
+
   /** Content of a version (null: the current one) of a path, checked to belong to it. */
   function contentAt(one: Readable, path: string, version: string | null): Content {
     if (version === null) {
@@ -71,7 +82,7 @@ export function createFileServices(
       if (!content) throw new AppError('invalid_argument', `${path} is a folder.`);
       return content;
     }
-    const known = one.drive.versions(path).find((item) => item.version === version);
+    const known = versionsAt(one, path).find((item) => item.version === version);
     if (!known) throw new AppError('not_found', `${path} has no version ${version}.`);
     if (!known.content)
       throw new AppError('invalid_argument', 'This version is a deletion; it has no content.');
@@ -142,7 +153,7 @@ export function createFileServices(
       },
       async history({ drive, path }, signal) {
         const one = await source(drive, signal);
-        const versions = one.drive.versions(path);
+        const versions = versionsAt(one, path);
         if (versions.length === 0) throw new AppError('not_found', `This drive never had a ${path}.`);
         return versions.map((item) => ({
           version: item.version,
