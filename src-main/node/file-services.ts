@@ -65,7 +65,7 @@ export function createFileServices(
   }
 
   /** An untouched conflict copy has no life of its own yet: what led to it stands with the file whose name it could not have. */
-  function versionsAt(one: OpenDrive, path: string): readonly Version[] {
+  function versionsAt(one: Pick<OpenDrive, 'drive'>, path: string): readonly Version[] {
     const found = one.drive.versions(path);
     const copy = found.length === 0 ? one.drive.tree.resolve(path) : null;
     const original = copy?.conflictOf ? one.drive.tree.path(copy.conflictOf) : null;
