@@ -1,4 +1,5 @@
 export type { ByteSource, Node, NodeEvents, NodeOptions, NodeServices, Upload } from './node-services.ts';
+export type { Published, PublishedDrive } from './published.ts';
 export { createHandlers } from './handlers.ts';
 export type { HandlersOptions } from './handlers.ts';
 export { createDownloads } from './downloads.ts';

@@ -3,6 +3,7 @@ import type { AppContract } from '../../src-shared/contract/index.ts';
 import type { AnyEntry, OutputOf, ParsedInputOf } from '../../src-shared/rpc/index.ts';
 import type { Activity, Transfer } from '../../src-shared/contract/index.ts';
 import type { KeyProtector } from '../identity/index.ts';
+import type { Published } from './published.ts';
 
 /** What the daemon's command line hands to `createNode`. */
 export interface NodeOptions {
@@ -126,4 +127,6 @@ export interface Node extends NodeServices, Service {
   userId(): string | null;
   /** Full multiaddrs ending in /p2p/<peerId>; known once started. */
   addresses(): readonly string[];
+  /** What a gateway may show to browsers. */
+  readonly published: Published;
 }

@@ -7,6 +7,7 @@ import { createDownloads, createHandlers } from '../api/index.ts';
 import type { NodeOptions } from '../api/index.ts';
 import { createLogger, createNode } from '../node/index.ts';
 import { lockFolder, systemClock, tuneProcess } from '../platform/index.ts';
+import { createGateway } from './gateway/index.ts';
 import { createLoopbackServer } from './server/index.ts';
 import { buildMissingWindow, windowDir } from './window-build.ts';
 
@@ -18,10 +19,13 @@ export interface Ready {
   readonly addresses: readonly string[];
   /** The page, with the token in the fragment. */
   readonly ui: string;
+  /** Where browsers of others find public and unlisted drives; null: no gateway. */
+  readonly gateway: string | null;
 }
 
 export interface DaemonOptions extends Omit<NodeOptions, 'offline'> {
   readonly ui: { readonly host: string; readonly port: number };
+  readonly gateway?: { readonly host: string; readonly port: number } | undefined;
   readonly onReady: (ready: Ready) => void;
 }
 
@@ -33,7 +37,7 @@ const stopLimit = 4_500;
  * @throws AppError `locked` when another daemon runs on the data folder; whatever keeps the node from starting
  */
 export async function runDaemon(options: DaemonOptions): Promise<void> {
-  const { dataDir, ui, onReady, ...nodeOptions } = options;
+  const { dataDir, ui, gateway: gatewayAt, onReady, ...nodeOptions } = options;
   tuneProcess();
   await mkdir(dataDir, { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
     throw new AppError(
@@ -70,6 +74,18 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     });
     undo.push(() => server.stop());
     await server.start();
+    const gateway = gatewayAt
+      ? createGateway({
+          ...gatewayAt,
+          published: node.published,
+          clock: systemClock,
+          log: createLogger(options.logLevel),
+        })
+      : null;
+    if (gateway) {
+      undo.push(() => gateway.stop());
+      await gateway.start();
+    }
     if (!shutdown.asked()) {
       onReady({
         ready: true,
@@ -77,6 +93,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
         userId: node.userId(),
         addresses: node.addresses(),
         ui: server.pageUrl(),
+        gateway: gateway?.origin() ?? null,
       });
     }
     undo.push(buildMissingWindow());

@@ -28,6 +28,7 @@ import { createNetServices } from './net-services.ts';
 import { createNodeSettings } from './settings.ts';
 import { serveInvites } from './sharing/invite-protocol.ts';
 import { createOpenAccess } from './sharing/open-access.ts';
+import { createPublished } from './sharing/published.ts';
 import { createSources } from './sharing/sources.ts';
 import { keepSharing } from './sharing/upkeep.ts';
 import { createViews, type Views } from './sharing/views.ts';
@@ -231,6 +232,12 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     },
     userId: () => (identity.status().state === 'open' ? identity.userId() : null),
     addresses: () => session?.network.addresses() ?? [],
+    published: createPublished({
+      drives: () => online().drives,
+      views: () => online().views,
+      exchange: () => online().exchange,
+      random,
+    }),
     node: {
       status: () => ({
         peerId: identity.deviceId,

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import { AppError } from '../../../src-shared/errors.ts';
 import type { DeviceId } from '../../identity/index.ts';
 import type { NodeNetwork } from '../../network/index.ts';
@@ -18,6 +19,8 @@ export interface Sources {
 /** Providers dialled for one drive, and how long the DHT is asked, ms. */
 const maxProviders = 8;
 const searchMs = 5_000;
+/** A link may name computers that are off: once one is reached the others are waited for so long, ms. */
+const othersMs = 300;
 
 /**
  * Under which key a drive stands in the DHT: that of an unlisted one can be computed only from its link.
@@ -32,8 +35,14 @@ export function providerKey(driveId: string, readSecret: Uint8Array | null): Uin
 
 export function createSources(network: NodeNetwork): Sources {
   async function connectAll(addresses: readonly string[], signal: AbortSignal): Promise<DeviceId[]> {
-    const all = await Promise.allSettled(addresses.map((address) => network.connect(address, signal)));
-    return all.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+    const reached: DeviceId[] = [];
+    const dials = addresses.map(async (address) => reached.push(await network.connect(address, signal)));
+    const enough = Promise.any(dials).then(
+      () => delay(othersMs, undefined, { ref: false }),
+      () => undefined,
+    );
+    await Promise.race([Promise.allSettled(dials), enough]);
+    return [...reached];
   }
 
   async function search({ driveId, power }: DriveLink, signal: AbortSignal): Promise<DeviceId[]> {

@@ -1,6 +1,5 @@
 import type { Command } from '@commander-js/extra-typings';
 import { InvalidArgumentError, Option } from '@commander-js/extra-typings';
-import { AppError } from '../../../../src-shared/errors.ts';
 import { isLoopback } from '../../server/guard.ts';
 import { parseHostPort } from '../parse.ts';
 import { readSecret } from '../secrets.ts';
@@ -28,7 +27,7 @@ export function addDaemonCommand(program: Command, run: Run): void {
     })
     .option('--no-mdns', 'does not look for peers in the local network')
     .option('--password-file <file>', 'opens the keystore (- for standard input)')
-    .option('--gateway <host:port>', 'serves public content to browsers', parseHostPort)
+    .option('--gateway <host:port>', 'serves public and unlisted drives to browsers', parseHostPort)
     .addOption(
       new Option('--log <level>', 'what goes to stderr')
         .choices(['silent', 'error', 'warn', 'info', 'debug'] as const)
@@ -36,7 +35,6 @@ export function addDaemonCommand(program: Command, run: Run): void {
     )
     .action((options) =>
       run(async (session) => {
-        if (options.gateway) throw new AppError('unsupported', 'This version has no gateway yet.');
         const { runDaemon } = await import('../../daemon.ts');
         await runDaemon({
           dataDir: session.dataDir,
@@ -47,6 +45,7 @@ export function addDaemonCommand(program: Command, run: Run): void {
             options.passwordFile === undefined ? null : await readSecret(options.passwordFile, 'password'),
           logLevel: options.log,
           ui: options.ui,
+          gateway: options.gateway,
           onReady: (ready) => process.stdout.write(`${JSON.stringify(ready)}\n`),
         });
         return null;
