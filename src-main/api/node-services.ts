@@ -19,6 +19,8 @@ export interface NodeOptions {
   /** The system's keychain, which then guards a new keystore. The desktop has one. */
   readonly keychain?: KeyProtector;
   readonly logLevel: 'silent' | 'error' | 'warn' | 'info' | 'debug';
+  /** Where the log goes besides stderr, line by line. */
+  readonly logFile?: { write(line: string): void };
   /** No network at all: for commands that only read the data folder while no daemon runs. */
   readonly offline?: boolean;
 }

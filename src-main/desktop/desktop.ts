@@ -19,6 +19,8 @@ export async function runDesktop(options: DesktopOptions): Promise<void> {
   const { electron, clock, log } = options;
   const { app } = electron;
 
+  // Kept on this computer only: what a crash of Electron itself leaves, for a person who wants help with it.
+  electron.crashReporter.start({ uploadToServer: false });
   app.enableSandbox();
   registerSchemes(electron);
   // Beside the node's data: one application a data folder, and on macOS no clash of two folders of nearly one name.

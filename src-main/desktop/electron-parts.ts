@@ -8,6 +8,7 @@ export type ElectronParts = Pick<
   typeof Electron,
   | 'app'
   | 'BrowserWindow'
+  | 'crashReporter'
   | 'desktopCapturer'
   | 'dialog'
   | 'ipcMain'

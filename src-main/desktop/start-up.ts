@@ -6,7 +6,7 @@ import { AppError } from '../../src-shared/errors.ts';
 import { implement } from '../../src-shared/rpc/index.ts';
 import type { Implementation } from '../../src-shared/rpc/index.ts';
 import { createDownloads, createHandlers } from '../api/index.ts';
-import { lockFolder } from '../platform/index.ts';
+import { createLogFile, keepCrashReports, lockFolder } from '../platform/index.ts';
 import { createBridge } from './bridge.ts';
 import { guardPermissions, guardScreenCapture } from './guards.ts';
 import { createKeychain } from './keychain.ts';
@@ -56,6 +56,9 @@ export async function startUp(options: StartUpOptions): Promise<void> {
   goOn();
   const lock = lockFolder(dataDir);
   undo(() => lock.release());
+  const logFile = createLogFile(dataDir);
+  undo(() => logFile.close());
+  undo(keepCrashReports(dataDir, app.getVersion()));
   const preferences = await openPreferences(dataDir);
   options.onLanguage(() => preferences.get().language);
   const strings = () => stringsFor(preferences.get().language, app.getLocale());
@@ -144,7 +147,7 @@ export async function startUp(options: StartUpOptions): Promise<void> {
   });
   const createNode = await options.loadNode();
   goOn();
-  const node = await createNode({ ...options.node, dataDir, ...(keychain && { keychain }) });
+  const node = await createNode({ ...options.node, dataDir, logFile, ...(keychain && { keychain }) });
   undo(() => node.stop());
   goOn();
   await node.start();

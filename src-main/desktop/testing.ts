@@ -36,6 +36,7 @@ export function createFakeElectron(options: { readonly keyring?: boolean } = {})
     requestSingleInstanceLock = () => true;
     whenReady = () => Promise.resolve();
     getLocale = () => 'en-GB';
+    getVersion = () => '0.0.0';
     setAsDefaultProtocolClient = () => true;
     quit = () => {
       const event = { prevented: false, preventDefault: () => (event.prevented = true) };
@@ -131,6 +132,7 @@ export function createFakeElectron(options: { readonly keyring?: boolean } = {})
       setApplicationMenu: () => {},
     },
     nativeImage: { createFromPath: () => ({}) },
+    crashReporter: { start: () => {} },
     desktopCapturer: { getSources: async () => [] },
     dialog: {
       showErrorBox: (title: string, text: string) => void told.errors.push(`${title}: ${text}`),

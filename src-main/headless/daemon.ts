@@ -6,7 +6,7 @@ import { implement } from '../../src-shared/rpc/index.ts';
 import { createDownloads, createHandlers } from '../api/index.ts';
 import type { NodeOptions } from '../api/index.ts';
 import { createLogger, createNode } from '../node/index.ts';
-import { lockFolder, systemClock, tuneProcess } from '../platform/index.ts';
+import { createLogFile, keepCrashReports, lockFolder, systemClock, tuneProcess } from '../platform/index.ts';
 import { createGateway } from './gateway/index.ts';
 import { createLoopbackServer } from './server/index.ts';
 import { buildMissingWindow, windowDir } from './window-build.ts';
@@ -54,7 +54,10 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   /** What to undo, in reverse order. */
   const undo: (() => Promise<void> | void)[] = [() => lock.release(), shutdown.dispose];
   try {
-    const node = await createNode({ dataDir, ...nodeOptions });
+    const logFile = createLogFile(dataDir);
+    undo.push(() => logFile.close());
+    undo.push(keepCrashReports(dataDir, process.version));
+    const node = await createNode({ dataDir, logFile, ...nodeOptions });
     undo.push(() => node.stop());
     await node.start();
     const downloads = createDownloads({
@@ -70,7 +73,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
       windowDir,
       bytes: (request) => downloads.serve(request),
       clock: systemClock,
-      log: createLogger(options.logLevel),
+      log: createLogger(options.logLevel, logFile),
     });
     undo.push(() => server.stop());
     await server.start();
@@ -79,7 +82,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
           ...gatewayAt,
           published: node.published,
           clock: systemClock,
-          log: createLogger(options.logLevel),
+          log: createLogger(options.logLevel, logFile),
         })
       : null;
     if (gateway) {

@@ -7,6 +7,8 @@ const { runCommand } = await import('./cli/session.ts');
 // `npm start`: the daemon with what is usual, said in words.
 await runCommand({}, async ({ dataDir }) => {
   const { runDaemon } = await import('./daemon.ts');
+  const { hasScreen, openPage } = await import('./open-page.ts');
+  let closePage = async (): Promise<void> => {};
   await runDaemon({
     dataDir,
     listen: [],
@@ -31,8 +33,12 @@ await runCommand({}, async ({ dataDir }) => {
           '',
         ].join('\n'),
       );
+      const { platform, env, stdout } = process;
+      if (!hasScreen({ platform, env, terminal: stdout.isTTY })) return;
+      void openPage(ui, dataDir).then((close) => (closePage = close));
     },
   });
+  await closePage();
   process.stdout.write('Stopped.\n');
   return null;
 });

@@ -57,7 +57,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
   const clock = systemClock;
   const random = (n: number): Uint8Array => randomBytes(n);
-  const logger = createLogger(options.logLevel);
+  const logger = createLogger(options.logLevel, options.logFile);
   const events = createEmitter<NodeEvents>((error) => logger.error({ err: error }, 'a listener failed'));
   const db = openDatabase(path.join(dataDir, 'node.db'));
   const settings = createNodeSettings(createSettings(db, { log: logger }));

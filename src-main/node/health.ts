@@ -3,6 +3,7 @@ import { statfs } from 'node:fs/promises';
 import os from 'node:os';
 import type { Check } from '../../src-shared/contract/index.ts';
 import type { NodeServices } from '../api/index.ts';
+import { readLogs, redact } from '../platform/index.ts';
 import type { Base, Online } from './core.ts';
 import type { Drives } from './drives.ts';
 
@@ -141,9 +142,12 @@ export function createHealth(base: Base, online: () => Online | null, drives: ()
           'peers.json': (node?.network.peers() ?? []).map(({ address: _, userId: __, ...peer }) => peer),
           'settings.json': base.settings.all(),
         };
-        return Object.fromEntries(
-          Object.entries(reports).map(([name, value]) => [name, JSON.stringify(value, null, 2)]),
-        );
+        const { log, crashes } = readLogs(base.dataDir);
+        const texts = { ...crashes, ...(log !== '' && { 'log.txt': log }) };
+        return Object.fromEntries([
+          ...Object.entries(reports).map(([name, value]) => [name, JSON.stringify(value, null, 2)] as const),
+          ...Object.entries(texts).map(([name, text]) => [name, redact(text)] as const),
+        ]);
       },
     },
   };

@@ -10,6 +10,7 @@ const fake = createFakeElectron({ keyring: true });
 export const {
   app,
   BrowserWindow,
+  crashReporter,
   desktopCapturer,
   dialog,
   ipcMain,
