@@ -124,6 +124,7 @@ describe.skipIf(chromium === null)('two computers in two windows', () => {
     await expect.poll(() => first.getByRole('row', { name: /answer\.txt/ }).count()).toBe(0);
     await copy.click();
     await first.getByText('Both are kept').waitFor();
+    await expect.poll(() => first.locator('.timeline-item').count()).toBeGreaterThan(1);
     await browsers[0]!.picture('conflict');
     expect(await browsers[0]!.accessibility()).toEqual([]);
     await first.keyboard.press('Delete');
