@@ -18,6 +18,7 @@ export const decoders: readonly { readonly decoder: string; readonly file: strin
   { decoder: 'messages of the bulk channel', file: 'src-main/exchange/bulk/bulk.test.ts' },
   { decoder: 'frames of every protocol', file: 'src-main/network/frame-parser.test.ts' },
   { decoder: 'messages of the network', file: 'src-main/network/messages.test.ts' },
+  { decoder: 'conversations about links', file: 'src-main/node/sharing/messages.test.ts' },
   { decoder: 'frames of the contract', file: 'src-shared/rpc/frames.test.ts' },
   { decoder: 'requests for files by HTTP', file: 'src-main/api/downloads.test.ts' },
   { decoder: 'arguments of the command line', file: 'src-main/headless/cli/parse.test.ts' },
