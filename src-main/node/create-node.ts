@@ -216,7 +216,11 @@ export async function createNode(options: NodeOptions): Promise<Node> {
         await online().network.disconnect(device);
       },
     }),
-    ...createDriveServices(online, () => online().drives),
+    ...createDriveServices(
+      online,
+      () => online().drives,
+      () => online().views,
+    ),
     ...createFileServices(
       () => online().drives,
       () => online().views,

@@ -6,8 +6,9 @@ import { entryId } from '../history/index.ts';
 import { parseUserId } from '../identity/index.ts';
 import { suggestFolder } from './folders.ts';
 import type { Online } from './core.ts';
-import { formatDriveLink, type LinkPower } from './drive-link.ts';
+import { formatDriveLink, parseDriveLink, type LinkPower } from './drive-link.ts';
 import type { Drives, OpenDrive } from './drives.ts';
+import type { Views } from './sharing/views.ts';
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 
@@ -24,6 +25,7 @@ function inviteShown({ ended: _, ...one }: DriveInvite) {
 export function createDriveServices(
   online: () => Online,
   drives: () => Drives,
+  views: () => Views,
 ): Pick<NodeServices, 'drives'> {
   function summary({ record, drive, sync }: OpenDrive): DriveSummary {
     const { state, files, bytes } = sync.status();
@@ -106,6 +108,7 @@ export function createDriveServices(
       },
       async join({ link: text, folder, onlineOnly }, signal) {
         if (onlineOnly) throw new AppError('unsupported', 'Online-only drives come with a later version.');
+        await views().close(parseDriveLink(text).driveId);
         const one = await drives().join(text, folder, signal);
         return { driveId: one.record.driveId, name: one.drive.name() };
       },

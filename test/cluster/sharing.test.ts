@@ -121,6 +121,8 @@ describe('an unlisted drive', () => {
     await fill('Album', 'two.txt', 'later');
     await alice.cli('drive', 'wait', driveId);
     await until('the new file', 30_000, async () => (await pathsOf(guest, link)).includes('two.txt'));
+    // Looked at first, then kept.
+    expect(await pathsOf(bob, link)).toEqual(['one.txt', 'two.txt']);
     await bob.cli('drive', 'join', link, '--folder', folder('copy'));
     await bob.cli('drive', 'wait', driveId, '--timeout', '60');
     expect(await readFile(path.join(folder('copy'), 'one.txt'), 'utf8')).toBe('x'.repeat(10_000));

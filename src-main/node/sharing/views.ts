@@ -28,6 +28,8 @@ export interface Views {
    * @throws AppError of the link; `forbidden`, `unreachable`, `timeout`
    */
   open(link: string, signal: AbortSignal): Promise<View>;
+  /** Ends the view of a drive, if there is one: it is about to be kept here. */
+  close(driveId: string): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -161,6 +163,11 @@ export function createViews(node: Online): Views {
         cancel ??= clock.after(lookEvery, closeIdle);
       }
       return view;
+    },
+    async close(driveId) {
+      await opening.get(driveId)?.catch(() => {});
+      const view = views.get(driveId);
+      if (view) await close(driveId, view);
     },
     async stop() {
       stopped = true;
