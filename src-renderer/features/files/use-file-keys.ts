@@ -11,6 +11,9 @@ export interface KeyActs {
   show(index: number): void;
 }
 
+/** Keys that only change what the next one means. */
+const modifiers = new Set(['Shift', 'Control', 'Alt', 'AltGraph', 'Meta', 'CapsLock']);
+
 /** How long letters typed one after another are one word, ms. */
 const typeaheadPause = 700;
 
@@ -60,6 +63,8 @@ export function createFileKeys(
     const at = selection.focus.value;
     const ctrl = event.ctrlKey || event.metaKey;
     const handled = () => event.preventDefault();
+    // Whatever else is done ends the word that was being typed: what comes next begins another.
+    if ((event.key.length > 1 && !modifiers.has(event.key)) || ctrl) typed = '';
     switch (event.key) {
       case 'ArrowDown':
         return (handled(), moveTo(at + columns, event));
