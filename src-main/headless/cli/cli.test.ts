@@ -179,12 +179,6 @@ describe('failures', () => {
     lock.release();
     expect([code, json()]).toEqual([1, { error: expect.objectContaining({ code: 'locked' }) }]);
   });
-
-  it('name what this version lacks', async () => {
-    const { code, err } = await run(['daemon', '--gateway', '127.0.0.1:1'], { data: path.join(dir, 'none') });
-    expect(code).toBe(1);
-    expect(err).toContain('[unsupported]');
-  });
 });
 
 describe('secrets', () => {
@@ -226,8 +220,11 @@ describe('values', () => {
     const { json } = await run(['net', 'bandwidth', '--up', '50Mbit', '--json']);
     expect(json()).toMatchObject({ up: 6_250_000 });
     expect(inputs['limit']).toEqual({ up: 6_250_000 });
-    await run(['drive', 'link', 'd', '--expires', '2027-01-01']);
-    expect(inputs['link']).toEqual({ drive: 'd', expires: '2027-01-01T00:00:00.000Z' });
+    await run(['drive', 'link', 'd', '--role', 'editor', '--expires', '2027-01-01', '--uses', '3']);
+    const expires = '2027-01-01T00:00:00.000Z';
+    expect(inputs['link']).toEqual({ drive: 'd', role: 'editor', expires, uses: 3 });
+    await run(['drive', 'link', 'd']);
+    expect(inputs['link']).toEqual({ drive: 'd', role: null, expires: null, uses: null });
   });
 
   it('of long lists come whole, page by page', async () => {
