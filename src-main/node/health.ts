@@ -9,6 +9,8 @@ import type { Drives } from './drives.ts';
 
 /** Sampling interval of the event-loop histogram, ms; the histogram counts it in, so it is taken off again. */
 const resolution = 10;
+/** Loading the program is no delay of anybody's work: the histogram begins after it. */
+const startUpMs = 3_000;
 const lowDisk = 1_000_000_000;
 
 export interface Health extends Pick<NodeServices, 'doctor'> {
@@ -19,14 +21,24 @@ export interface Health extends Pick<NodeServices, 'doctor'> {
 /** Looks at the node as a helpful friend would: what is well, what isn't, and what to do. */
 export function createHealth(base: Base, online: () => Online | null, drives: () => Drives | null): Health {
   const delay = monitorEventLoopDelay({ resolution });
+  let since = performance.now();
+  let startedUp: NodeJS.Timeout | null = null;
 
+  function beginAnew(): void {
+    delay.reset();
+    since = performance.now();
+  }
+
+  /** Since it was last asked, so that what is slow now is not hidden by quiet hours. */
   function eventLoop(): Check {
+    const seconds = Math.round((performance.now() - since) / 1000);
     const ms = (ns: number): number => Math.max(0, ns / 1e6 - resolution);
     const [p50, p99, max] = [ms(delay.percentile(50)), ms(delay.percentile(99)), ms(delay.max)];
+    beginAnew();
     return {
       name: 'event loop',
       level: p99 <= 25 ? 'ok' : 'warning',
-      message: `p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms, max ${max.toFixed(1)} ms`,
+      message: `p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms, max ${max.toFixed(1)} ms (last ${seconds} s)`,
     };
   }
 
@@ -118,8 +130,14 @@ export function createHealth(base: Base, online: () => Online | null, drives: ()
   }
 
   return {
-    start: () => void delay.enable(),
-    stop: () => void delay.disable(),
+    start() {
+      delay.enable();
+      startedUp = setTimeout(beginAnew, startUpMs).unref();
+    },
+    stop() {
+      if (startedUp) clearTimeout(startedUp);
+      delay.disable();
+    },
     doctor: {
       check,
       async reports() {

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { startDaemon, type Daemon } from '../support/daemon.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
+import { until } from '../support/trees.ts';
 import { startSyncthingPair, syncthingVersion } from './syncthing.ts';
 
 const run = promisify(execFile);
@@ -53,6 +54,12 @@ export async function startExtrachainPair(
   });
   const daemons = [first, second];
   for (const daemon of daemons) await daemon.cli('settings', 'set', 'net.bulk', String(options.bulk));
+  // Before anything else dials: else the two may meet at the first's own address, where nobody counts.
+  await until(
+    'the two are connected',
+    30_000,
+    async () => (await second.cli<unknown[]>('net', 'peers')).length > 0,
+  );
   await first.cli('id', 'create');
   const { userId } = await second.cli<{ userId: string }>('id', 'create');
   const { driveId } = await first.cli<{ driveId: string }>('drive', 'create', 'bench', '--folder', folders.a);

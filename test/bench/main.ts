@@ -8,7 +8,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { contenders } from './contenders.ts';
 import { jobs, median, type Measure, type Scale } from './jobs.ts';
-import { measureEventLoop, measureStart } from './node-jobs.ts';
+import { measureStart, startLoopProbe } from './node-jobs.ts';
 
 const { values } = parseArgs({
   options: {
@@ -25,6 +25,13 @@ const scale: Scale = values.quick
 
 const results = new Map<string, Map<string, Measure[]>>();
 const notes: string[] = [];
+const loops: string[][] = [];
+const load = (): string =>
+  os
+    .loadavg()
+    .map((mean) => mean.toFixed(1))
+    .join(' ');
+const loadBefore = load();
 
 function record(job: string, contender: string, measure: Measure): void {
   const byContender = results.get(job) ?? new Map<string, Measure[]>();
@@ -52,11 +59,15 @@ for (let run = 0; run < runs; run++) {
   for (const contender of contenders.filter((c) => present.includes(c.name))) {
     const dir = await mkdtemp(path.join(os.tmpdir(), 'extrachain-bench-'));
     const pair = await contender.start(dir);
+    const probe = pair.daemons.length > 0 ? startLoopProbe(pair) : null;
     try {
-      for (const job of jobs.filter((j) => needed.has(j.name)))
+      for (const job of jobs.filter((j) => needed.has(j.name))) {
+        await probe?.read();
         record(job.name, contender.name, await job.run(pair, scale));
-      if (pair.daemons.length > 0) notes.push(...(await measureEventLoop(pair, contender.name)));
+        if (probe) loops.push([job.name, contender.name, ...(await probe.read())]);
+      }
     } finally {
+      probe?.stop();
       await pair.stop();
       await rm(dir, { recursive: true, force: true });
     }
@@ -66,7 +77,7 @@ if (values.jobs === '' || 'start of a daemon'.includes(values.jobs))
   notes.push(...(await measureStart(values.quick ? 5_000 : 100_000, values.quick ? 1 : runs)));
 
 console.log(
-  `\nmedians of ${runs} run(s), seconds; ${os.cpus().length} x ${os.cpus()[0]!.model}, Linux ${os.release()}, ${new Date().toISOString()}\n`,
+  `\nmedians of ${runs} run(s) (least - most), seconds; ${os.cpus().length} x ${os.cpus()[0]!.model}, Linux ${os.release()}, ${new Date().toISOString()}; load average before ${loadBefore}, after ${load()}\n`,
 );
 console.log(`| job | ${present.join(' | ')} |`);
 console.log(`|---|${present.map(() => '---:|').join('')}`);
@@ -75,9 +86,18 @@ for (const [job, byContender] of results) {
     const measures = byContender.get(name);
     if (!measures) return '';
     const wire =
-      measures[0]!.wire === null ? '' : ` (${(median(measures.map((m) => m.wire!)) / 1e6).toFixed(2)} MB)`;
-    return `${(median(measures.map((m) => m.ms)) / 1000).toFixed(2)}${wire}`;
+      measures[0]!.wire === null ? '' : ` [${(median(measures.map((m) => m.wire!)) / 1e6).toFixed(2)} MB]`;
+    const seconds = (ms: number): string => (ms / 1000).toFixed(2);
+    const times = measures.map((m) => m.ms);
+    const range =
+      times.length > 1 ? ` (${seconds(Math.min(...times))} - ${seconds(Math.max(...times))})` : '';
+    return `${seconds(median(times))}${range}${wire}`;
   });
   console.log(`| ${job} | ${cells.join(' | ')} |`);
 }
+console.log(
+  '\nEvent-loop delay during each job\n\n| job | contender | daemon a | daemon b | an idle process |',
+);
+console.log('|---|---|---|---|---|');
+for (const line of loops) console.log(`| ${line.join(' | ')} |`);
 console.log(`\n${[...new Set(notes)].map((note) => `- ${note}`).join('\n')}`);

@@ -10,28 +10,34 @@ interface Doctor {
   readonly checks: readonly { readonly name: string; readonly message: string }[];
 }
 
-/** Event-loop delay of the daemons since their start, beside that of a process that does nothing. One line each. */
-export async function measureEventLoop(pair: Pair, name: string): Promise<string[]> {
-  const lines: string[] = [];
-  for (const [i, daemon] of pair.daemons.entries()) {
-    const doctor = await daemon.cli<Doctor>('doctor');
-    const loop = doctor.checks.find((check) => check.name === 'event loop');
-    lines.push(`event-loop delay, ${name}, daemon ${'ab'[i]}: ${loop?.message ?? 'not told'}`);
-  }
-  lines.push(`event-loop delay, an idle process: ${await idleDelay(5000)}`);
-  return lines;
+/** Event-loop delays since the last reading, of the daemons of a pair and of a process that only waits. ms. */
+export interface LoopProbe {
+  /** One text for each: the daemons in order, then the idle process. Begins anew. */
+  read(): Promise<readonly string[]>;
+  stop(): void;
 }
 
-/** p50/p99/max in ms of a Node process that only waits, for `ms`. */
-function idleDelay(ms: number): Promise<string> {
+/** Watches the daemons of a pair through `doctor`, beside an idle process on the same machine. */
+export function startLoopProbe(pair: Pair): LoopProbe {
   const script = `const h=require('perf_hooks').monitorEventLoopDelay({resolution:10});h.enable();
-    setTimeout(()=>{console.log('p50 '+(h.percentile(50)/1e6-10).toFixed(1)+' ms, p99 '+(h.percentile(99)/1e6-10).toFixed(1)+' ms, max '+(h.max/1e6-10).toFixed(1)+' ms')},${ms})`;
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
-    let out = '';
-    child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
-    child.on('error', reject).on('exit', () => resolve(out.trim()));
-  });
+    const ms=(n)=>Math.max(0,n/1e6-10).toFixed(1);
+    process.stdin.on('data',()=>{console.log('p50 '+ms(h.percentile(50))+' ms, p99 '+ms(h.percentile(99))+' ms, max '+ms(h.max)+' ms');h.reset()})`;
+  const idle = spawn(process.execPath, ['-e', script], { stdio: ['pipe', 'pipe', 'inherit'] });
+  return {
+    async read() {
+      const daemons = pair.daemons.map(async (daemon) => {
+        const { checks } = await daemon.cli<Doctor>('doctor');
+        const loop = checks.find((check) => check.name === 'event loop');
+        return loop?.message.replace(/ \(.*/, '') ?? 'not told';
+      });
+      const line = new Promise<string>((resolve) =>
+        idle.stdout.once('data', (chunk: Buffer) => resolve(chunk.toString().trim())),
+      );
+      idle.stdin.write('\n');
+      return [...(await Promise.all(daemons)), await line];
+    },
+    stop: () => void idle.kill(),
+  };
 }
 
 async function residentBytes(pid: number): Promise<number> {
