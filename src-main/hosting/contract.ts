@@ -34,7 +34,7 @@ export interface SignedContract {
  * @returns 32 bytes: SHA-256 over the drive and the user id
  */
 export function memberTag(drive: EntryId, user: UserId): Uint8Array {
-  return hash('sha256', `extrachain member tag v1\0${drive}\0${user}`, 'buffer');
+  return new Uint8Array(hash('sha256', `extrachain member tag v1\0${drive}\0${user}`, 'buffer'));
 }
 
 /** True when the user's tag is in the list. */

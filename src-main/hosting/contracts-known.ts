@@ -1,6 +1,7 @@
 import { isAppError } from '../../src-shared/errors.ts';
 import type { Logger } from '../../src-shared/runtime.ts';
 import type { Drive } from '../drive/index.ts';
+import { cardDevices, deviceKeyOf, openCard } from '../identity/index.ts';
 import type { Network } from '../network/index.ts';
 import { openContract } from './contract.ts';
 import type { SignedContract } from './contract.ts';
@@ -30,21 +31,26 @@ export function createKnownContracts(deps: {
     const { contract } = signed;
     if (contract.drive !== drive.id) return false;
     if (newest && contract.number <= newest.contract.number) return false;
-    if (signed.card) {
-      try {
-        network.cards.add(signed.card);
-      } catch {
-        return false;
-      }
-    }
-    const user = network.cards.userOf(contract.keeper);
-    const role = user === null ? null : drive.roleOf(user);
-    // Its own signer is known by the card of this very device, which the book of cards does not hold.
-    const isOwn = contract.keeper === network.peerId;
-    if (!isOwn && role !== 'owner' && role !== 'manager') return false;
+    // What this very device signed needs no proof.
+    if (contract.keeper !== network.peerId && !isByManager(signed)) return false;
     newest = signed;
     records.learn(drive.id, signed.bytes);
     return true;
+  }
+
+  /**
+   * The card that comes with a contract says whose device signed: the one known here may lack it (two computers with one phrase
+   * learn of each other's devices only when they meet).
+   */
+  function isByManager({ contract, card: bytes }: SignedContract): boolean {
+    if (bytes === null) return false;
+    const card = openCard(bytes);
+    const key = deviceKeyOf(contract.keeper);
+    if (!cardDevices(card).has(key)) return false;
+    network.cards.add(bytes);
+    const revoked = network.cards.get(card.user)?.revoked ?? [];
+    if (revoked.some(({ deviceKey }) => Buffer.compare(deviceKey, key) === 0)) return false;
+    return ['owner', 'manager'].includes(drive.roleOf(card.user) ?? '');
   }
 
   return {

@@ -72,12 +72,15 @@ export function createDriveKeeper(deps: DriveKeeperDeps): DriveKeeper {
   let running: Promise<void> | null = null;
   let again = false;
   let askedAt = Number.NEGATIVE_INFINITY;
+  let asked = 0;
   let keeperSeen = clock.now();
   let retireAt = clock.now();
   const wantedPeers = new Set<DeviceId>();
 
   const rows = (): readonly HostRow[] => records.hosts(drive.id);
   const isConnected = (peer: DeviceId): boolean => network.peers().some(({ peerId }) => peerId === peer);
+  const hasHistory = (peer: DeviceId): boolean =>
+    exchange.hosts(drive.id).some((one) => one.peerId === peer && one.sameHistory);
   const isManager = (): boolean => ['owner', 'manager'].includes(drive.ownRole() ?? '');
 
   /** Copies this device sees to: as it was told, or in place of a keeper that is away for long. */
@@ -216,8 +219,7 @@ export function createDriveKeeper(deps: DriveKeeperDeps): DriveKeeper {
         }
         now = await client.sendBlocks(ask, now, true);
         const { bytes, missing } = await ask({ t: 'status', drive: drive.id });
-        const hasHistory = exchange.hosts(drive.id).some((one) => one.peerId === row.host && one.sameHistory);
-        const complete = missing === 0 && hasHistory && now.sentSeq === records.seq(drive.id);
+        const complete = missing === 0 && hasHistory(row.host) && now.sentSeq === records.seq(drive.id);
         now = { ...now, bytes, complete, lastSeen: clock.now() };
         const due = now.missSince !== null || clock.now() - (now.auditTime ?? 0) >= deps.times().auditMs;
         if (due && (missing === 0 || now.missSince !== null)) now = await client.audit(ask, now);
@@ -277,6 +279,7 @@ export function createDriveKeeper(deps: DriveKeeperDeps): DriveKeeper {
       applyHosts();
       return;
     }
+    adoptHosts();
     for (const row of rows()) if (isConnected(row.host)) put({ ...row, lastSeen: clock.now() });
     const { add, release: leaving } = plan(wanted);
     for (const host of add) {
@@ -303,28 +306,49 @@ export function createDriveKeeper(deps: DriveKeeperDeps): DriveKeeper {
     if ((await blocks.retire(stopping.signal)) > 0) again = true;
   }
 
-  /** A member that is not the keeper names new blocks to the hosts while the keeper is away. */
+  /** What a member that is not the keeper does: looks how the copies are, and names new blocks while the keeper is away. */
   async function standIn(): Promise<void> {
     const known = contracts.newest()?.contract;
-    if (!known || isConnected(known.keeper) || known.keeper === network.peerId) return;
-    await blocks.refresh(stopping.signal);
+    const named = new Set(known?.hosts.map(({ peerId }) => peerId));
+    for (const { host } of rows()) if (!named.has(host)) records.removeHost(drive.id, host);
+    if (!known || known.keeper === network.peerId) return;
+    const isKeeperAway = !isConnected(known.keeper);
+    if (isKeeperAway) await blocks.refresh(stopping.signal);
     const told = new Map(rows().map((row) => [row.host, row]));
     for (const { peerId, addresses } of known.hosts) {
       if (!isConnected(peerId)) continue;
-      const row = told.get(peerId) ?? { ...newRow, host: peerId, addresses, contract: known.number };
-      if (row.sentSeq === records.seq(drive.id)) continue;
+      const row = told.get(peerId) ?? { ...newRow, host: peerId, addresses };
       const signal = AbortSignal.any([stopping.signal, AbortSignal.timeout(stepMs)]);
       await talkTo(network, peerId, signal, async (ask) => {
-        put({ ...(await client.sendBlocks(ask, row, false)), lastSeen: clock.now() });
-      }).catch((error: unknown) => logger.debug({ peerId, error }, 'a host was not told of new blocks'));
+        const now = isKeeperAway ? await client.sendBlocks(ask, row, false) : row;
+        const { bytes, missing } = await ask({ t: 'status', drive: drive.id });
+        const complete = missing === 0 && hasHistory(peerId);
+        put({ ...now, bytes, complete, contract: known.number, lastSeen: clock.now() });
+      }).catch((error: unknown) => logger.debug({ peerId, error }, 'a host did not say how its copy is'));
     }
   }
+
+  /** Hosts that another manager's device chose meanwhile are this keeper's from now on. */
+  function adoptHosts(): void {
+    const known = contracts.newest()?.contract;
+    if (!known || known.keeper === network.peerId) return;
+    const own = new Set(rows().map(({ host }) => host));
+    for (const { peerId, addresses } of known.hosts) {
+      if (own.has(peerId)) continue;
+      put({ ...newRow, host: peerId, addresses, contract: known.number, lastSeen: clock.now() });
+    }
+  }
+
+  /** Who was refused may be known there a moment later (cards are still on their way): soon at first, then seldom. */
+  const askAgainMs = (): number =>
+    contracts.newest() ? deps.times().pollMs : Math.min(500 * 2 ** Math.min(asked, 10), deps.times().pollMs);
 
   async function step(): Promise<void> {
     again = false;
     const before = JSON.stringify(rows());
-    if (clock.now() - askedAt >= deps.times().pollMs && network.peers().length > 0) {
+    if (clock.now() - askedAt >= askAgainMs() && network.peers().length > 0) {
       askedAt = clock.now();
+      asked++;
       await contracts.ask(stopping.signal);
     }
     applyHosts();
@@ -342,7 +366,8 @@ export function createDriveKeeper(deps: DriveKeeperDeps): DriveKeeper {
         rows().some(
           (row) => isConnected(row.host) && row.broken === null && (!row.complete || row.missSince !== null),
         ));
-    return Math.min(isBusy ? busyMs : deps.times().pollMs, deps.times().pollMs, deps.times().auditMs);
+    const { pollMs, auditMs } = deps.times();
+    return Math.min(isBusy ? busyMs : pollMs, auditMs, network.peers().length > 0 ? askAgainMs() : pollMs);
   }
 
   function schedule(ms: number): void {
@@ -371,6 +396,7 @@ export function createDriveKeeper(deps: DriveKeeperDeps): DriveKeeper {
     drive.on('tree', wake),
     drive.on('access', wake),
     network.on('peerConnected', () => {
+      asked = 0;
       askedAt = Number.NEGATIVE_INFINITY;
       wake();
     }),

@@ -103,7 +103,10 @@ export function planReplicas(input: {
   }
   if (lacking > 0) return { add: ranked.slice(0, lacking), reserve: ranked.slice(lacking), release };
 
-  const isCalm = counting.length === wanted && complete.length === wanted && hosts.length === wanted;
+  const isCalm =
+    hosts.length === wanted &&
+    complete.length === wanted &&
+    hosts.every(({ connected, missSince }) => connected && missSince === null);
   const best = ranked[0];
   const worst = counting.map(({ peerId }) => claimOf(peerId)).sort((a, b) => a - b)[0];
   if (isCalm && best !== undefined && worst !== undefined && claimOf(best) > moveFactor * worst) {

@@ -272,6 +272,18 @@ export function createDrives(node: Online): Drives {
     throw new AppError('drive_unknown', `There is no drive ${idOrName} on this computer.`);
   }
 
+  /**
+   * Those we have just met may know a card of ours from another computer, which lacks this one: until both are merged they
+   * can't tell that this computer is ours.
+   */
+  async function findOwnCard(user: UserId, signal: AbortSignal): Promise<void> {
+    try {
+      identity.acceptCard(await network.cards.find(user, signal));
+    } catch (error) {
+      logger.debug({ err: error }, 'nobody here knows a card of ours');
+    }
+  }
+
   async function claim(folder: string): Promise<string> {
     return claimFolder(folder, [node.dataDir, ...records.all().map((record) => record.folder)]);
   }
@@ -323,6 +335,7 @@ export function createDrives(node: Online): Drives {
         node.open.follow(driveId, power.secret, peers);
       }
       const [entries, real] = await (async () => {
+        await findOwnCard(user, limit);
         const fetched = await exchange.fetchHistory(driveId, peers, limit);
         return [fetched, await claim(folder)] as const;
       })().catch((error: unknown) => {

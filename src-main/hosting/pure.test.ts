@@ -1,0 +1,252 @@
+import { randomBytes } from 'node:crypto';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { isAppError } from '../../src-shared/errors.ts';
+import { createSigner, deviceIdOf } from '../identity/index.ts';
+import { entryId } from '../history/index.ts';
+import { hasTag, memberTags, openContract, signContract } from './contract.ts';
+import { leafBytes, leafCount, leafRoot, proveLeaf, verifyLeaf } from './leaf-tree.ts';
+import { decodeHostAnswer, decodeHostRequest, encodeHostAnswer, encodeHostRequest } from './messages.ts';
+import type { HostAnswer, HostRequest } from './messages.ts';
+import { chooseHosts, weightOf } from './placement.ts';
+import type { Candidate } from './placement.ts';
+import { planReplicas, usualRules } from './repair.ts';
+import type { ReplicaState } from './repair.ts';
+import { afterAudit, newcomer, score } from './reputation.ts';
+
+const GiB = 1024 ** 3;
+const candidate = (n: number, more: Partial<Candidate> = {}): Candidate => ({
+  peerId: `peer-${n}`,
+  owner: null,
+  free: 10 * GiB,
+  reputation: 1,
+  vetted: true,
+  rtt: 20,
+  ...more,
+});
+const many = (count: number): Candidate[] => Array.from({ length: count }, (_, n) => candidate(n));
+
+describe('trees over blocks', () => {
+  it('prove every leaf of blocks of all shapes, and nothing else', () => {
+    for (const bytes of [0, 1, 1023, 1024, 1025, 5 * 1024, 33_000]) {
+      const block = randomBytes(bytes);
+      const root = leafRoot(block);
+      for (let leaf = 0; leaf < leafCount(bytes); leaf++) {
+        const proof = proveLeaf(block, leaf)!;
+        expect(verifyLeaf(root, bytes, leaf, proof)).toBe(true);
+        expect(verifyLeaf(root, bytes, leaf + 1, proof)).toBe(false);
+        expect(verifyLeaf(root, bytes + leafBytes, leaf, proof)).toBe(false);
+        expect(verifyLeaf(root, bytes, leaf, { ...proof, path: [...proof.path, root] })).toBe(false);
+        const wrong = Uint8Array.from(proof.leaf);
+        if (wrong.length === 0) continue;
+        wrong[0]! ^= 1;
+        expect(verifyLeaf(root, bytes, leaf, { ...proof, leaf: wrong })).toBe(false);
+      }
+      expect(proveLeaf(block, leafCount(bytes))).toBeNull();
+    }
+  });
+});
+
+describe('reputation', () => {
+  it('stands one lost block and ends a host that fails one audit in ten', () => {
+    expect(afterAudit(newcomer, false).disqualified).toBe(false);
+    let honest = newcomer;
+    for (let i = 0; i < 1000; i++) honest = afterAudit(honest, i % 50 !== 0);
+    expect(honest.disqualified).toBe(false);
+    let careless = newcomer;
+    for (let i = 0; i < 1000; i++) careless = afterAudit(careless, i % 10 !== 0);
+    expect(careless.disqualified).toBe(true);
+    expect(score(careless)).toBeLessThan(0.96);
+  });
+});
+
+describe('placement', () => {
+  it('chooses the same hosts whatever the order, and moves little when one joins or leaves', () => {
+    const nodes = many(60);
+    let moved = 0;
+    for (let drive = 0; drive < 300; drive++) {
+      const before = chooseHosts(`drive ${drive}`, nodes, 3, 1);
+      expect(chooseHosts(`drive ${drive}`, [...nodes].reverse(), 3, 1)).toEqual(before);
+      const after = chooseHosts(`drive ${drive}`, [...nodes, candidate(99)], 3, 1);
+      moved += after.filter((one) => !before.includes(one)).length;
+      // Who did not leave stays.
+      const fewer = chooseHosts(`drive ${drive}`, nodes.slice(1), 3, 1);
+      for (const one of before) if (one !== nodes[0]) expect(fewer).toContain(one);
+    }
+    // 900 copies over 61 nodes: the new one gets about 15.
+    expect(moved).toBeGreaterThan(3);
+    expect(moved).toBeLessThan(35);
+  });
+
+  it('gives more to those with more room, none to those without, and spreads over people', () => {
+    const nodes = [...many(20), candidate(50, { free: 160 * GiB }), candidate(51, { free: 10 })];
+    const counts = new Map<string, number>();
+    for (let drive = 0; drive < 2000; drive++) {
+      for (const { peerId } of chooseHosts(`d${drive}`, nodes, 2, GiB)) {
+        counts.set(peerId, (counts.get(peerId) ?? 0) + 1);
+      }
+    }
+    expect(counts.get('peer-51')).toBeUndefined();
+    expect(weightOf(nodes[20]!, 1) / weightOf(nodes[0]!, 1)).toBeCloseTo(4);
+    const usual = counts.get('peer-0')!;
+    expect(counts.get('peer-50')! / usual).toBeGreaterThan(2.3);
+    const sybils = [
+      ...many(2),
+      ...[10, 11, 12].map((n) => candidate(n, { owner: 'one person', free: 4000 * GiB })),
+    ];
+    for (let drive = 0; drive < 50; drive++) {
+      const owners = chooseHosts(`d${drive}`, sybils, 3, 1).filter(({ owner }) => owner !== null);
+      expect(owners).toHaveLength(1);
+    }
+  });
+});
+
+describe('the plan of copies', () => {
+  const now = 1e12;
+  const host = (n: number, more: Partial<ReplicaState> = {}): ReplicaState => ({
+    peerId: `peer-${n}`,
+    connected: true,
+    lastSeen: now,
+    complete: true,
+    leaving: false,
+    disqualified: false,
+    missSince: null,
+    broken: false,
+    ...more,
+  });
+  const plan = (hosts: readonly ReplicaState[], nodes = many(20), wanted = 3) =>
+    planReplicas({ key: 'drive', wanted, bytes: 1, hosts, candidates: nodes, now, rules: usualRules });
+
+  it('waits half an hour for a silent host and then replaces it', () => {
+    const away = (ms: number) => host(3, { connected: false, lastSeen: now - ms });
+    const best = chooseHosts('drive', many(20), 3, 1).map(({ peerId }) => peerId);
+    expect(plan([]).add).toEqual(best);
+    expect(plan([host(1), host(2), away(29 * 60_000)]).add).toEqual([]);
+    const late = plan([host(1), host(2), away(31 * 60_000)]);
+    expect(late.add).toHaveLength(1);
+    expect(late.release).toEqual([]);
+  });
+
+  it('gives nobody up before enough others have everything', () => {
+    const broken = host(3, { broken: true });
+    expect(plan([host(1), host(2), broken]).release).toEqual([]);
+    expect(plan([host(1), host(2), broken, host(4, { complete: false })]).release).toEqual([]);
+    expect(plan([host(1), host(2), broken, host(4)]).release).toEqual(['peer-3']);
+    // Nobody else is there at all: the bad copy stays.
+    expect(plan([broken], []).release).toEqual([]);
+    for (const bad of [{ leaving: true }, { disqualified: true }, { missSince: now - usualRules.repairMs }]) {
+      expect(plan([host(1), host(2), host(3, bad)]).add).toHaveLength(1);
+    }
+    expect(plan([host(1), host(2), host(3, { missSince: now - 1000 })]).add).toEqual([]);
+    // With all well, one copy may move to a host that fits much better, and none to one that hardly does.
+    expect(plan([host(1), host(2), host(3)]).add.length).toBeLessThanOrEqual(1);
+    const best = chooseHosts('drive', many(20), 3, 1).map(({ peerId }) => ({ ...host(0), peerId }));
+    expect(plan(best).add).toEqual([]);
+  });
+
+  it('never leaves fewer complete copies than there were, up to those wanted', () => {
+    const state = fc.record({
+      connected: fc.boolean(),
+      lastSeen: fc.integer({ min: 0, max: 4_000_000 }).map((ago) => now - ago),
+      complete: fc.boolean(),
+      leaving: fc.boolean(),
+      disqualified: fc.boolean(),
+      missSince: fc.option(fc.integer({ min: 0, max: 600_000 }).map((ago) => now - ago)),
+      broken: fc.boolean(),
+    });
+    fc.assert(
+      fc.property(fc.array(state, { maxLength: 8 }), fc.integer({ min: 1, max: 5 }), (states, wanted) => {
+        const hosts = states.map((one, n) => ({ peerId: `peer-${n}`, ...one }));
+        const { add, release } = plan(hosts, many(12), wanted);
+        const left = hosts.filter(({ peerId, complete }) => complete && !release.includes(peerId)).length;
+        const before = hosts.filter(({ complete }) => complete).length;
+        expect(left).toBeGreaterThanOrEqual(Math.min(before, wanted));
+        expect(add.every((peer) => !hosts.some(({ peerId }) => peerId === peer))).toBe(true);
+        expect(new Set(release).size).toBe(release.length);
+        // One copy at most moves when nothing is wrong.
+        if (hosts.length === wanted && release.length === 0) expect(add.length).toBeLessThanOrEqual(wanted);
+      }),
+    );
+  });
+});
+
+describe('contracts and messages', () => {
+  const signer = createSigner(randomBytes(32));
+  const keeper = deviceIdOf(signer.publicKey);
+  const drive = entryId(randomBytes(32));
+  const contract = {
+    v: 1 as const,
+    drive,
+    host: deviceIdOf(createSigner(randomBytes(32)).publicKey),
+    keeper,
+    number: 3,
+    copies: 3,
+    bytes: 1000,
+    members: memberTags(drive, ['user a', 'user b', 'user a']),
+    managers: memberTags(drive, ['user a']),
+    hosts: [{ peerId: keeper, addresses: ['/ip4/127.0.0.1/tcp/1'] }],
+    from: 1,
+    until: 2,
+  };
+
+  it('come back as they were signed and are refused when altered', () => {
+    const signed = signContract(contract, signer, null);
+    expect(openContract(signed.bytes).contract).toEqual(contract);
+    expect(hasTag(contract.members, drive, 'user b')).toBe(true);
+    expect(hasTag(contract.managers, drive, 'user b')).toBe(false);
+    for (let i = 0; i < signed.bytes.length; i += 7) {
+      const bytes = Uint8Array.from(signed.bytes);
+      bytes[i]! ^= 1;
+      expect(() => openContract(bytes)).toThrow();
+    }
+    const other = signContract(contract, createSigner(randomBytes(32)), null);
+    expect(() => openContract(other.bytes)).toThrow(expect.objectContaining({ code: 'bad_signature' }));
+  });
+
+  it('travel as requests and answers', () => {
+    const id = new Uint8Array(randomBytes(32));
+    const requests: HostRequest[] = [
+      { t: 'offer' },
+      { t: 'contract', contract: id, genesis: id },
+      { t: 'keep', drive, blocks: [{ id, size: 5 }] },
+      { t: 'drop', drive, ids: [id] },
+      { t: 'status', drive },
+      { t: 'check', drive },
+      { t: 'audit', drive, challenges: [{ id, leaf: 2 }] },
+      { t: 'release', drive, number: 4 },
+      { t: 'contracts', drive },
+    ];
+    for (const one of requests) expect(decodeHostRequest(encodeHostRequest(one))).toEqual(one);
+    const answers: HostAnswer[] = [
+      { t: 'ok' },
+      { t: 'offered', quota: 5, free: 4, leaving: false, addresses: ['/ip4/127.0.0.1/tcp/1'] },
+      { t: 'state', bytes: 1, blocks: 2, missing: 3 },
+      { t: 'proofs', proofs: [null, { leaf: id, path: [id] }] },
+      { t: 'known', contracts: [id] },
+      { t: 'refused', code: 'quota_exceeded', message: 'No.' },
+    ];
+    for (const one of answers) expect(decodeHostAnswer(encodeHostAnswer(one))).toEqual(one);
+  });
+
+  it('decode any bytes without another error than their own', () => {
+    const seeds = [encodeHostRequest({ t: 'status', drive }), signContract(contract, signer, null).bytes];
+    const mutated = fc
+      .tuple(fc.constantFrom(...seeds), fc.nat(), fc.nat({ max: 255 }), fc.nat({ max: 40 }))
+      .map(([seed, at, value, cut]) => {
+        const bytes = Uint8Array.from(seed);
+        bytes[at % bytes.length] = value;
+        return bytes.subarray(0, bytes.length - cut);
+      });
+    fc.assert(
+      fc.property(fc.oneof(fc.uint8Array({ maxLength: 300 }), mutated), (bytes) => {
+        for (const decode of [decodeHostRequest, decodeHostAnswer, openContract]) {
+          try {
+            decode(bytes);
+          } catch (error) {
+            if (!isAppError(error)) throw error;
+          }
+        }
+      }),
+    );
+  });
+});

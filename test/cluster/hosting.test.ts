@@ -1,0 +1,132 @@
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { DriveHosts } from '../../src-shared/contract/index.ts';
+import { startDaemon, tempDir, type Daemon } from '../support/daemon.ts';
+import { differences, readTree, seeded, seededBytes, until } from '../support/trees.ts';
+
+/** A folder of A, copied to three hosts that cannot read it. B is a second computer of A's user. */
+let temp: { dir: string; remove(): Promise<void> };
+let a: Daemon;
+const hosts = new Map<string, Daemon>();
+let driveId: string;
+const random = seeded(4);
+const folder = (name: string): string => path.join(temp.dir, `folder-${name}`);
+const data = (name: string): string => path.join(temp.dir, name);
+
+async function startHost(n: number): Promise<Daemon> {
+  const host = await startDaemon({ data: data(`host-${n}`), host: `127.0.0.${20 + n}` });
+  hosts.set(host.ready.peerId, host);
+  await host.cli('host', 'offer', '--quota', '500MB');
+  await a.cli('net', 'ping', host.ready.addresses[0]!);
+  return host;
+}
+
+const hostsOf = (): Promise<DriveHosts> => a.cli<DriveHosts>('drive', 'hosts', driveId);
+
+async function untilComplete(what: string, copies: number): Promise<void> {
+  await until(what, 60_000, async () => {
+    const { hosts: all } = await hostsOf();
+    return all.filter((host) => host.complete && host.problem === null && host.connected).length >= copies;
+  });
+}
+
+async function chunkFiles(host: Daemon): Promise<string[]> {
+  const dir = path.join(host.data, 'hosting', 'drives', 'chunks');
+  const names = await readdir(dir, { recursive: true, withFileTypes: true });
+  return names.filter((one) => one.isFile()).map((one) => path.join(one.parentPath, one.name));
+}
+
+async function write(name: string, bytes: number): Promise<void> {
+  await writeFile(path.join(folder('a'), name), seededBytes(random, bytes));
+}
+
+beforeAll(async () => {
+  temp = await tempDir('hosting');
+  for (const name of ['a', 'b']) await mkdir(folder(name));
+  a = await startDaemon({ data: data('a'), host: '127.0.0.20' });
+  await a.cli('id', 'create');
+  await a.cli('settings', 'set', 'hosting.pollSeconds', '1');
+  await a.cli('settings', 'set', 'hosting.auditSeconds', '2');
+  await a.cli('settings', 'set', 'hosting.silenceSeconds', '5');
+  await Promise.all([1, 2, 3].map(startHost));
+});
+afterAll(async () => {
+  await Promise.all([a?.stop(), ...[...hosts.values()].map((host) => host.stop())]);
+  await temp.remove();
+});
+
+describe('a drive and its hosts', () => {
+  it('puts complete copies on three hosts and audits them', async () => {
+    await mkdir(path.join(folder('a'), 'photos'));
+    await write('photos/one.bin', 3_000_000);
+    await write('two.bin', 700_000);
+    await writeFile(path.join(folder('a'), 'note.txt'), 'A note that no host can read.');
+    driveId = (await a.cli<{ driveId: string }>('drive', 'create', 'Kept', '--folder', folder('a'))).driveId;
+    await a.cli('drive', 'replicate', driveId, '--copies', '3');
+    await a.cli('drive', 'wait', driveId, '--timeout', '60');
+    await untilComplete('three copies', 3);
+    await until('every copy passed an audit', 30_000, async () =>
+      (await hostsOf()).hosts.every((host) => host.lastAudit?.ok === true),
+    );
+    const { wanted, hosts: all } = await hostsOf();
+    expect(wanted).toBe(3);
+    expect(all.map((host) => host.peerId).sort()).toEqual([...hosts.keys()].sort());
+    expect(all.every((host) => host.bytes > 3_700_000)).toBe(true);
+    expect((await a.cli<{ copies: number }>('drive', 'status', driveId)).copies).toBe(4);
+  });
+
+  it('keeps nothing readable on a host', async () => {
+    const [host] = hosts.values();
+    const disk = await readTree(path.join(host!.data, 'hosting'));
+    const all = JSON.stringify([...disk.keys()]);
+    expect(all).not.toContain('note.txt');
+    expect((await chunkFiles(host!)).length).toBeGreaterThan(10);
+  });
+
+  it('repairs a host that lost half of its chunks', async () => {
+    const [host] = hosts.values();
+    const files = await chunkFiles(host!);
+    const lost = files.filter((_, i) => i % 2 === 0);
+    await Promise.all(lost.map((file) => rm(file)));
+    await until('the chunks are back', 60_000, async () => (await chunkFiles(host!)).length === files.length);
+    await until('an audit passes again', 30_000, async () =>
+      (await hostsOf()).hosts.every((one) => one.complete && one.lastAudit?.ok === true),
+    );
+    expect((await hostsOf()).hosts.map((one) => one.peerId)).toContain(host!.ready.peerId);
+  });
+
+  it('replaces a host that went away, and hosts give everything to a second computer while A is off', async () => {
+    const [peerId, gone] = [...hosts][1]!;
+    hosts.delete(peerId);
+    await gone.kill();
+    await startHost(4);
+    await write('late.bin', 400_000);
+    await a.cli('drive', 'wait', driveId, '--timeout', '60');
+    await until('another host took its place', 60_000, async () =>
+      (await hostsOf()).hosts.every((host) => host.peerId !== peerId),
+    );
+    await untilComplete('three copies again', 3);
+
+    const { link } = await a.cli<{ link: string }>('drive', 'link', driveId);
+    const phrase = path.join(temp.dir, 'phrase');
+    await a.cli('id', 'backup', '--out', phrase);
+    const expected = await readTree(folder('a'));
+    await a.stop();
+    const b = await startDaemon({ data: data('b'), host: '127.0.0.30' });
+    try {
+      await b.cli('id', 'restore', '--phrase-file', phrase);
+      await b.cli('drive', 'join', link, '--folder', folder('b'));
+      await until('B has everything', 60_000, async () => {
+        const { state } = await b.cli<{ state: string }>('drive', 'status', driveId);
+        return state === 'in_step';
+      });
+      expect(differences([expected, await readTree(folder('b'))])).toEqual([]);
+      await until('B sees complete copies', 30_000, async () =>
+        (await b.cli<DriveHosts>('drive', 'hosts', driveId)).hosts.every((host) => host.complete),
+      );
+    } finally {
+      await b.stop();
+    }
+  }, 180_000);
+});
