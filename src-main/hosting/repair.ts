@@ -38,6 +38,22 @@ export interface ReplicaPlan {
 /** A better host takes over only if its claim is so many times that of the worst one: moves cost more than they bring. */
 const moveFactor = 4;
 
+/**
+ * Copies that may stand beyond those wanted. Who comes back after a repair still has his copy: keeping it saves the next repair
+ * (Chun et al. 2006, "Efficient replica maintenance for distributed storage systems": reintegration).
+ */
+export function spareCopies(wanted: number): number {
+  return Math.max(1, wanted);
+}
+
+/** A silent host is given up after so many times the silence that made another copy necessary (a day, as usual). */
+const givenUpAfter = 48;
+
+function mayComeBack(host: ReplicaState, now: number, rules: ReplicaRules): boolean {
+  if (host.leaving || host.disqualified || host.broken || host.connected) return false;
+  return now - host.lastSeen < givenUpAfter * rules.silenceMs;
+}
+
 /** Whether a host still counts as one of the copies. */
 export function countsAsCopy(host: ReplicaState, now: number, rules: ReplicaRules): boolean {
   if (host.leaving || host.disqualified || host.broken) return false;
@@ -66,51 +82,59 @@ export function planReplicas(input: {
   const { key, wanted, bytes, hosts, now, rules } = input;
   const counting = hosts.filter((host) => countsAsCopy(host, now, rules));
   const isHost = new Set(hosts.map(({ peerId }) => peerId));
-  const fresh = input.candidates.filter(({ peerId }) => !isHost.has(peerId));
   const lacking = Math.max(0, wanted - counting.length);
-  const claims = new Map(
-    input.candidates.map((one) => [
-      one.peerId,
-      claim(key, one.peerId, weightOf(one, isHost.has(one.peerId) ? 0 : bytes)),
-    ]),
-  );
-  const claimOf = (peer: string): number => claims.get(peer) ?? 0;
-
-  // Copies of one owner only when there are no others: owners of the hosts that stay come first in the choice.
-  const owners = new Map(input.candidates.map(({ peerId, owner }) => [peerId, owner]));
-  const taken = new Set(counting.flatMap(({ peerId }) => owners.get(peerId) ?? []));
-  const choose = (from: readonly Candidate[], count: number): string[] =>
-    chooseHosts(key, from, count, bytes).map(({ peerId }) => peerId);
-  const others = fresh.filter(({ owner }) => owner === null || !taken.has(owner));
-  const ranked = [...choose(others, others.length)];
-  ranked.push(...choose(fresh, fresh.length).filter((peer) => !ranked.includes(peer)));
-
+  const claimOf = (peer: string): number => {
+    const one = input.candidates.find(({ peerId }) => peerId === peer);
+    return one ? claim(key, peer, weightOf(one, isHost.has(peer) ? 0 : bytes)) : 0;
+  };
   const complete = counting.filter((host) => host.complete);
   const release = hosts
-    .filter((host) => !counting.includes(host))
+    .filter((host) => !counting.includes(host) && !mayComeBack(host, now, rules))
     .filter(() => complete.length >= wanted)
     .map(({ peerId }) => peerId);
-  // More copies than wanted: those with the smallest claim go, as long as the rest has everything.
-  const surplus = counting.length - wanted;
-  if (surplus > 0 && complete.length >= wanted) {
+  // Far more copies than wanted: those with the smallest claim go, as long as the rest has everything.
+  const most = wanted + spareCopies(wanted);
+  const surplus = counting.length - most;
+  if (surplus > 0 && complete.length >= most) {
     const kept = new Set(
       [...complete]
         .sort((a, b) => Number(b.connected) - Number(a.connected) || claimOf(b.peerId) - claimOf(a.peerId))
-        .slice(0, wanted)
+        .slice(0, most)
         .map(({ peerId }) => peerId),
     );
     release.push(...counting.filter(({ peerId }) => !kept.has(peerId)).map(({ peerId }) => peerId));
   }
-  if (lacking > 0) return { add: ranked.slice(0, lacking), reserve: ranked.slice(lacking), release };
+  const ranked = (): string[] => rank(input, counting, isHost);
+  if (lacking > 0) {
+    const order = ranked();
+    return { add: order.slice(0, lacking), reserve: order.slice(lacking), release };
+  }
 
   const isCalm =
     hosts.length === wanted &&
     complete.length === wanted &&
     hosts.every(({ connected, missSince }) => connected && missSince === null);
-  const best = ranked[0];
+  if (!isCalm) return { add: [], reserve: [], release };
+  const best = ranked()[0];
   const worst = counting.map(({ peerId }) => claimOf(peerId)).sort((a, b) => a - b)[0];
-  if (isCalm && best !== undefined && worst !== undefined && claimOf(best) > moveFactor * worst) {
+  if (best !== undefined && worst !== undefined && claimOf(best) > moveFactor * worst) {
     return { add: [best], reserve: [], release };
   }
   return { add: [], reserve: [], release };
+}
+
+/** Everyone else who offers, the best first; those of owners who have a copy already come after all others. */
+function rank(
+  input: Pick<Parameters<typeof planReplicas>[0], 'key' | 'bytes' | 'candidates'>,
+  counting: readonly ReplicaState[],
+  isHost: ReadonlySet<string>,
+): string[] {
+  const { key, bytes, candidates } = input;
+  const owners = new Map(candidates.map(({ peerId, owner }) => [peerId, owner]));
+  const taken = new Set(counting.flatMap(({ peerId }) => owners.get(peerId) ?? []));
+  const fresh = candidates.filter(({ peerId }) => !isHost.has(peerId));
+  const isNew = ({ owner }: Candidate): boolean => owner === null || !taken.has(owner);
+  const choose = (from: readonly Candidate[]): string[] =>
+    chooseHosts(key, from, from.length, bytes).map(({ peerId }) => peerId);
+  return [...choose(fresh.filter(isNew)), ...choose(fresh.filter((one) => !isNew(one)))];
 }
