@@ -127,7 +127,10 @@ export interface FolderSync extends Service, Events<FolderEvents> {
   confirm(): Promise<void>;
   /** Scans now; resolves when the scan's changes are in the history. */
   scan(): Promise<void>;
-  /** Resolves when scanned, planned and applied: folder equals tree, nothing pending. */
+  /**
+   * Resolves when scanned, planned and applied: folder equals tree, nothing pending but what is known to be lost. Right after a
+   * start, members seen before are given a moment to be reached.
+   */
   settled(signal?: AbortSignal): Promise<void>;
   /** The bytes of a version from wherever they are: the folder, its trash, what was retained, or other members. */
   readContent(content: Content, range?: ReadRange): AsyncIterable<Uint8Array>;

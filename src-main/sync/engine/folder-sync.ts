@@ -74,6 +74,8 @@ const statusInterval = 250;
 const diskRetry = 3000;
 const spaceToGoOn = 2 * 1024 * 1024;
 const revisionKey = 'revision';
+/** How long after a start nobody is called unreachable: connections are being made. ms. */
+const reachTime = 4000;
 
 /**
  * Keeps `folder` and `drive` in step from `start()` until `stop()`. Give `blocks` of the result to `Exchange.addDrive`.
@@ -110,6 +112,7 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
   let rules = parseIgnoreRules('');
   let traits: FsTraits = { caseInsensitive: false, windows: process.platform === 'win32' };
   let started = false;
+  let startedAt = 0;
   let stopping = false;
   let paused = false;
   let halted: AppError | null = null;
@@ -628,6 +631,8 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
         }),
       );
       started = true;
+      startedAt = clock.now();
+      losses.membersChanged();
       loop = run();
       scans.start();
       void trash
@@ -678,7 +683,10 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
       await until(() => importer.queued() === 0 && upToDate());
     },
     async settled(signal) {
-      await until(isSettled, signal);
+      await until(
+        () => isSettled() && (clock.now() - startedAt > reachTime || losses.everybodyHere()),
+        signal,
+      );
       await retention.idle();
     },
     readContent: (content, range) => reader.read(content, range),

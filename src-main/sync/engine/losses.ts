@@ -22,6 +22,8 @@ export interface Losses {
   consider(): Promise<boolean>;
   /** How many of the files waited for are known to be lost: they are no reason to wait. */
   count(): number;
+  /** Every device that takes part, as far as known here, is connected. */
+  everybodyHere(): boolean;
   /** Members came, went, or are at rest now. */
   membersChanged(): void;
 }
@@ -168,6 +170,7 @@ export function createLosses(deps: {
   return {
     membersChanged: () => known.saw(members()),
     count: () => lost.size,
+    everybodyHere: () => known.allAmong(members()),
     async consider() {
       const list = members();
       dropStale();
