@@ -87,7 +87,7 @@ it(
       );
       const all = await statuses();
       return (
-        all.every((one) => one.state === 'in_step') && new Set(all.map((one) => `${one.heads}`)).size === 1
+        all.every((one) => one.state === 'in_step') && new Set(all.map((one) => one.heads.join())).size === 1
       );
     });
     console.log(

@@ -15,7 +15,7 @@ export interface HistoryFilter {
 export async function driveHistory(
   drives: AppClient['drives'],
   drive: string,
-  { user = undefined, device = undefined, op = undefined, limit }: HistoryFilter,
+  { user, device, op, limit }: HistoryFilter,
   signal: AbortSignal,
 ): Promise<Answer> {
   const value: Deed[] = [];

@@ -84,7 +84,7 @@ export function useTimeline(drive: () => string, filter: () => TimelineFilter) {
         fresh.length === newest.length ||
         newest.findIndex((deed) => known.has(deed.version)) !== fresh.length
       )
-        return restart();
+        return await restart();
       items.value = [...fresh, ...items.value];
     } catch (error) {
       if (!signal.aborted) failure.value = error;
