@@ -13,7 +13,8 @@ import type { DriveIdentity } from './deps.ts';
 import { createPace } from './pace.ts';
 import type { Rights } from './rights.ts';
 import type { Drafts } from './tree/drafts.ts';
-import type { OpDraft, OpId } from './types.ts';
+import type { RegisterStore } from './registers.ts';
+import type { DrivePurpose, OpDraft, OpId } from './types.ts';
 
 /** Bodies signed and flushed to disk together. */
 const bodiesPerAppend = 8;
@@ -29,6 +30,8 @@ export interface CommitDeps {
   readonly access: AccessLog;
   readonly rights: Rights;
   readonly drafts: Drafts;
+  readonly registers: Pick<RegisterStore, 'touches' | 'translate'>;
+  readonly purpose: () => DrivePurpose | null;
   readonly random: RandomBytes;
   readonly certificate: () => Uint8Array;
   /** Applies and announces entries just stored; the map has the operations of each by `byteKey` of its hash. */
@@ -65,12 +68,19 @@ const emptyBatch = (): Batch => ({
  * @returns the function behind `Drive.commit`; not to be called again before it is done
  */
 export function createCommitter(deps: CommitDeps): (list: readonly OpDraft[]) => Promise<readonly OpId[]> {
-  const { access, drafts, history, identity, random, rights, signer } = deps;
+  const { access, drafts, history, identity, random, registers, rights, signer } = deps;
 
-  function checkRights(): void {
-    if (roleRank(rights.roleOf(identity.userId)) >= roleRank('editor')) return;
+  function checkRights(list: readonly OpDraft[]): void {
+    const needed = list.some((draft) => draft.t === 'mount') ? 'manager' : 'editor';
+    if (roleRank(rights.roleOf(identity.userId)) >= roleRank(needed)) return;
     rights.epoch(); // Not being able to read yet is the better answer when that is the reason.
     throw new AppError('forbidden', 'Your role in this drive does not allow changes.');
+  }
+
+  function checkKind(list: readonly OpDraft[]): void {
+    const collection = deps.purpose() !== null;
+    if (list.every((draft) => (draft.t === 'set') === collection)) return;
+    throw new AppError('unsupported', 'A collection holds keys and values only, a drive of files has none.');
   }
 
   /** Writes a batch as entries; returns the id of each operation. */
@@ -124,7 +134,8 @@ export function createCommitter(deps: CommitDeps): (list: readonly OpDraft[]) =>
 
   return async (list) => {
     if (list.length === 0) return [];
-    checkRights();
+    checkRights(list);
+    checkKind(list);
     const pace = createPace();
     const ids: OpId[] = [];
     let batch = emptyBatch();
@@ -135,9 +146,10 @@ export function createCommitter(deps: CommitDeps): (list: readonly OpDraft[]) =>
       batch = emptyBatch();
     };
     for (const draft of list) {
-      const touches = drafts.touches(draft).map(byteKey);
+      const touches = draft.t === 'set' ? [registers.touches(draft)] : drafts.touches(draft).map(byteKey);
       if (touches.some((node) => batch.touched.has(node))) await flush();
-      const { ops, main } = drafts.translate(draft, batch.made);
+      const { ops, main } =
+        draft.t === 'set' ? registers.translate(draft) : drafts.translate(draft, batch.made);
       for (const node of touches) batch.touched.add(node);
       if (draft.t === 'make') batch.made.add(byteKey(unhex(draft.node)));
       batch.mains.push(batch.ops.length + main);

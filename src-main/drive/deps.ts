@@ -1,6 +1,7 @@
 import type { Entry, EntryId } from '../history/index.ts';
 import type { DeviceCertificate, Signer, UserId } from '../identity/index.ts';
 import type { Database } from '../store/index.ts';
+import type { DrivePurpose } from './types.ts';
 import type { Clock, Logger, RandomBytes } from '../../src-shared/runtime.ts';
 
 /** What a drive needs of the person and device that use it. */
@@ -42,6 +43,8 @@ export interface DriveStorage {
 export interface CreateDriveDeps extends DriveDeps {
   /** What people call the drive, 1..255 bytes. */
   readonly name: string;
+  /** Left out: an ordinary drive of files and folders. */
+  readonly purpose?: DrivePurpose;
   /** Called once the id of the new drive is known. */
   readonly storage: (driveId: EntryId) => DriveStorage | Promise<DriveStorage>;
 }

@@ -8,7 +8,7 @@ import type {
   IngestResult,
   Rejection,
 } from '../history/index.ts';
-import { createSigner } from '../identity/index.ts';
+import { createSigner, deviceKeyOf } from '../identity/index.ts';
 import type { Signer } from '../identity/index.ts';
 import { migrate } from '../store/index.ts';
 import { createEmitter } from '../../src-shared/emitter.ts';
@@ -27,14 +27,17 @@ import { createEntries } from './entries.ts';
 import { createMutex, createPace } from './pace.ts';
 import { createProver } from './proof.ts';
 import { createRights } from './rights.ts';
+import { rightsHistory } from './rights-history.ts';
 import { createSharing } from './sharing.ts';
 import { driveMigrations, entryStatus } from './schema.ts';
 import { createDrafts } from './tree/drafts.ts';
+import { entryOfRef } from './tree/place.ts';
 import { createTreeReader, parseOpId } from './tree/reader.ts';
 import { treeMigrations } from './tree/schema.ts';
 import { createTreeStore } from './tree/store.ts';
 import { createTimeline, timelineMigrations } from './timeline.ts';
-import type { Drive, DriveEvents } from './types.ts';
+import { createRegisters, registerMigrations } from './registers.ts';
+import type { Drive, DriveEvents, DrivePurpose } from './types.ts';
 import { createVersions } from './versions.ts';
 
 /** What SQLite may keep in memory of a drive's database. */
@@ -59,6 +62,7 @@ export async function createDrive(deps: CreateDriveDeps): Promise<Drive> {
       boxesFor: [identity.encKey],
       handOut: [],
       previous: [],
+      extra: deps.purpose ? { t: 'purpose', app: deps.purpose.app } : null,
     },
     {
       drive: null,
@@ -97,6 +101,7 @@ export async function openDrive(deps: OpenDriveDeps): Promise<Drive> {
   migrate(deps.db, 'drive', driveMigrations);
   migrate(deps.db, 'tree', treeMigrations);
   migrate(deps.db, 'timeline', timelineMigrations);
+  migrate(deps.db, 'register', registerMigrations);
   const history = await createHistory({
     dir: deps.dir,
     db: deps.db,
@@ -148,7 +153,8 @@ async function assemble(deps: OpenDriveDeps, history: History, signer: Signer): 
   const drafts = createDrafts(db, store);
   const versions = createVersions(db, store, reader, factsOf);
   const timeline = createTimeline(db, reader);
-  const entries = createEntries({ db, drive, history, access, tree: store, logger });
+  const registers = createRegisters(db, factsOf);
+  const entries = createEntries({ db, drive, history, access, tree: store, registers, logger });
   const certificate = (): Uint8Array =>
     signWriterCertificate(identity.device, identity.certificate, drive, signer.publicKey, clock.now());
   const rights = createRights({
@@ -188,6 +194,11 @@ async function assemble(deps: OpenDriveDeps, history: History, signer: Signer): 
   let announcedForks = new Set(history.forks().map(forkName));
   let closed = false;
 
+  function purpose(): DrivePurpose | null {
+    const extra = access.opened(hex(drive))?.sealed.extra;
+    return extra?.t === 'purpose' ? { kind: 'collection', app: extra.app } : null;
+  }
+
   function checkOpen(): void {
     if (closed) throw new AppError('shutting_down', 'This drive is closed.');
   }
@@ -212,6 +223,7 @@ async function assemble(deps: OpenDriveDeps, history: History, signer: Signer): 
   ): Promise<Rejection[]> {
     const pace = createPace();
     const rejected: Rejection[] = [];
+    const registersBefore = registers.revision();
     const accessEntries = batch.filter((entry) => entry.header.kind === 'access');
     let treeChanged = false;
     if (accessEntries.length > 0) {
@@ -237,7 +249,13 @@ async function assemble(deps: OpenDriveDeps, history: History, signer: Signer): 
     }
     writeMark.run(history.position());
     if (treeChanged) events.emit('tree', { revision: store.revision() });
+    tellRegisters(registersBefore);
     return rejected;
+  }
+
+  function tellRegisters(before: number): void {
+    const revision = registers.revision();
+    if (revision !== before) events.emit('registers', { revision });
   }
 
   /** All access entries: what one says may decide over the others. */
@@ -301,6 +319,16 @@ async function assemble(deps: OpenDriveDeps, history: History, signer: Signer): 
 
   async function repairAccess(): Promise<number> {
     checkOpen();
+    const before = access.graph.events().length === 0 ? new Map<string, string>() : removalIds();
+    // A box that came before the key of ours it is made for has been tried in vain.
+    const lacking = access.locked() > 0 || rights.lacksKey();
+    if (lacking && access.retry()) {
+      const registersBefore = registers.revision();
+      entries.bookAccess(allAccess([]));
+      if (await reconsider(before, createPace())) events.emit('tree', { revision: store.revision() });
+      tellRegisters(registersBefore);
+      events.emit('access', {});
+    }
     const list = rights.repair();
     await writeAccess(list);
     return list.length;
@@ -338,6 +366,8 @@ async function assemble(deps: OpenDriveDeps, history: History, signer: Signer): 
     access,
     rights,
     drafts,
+    registers,
+    purpose,
     random,
     certificate,
     async added(list, operations) {
@@ -350,7 +380,11 @@ async function assemble(deps: OpenDriveDeps, history: History, signer: Signer): 
     id: deps.driveId,
     on: events.on,
     name: () => access.opened(hex(drive))?.sealed.name ?? '',
+    purpose,
+    registers,
     tree: reader.tree,
+    wholeTree: reader.whole,
+    nodeHistory: (node) => reader.history(node),
     commit: (list) => exclusive(async () => (checkOpen(), commit(list))),
     ingest: (list, source) =>
       exclusive(async () => {
@@ -373,7 +407,10 @@ async function assemble(deps: OpenDriveDeps, history: History, signer: Signer): 
         .sort((a, b) => (a.userId < b.userId ? -1 : 1)),
     roleOf: (user) => rights.roleOf(user),
     ownRole: () => rights.roleOf(identity.userId) ?? (sharing.visibility() === 'private' ? null : 'reader'),
+    encKeyOf: (user) => rights.state().members.get(user)?.encKey ?? null,
+    everMember: (user) => access.graph.events().some((event) => event.user === user && event.role !== null),
     ...sharing,
+    rightsHistory: () => rightsHistory(access),
     share: (user, encKey, role) =>
       exclusive(async () => {
         checkOpen();
@@ -381,13 +418,27 @@ async function assemble(deps: OpenDriveDeps, history: History, signer: Signer): 
         if (draft) await writeAccess([draft]);
       }),
     unshare: (user) => exclusive(() => (checkOpen(), writeAccess([rights.unshare(user)]))),
-    revokeDevice: (device) => exclusive(() => (checkOpen(), writeAccess([rights.revokeDevice(device)]))),
+    revokeDevice: (device, user) =>
+      exclusive(() => (checkOpen(), writeAccess([rights.revokeDevice(device, user ?? null)]))),
+    isRevoked: (device, user) => rights.state().revoked.has(`${user} ${hex(deviceKeyOf(device))}`),
     repairAccess: () => exclusive(repairAccess),
     currentEpoch: () => rights.epoch().id,
     contentKey: (epoch) => access.keyring.contentKey(epoch),
     heads: () => history.heads(),
     frontier: () => history.frontier(),
     ownTip: () => history.ownTip(),
+    placeOf(version) {
+      const hash = entryOfRef(parseOpId(version));
+      if (!history.has(hash)) return null;
+      const { writer, incarnation, seq } = history.get(hash).header;
+      return { writer, incarnation, seq };
+    },
+    has: (entry) => history.has(entry),
+    headersUpTo: (version, head) => history.feedChain(entryOfRef(parseOpId(version)), head),
+    signTip(bytesOf) {
+      const tip = history.ownTip();
+      return tip && { tip, sig: signer.sign(bytesOf(tip)) };
+    },
     newIncarnation: () => history.newIncarnation(),
     missingFor: (frontier) => history.missingFor(frontier),
     forks: () => history.forks(),
@@ -409,14 +460,16 @@ async function assemble(deps: OpenDriveDeps, history: History, signer: Signer): 
 const forkName = (fork: Fork): string =>
   `${byteKey(fork.writer)}${fork.incarnation}/${fork.seq}/${fork.entries.length}`;
 
+const rejections = {
+  unknown_writer: 'An entry was written by a device nobody vouches for.',
+  quarantined: 'An entry was written by someone who had been removed by then.',
+  forbidden: 'The writer of an entry had no right to it.',
+  too_many_invites: 'An entry invites somebody while too many invitations are open.',
+  malformed: 'The content of an entry makes no sense.',
+} as const;
+
 function rejection(entry: Entry, reason: string | null): Rejection {
-  const code =
-    reason === 'unknown_writer' || reason === 'quarantined' || reason === 'forbidden' ? reason : 'malformed';
-  const messages = {
-    unknown_writer: 'An entry was written by a device nobody vouches for.',
-    quarantined: 'An entry was written by someone who had been removed by then.',
-    forbidden: 'The writer of an entry had no right to it.',
-    malformed: 'The content of an entry makes no sense.',
-  } as const;
-  return { id: entry.id, error: new AppError(code, messages[code], { details: { id: entry.id } }) };
+  const code = Object.keys(rejections).find((one) => one === reason) as keyof typeof rejections | undefined;
+  const error = code ?? 'malformed';
+  return { id: entry.id, error: new AppError(error, rejections[error], { details: { id: entry.id } }) };
 }

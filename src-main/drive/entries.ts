@@ -15,6 +15,7 @@ import { entryStatus } from './schema.ts';
 import type { EntryStatus } from './schema.ts';
 import type { IndexedOp } from './tree/operations.ts';
 import type { TreeStore } from './tree/store.ts';
+import type { RegisterStore } from './registers.ts';
 
 export interface WriterRow {
   readonly writer: Uint8Array;
@@ -47,6 +48,7 @@ export interface EntriesDeps {
   readonly history: History;
   readonly access: AccessLog;
   readonly tree: TreeStore;
+  readonly registers: Pick<RegisterStore, 'apply' | 'reload'>;
   readonly logger: Logger;
 }
 
@@ -54,7 +56,7 @@ export type Entries = ReturnType<typeof createEntries>;
 
 /** Decides what becomes of each entry, applies those that count, and keeps the books. */
 export function createEntries(deps: EntriesDeps) {
-  const { db, drive, history, access, tree } = deps;
+  const { db, drive, history, access, tree, registers } = deps;
   const insert = db.prepare('INSERT OR REPLACE INTO drive_entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)');
   const setStatus = db.prepare('UPDATE drive_entry SET status = ?, reason = ? WHERE hash = ?');
   const byHash = db.prepare<[Uint8Array], EntryRow>('SELECT * FROM drive_entry WHERE hash = ?');
@@ -189,6 +191,13 @@ export function createEntries(deps: EntriesDeps) {
     const member = state.members.get(writer.user);
     if (roleRank(member?.role) < roleRank('editor'))
       return { ...refuse(entryStatus.forbidden, 'forbidden'), writer };
+    // Which drive has its place in a folder decides who reads what is put there: a manager's word, as sharing is.
+    if (ops.some(({ op }) => op.t === 'mount') && roleRank(member?.role) < roleRank('manager'))
+      return { ...refuse(entryStatus.forbidden, 'forbidden'), writer };
+    // A collection has no files, a folder no keys: whoever writes the other kind writes nonsense.
+    const collection = access.opened(hex(drive))?.sealed.extra?.t === 'purpose';
+    if (ops.some(({ op }) => op.t !== 'cert' && (op.t === 'set') !== collection))
+      return { ...refuse(entryStatus.malformed, 'malformed'), writer };
     if (state.revoked.has(`${writer.user} ${hex(writer.device_key)}`)) {
       return { ...refuse(entryStatus.forbidden, 'forbidden'), writer };
     }
@@ -204,7 +213,7 @@ export function createEntries(deps: EntriesDeps) {
     const { graph } = access;
     if (!graph.has(id)) return locked;
     if (!access.opened(id)) return refuse(entryStatus.malformed, 'malformed');
-    if (!graph.isValid(id)) return refuse(entryStatus.forbidden, 'forbidden');
+    if (!graph.isValid(id)) return refuse(entryStatus.forbidden, graph.whyInvalid(id));
     if (!graph.current().counting.has(id)) return refuse(entryStatus.quarantined, 'quarantined');
     return { status: entryStatus.counts, reason: null, ops: [], writer: null };
   }
@@ -244,12 +253,18 @@ export function createEntries(deps: EntriesDeps) {
       return db.transaction(work)();
     } catch (error) {
       tree.reload();
+      registers.reload();
       throw error;
     }
   }
 
+  /** @returns true when the tree changed; of registers their revision tells */
   function applyOps(entry: Entry, ops: readonly IndexedOp[], undo: boolean): boolean {
-    return tree.apply({ lamport: entry.header.lamport, hash: entry.hash }, ops, undo);
+    const place = { lamport: entry.header.lamport, hash: entry.hash };
+    // `judge` lets no entry count that has operations of both kinds.
+    if (!ops.some(({ op }) => op.t === 'set')) return tree.apply(place, ops, undo);
+    registers.apply(place, ops, undo);
+    return false;
   }
 
   return {

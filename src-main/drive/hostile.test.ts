@@ -55,6 +55,37 @@ test('an entry a reader signs with a writer of his own is forbidden and never ap
   expect(b.tree.resolve('evil')).toBeNull();
 });
 
+test('only a manager says which drive has its place in a folder', async () => {
+  const { bob, a, b } = await shared('editor', 'mounting');
+  const folder = nodeId('folder');
+  await a.commit([
+    { t: 'make', node: folder, kind: 'dir', parent: rootNode, name: 'folder', content: null },
+    { t: 'make', node: nodeId('in'), kind: 'file', parent: folder, name: 'in', content: text('in') },
+  ]);
+  await gossip(a, b);
+  await expect(b.commit([{ t: 'mount', node: folder, drive: a.id }])).rejects.toMatchObject({
+    code: 'forbidden',
+  });
+  const forger = await bench.forger(b, bob.who, 'editor mounts');
+  const entry = await forger.write([
+    forger.certificate(bob.who),
+    { t: 'mount', node: unhex(folder), drive: new Uint8Array(32).fill(7), parents: [] },
+  ]);
+  for (const drive of [a, b]) {
+    const { rejected } = await drive.ingest([entry.bytes]);
+    expect(rejected).toMatchObject([{ id: entry.id, error: { code: 'forbidden' } }]);
+    expect(drive.tree.resolve('folder/in')).not.toBeNull();
+  }
+  await a.commit([{ t: 'mount', node: folder, drive: b.id }]);
+  await gossip(a, b);
+  for (const drive of [a, b]) {
+    expect(drive.tree.mounts()).toEqual([{ node: folder, drive: a.id }]);
+    expect(drive.tree.resolve('folder/in')).toBeNull();
+    expect(drive.nodeHistory(nodeId('in'))).toMatchObject({ made: { parent: folder, name: 'in' } });
+  }
+  expect(await b.verify()).toMatchObject({ ok: true });
+});
+
 test('a writer nobody vouches for is refused, also with a certificate made for another', async () => {
   const { bob, a, b } = await shared('editor', 'unknown');
   const before = dump(a);
@@ -87,6 +118,91 @@ test('an entry signed after a removal with parents from before it is quarantined
   await send(a, b);
   expect(dump(b)).toEqual(before);
   expect(b.quarantined()).toEqual([late.id]);
+});
+
+test('a role somebody forges for himself, or for a friend, is forbidden', async () => {
+  const { bob, a, b } = await shared('editor', 'forged role');
+  const friend = person('friend of bob');
+  const forger = await bench.forger(b, bob.who, 'forges a role');
+  const { encKey } = bob.who;
+  const own = await forger.change(bob.who, { kind: 'grant', role: 'manager', encKey });
+  const other = await forger.change(bob.who, {
+    kind: 'grant',
+    user: friend.userId,
+    role: 'reader',
+    encKey: friend.encKey,
+  });
+  const removal = await forger.change(bob.who, {
+    kind: 'lower',
+    user: a.members()[0]!.userId,
+    role: 'reader',
+    encKey,
+  });
+  for (const drive of [a, b]) {
+    const { rejected } = await drive.ingest([own.bytes, other.bytes, removal.bytes]);
+    expect(rejected.map(({ id, error }) => [id, error.code])).toEqual(
+      [own, other, removal].map(({ id }) => [id, 'forbidden']),
+    );
+    expect(drive.roleOf(bob.who.userId)).toBe('editor');
+    expect(drive.roleOf(friend.userId)).toBeNull();
+    expect(drive.members().map(({ role }) => role)).toEqual(['owner', 'editor']);
+  }
+});
+
+test('a grant from before a removal, sent again or dated back by a removed manager, is of no use', async () => {
+  const { bob, a, b } = await shared('editor', 'old grant');
+  const carol = person('carol old grant');
+  await a.share(carol.userId, carol.encKey, 'manager');
+  await gossip(a, b);
+  const grants = [...a.missingFor([])]
+    .filter(({ header }) => header.kind === 'access')
+    .map(({ bytes }) => bytes);
+  const forger = await bench.forger(a, carol, 'dates back');
+  await a.unshare(carol.userId);
+  await a.unshare(bob.who.userId);
+  const again = await a.ingest(grants);
+  expect(again).toMatchObject({ added: [], rejected: [] });
+  const late = await forger.change(carol, {
+    kind: 'grant',
+    user: bob.who.userId,
+    role: 'editor',
+    encKey: bob.who.encKey,
+  });
+  expect((await a.ingest([late.bytes])).rejected).toMatchObject([
+    { id: late.id, error: { code: 'quarantined' } },
+  ]);
+  await gossip(a, b);
+  for (const drive of [a, b]) {
+    expect(drive.members()).toHaveLength(1);
+    expect(drive.quarantined()).toEqual([late.id]);
+  }
+});
+
+test('invitations beyond the bound are refused to who makes them, and to who forges them', async () => {
+  const { bob, a, b } = await shared('editor', 'flood');
+  await a.share(bob.who.userId, bob.who.encKey, 'manager');
+  await gossip(a, b);
+  const forger = await bench.forger(b, bob.who, 'floods');
+  const flood = [];
+  for (let n = 0; n < 40; n++) {
+    const extra = {
+      t: 'invite',
+      key: person(`guest ${n}`).device.publicKey,
+      expires: null,
+      uses: null,
+    } as const;
+    flood.push(await forger.change(bob.who, { kind: 'invite', user: '', role: 'reader', extra }));
+  }
+  for (const drive of [a, b]) {
+    const { rejected } = await drive.ingest(flood.map(({ bytes }) => bytes));
+    expect(rejected.map(({ id, error }) => [id, error.code])).toEqual(
+      flood.slice(32).map(({ id }) => [id, 'too_many_invites']),
+    );
+    expect(drive.invites()).toHaveLength(32);
+    await expect(drive.invite('reader', { expires: null, uses: null })).rejects.toMatchObject({
+      code: 'too_many_invites',
+    });
+  }
 });
 
 test("a forked feed that begins with two certificates: each branch is its own writer's, on every replica", async () => {

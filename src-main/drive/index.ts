@@ -17,3 +17,4 @@ export { maxProofBytes } from './proof-codec.ts';
 export { inviteRefOf, inviteSecretBytes, inviteSigner, signClaim } from './access/invite-key.ts';
 export type { InviteClaim } from './access/invite-key.ts';
 export { isName, maxNameBytes } from './codec/names.ts';
+export { isCollectionKey, maxKeyBytes, maxValueBytes } from './codec/ops.ts';

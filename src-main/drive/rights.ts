@@ -145,6 +145,9 @@ export function createRights(deps: RightsDeps) {
     links,
     epoch,
 
+    /** The key of the epoch in use has not come. */
+    lacksKey: (): boolean => state().epochs.some((id) => access.keyring.key(id) === null),
+
     /** null when nothing would change. */
     share(user: UserId, encKey: Uint8Array, role: Exclude<Role, 'owner'>): EntryDraft | null {
       if (!isEncryptionKey(encKey))
@@ -175,10 +178,12 @@ export function createRights(deps: RightsDeps) {
       });
     },
 
-    revokeDevice(device: DeviceId): EntryDraft {
+    /** @param owner whose device it is, as the card says; needed when it has not written here: it may have read all the same */
+    revokeDevice(device: DeviceId, owner: UserId | null): EntryDraft {
       const key = deviceKeyOf(device);
       const feed = entries.feedOfDevice(key);
-      const user = feed?.user ?? (sameBytes(key, identity.device.publicKey) ? identity.userId : null);
+      const user =
+        feed?.user ?? owner ?? (sameBytes(key, identity.device.publicKey) ? identity.userId : null);
       if (user === null) throw new AppError('device_unknown', 'This device has not written in the drive.');
       if (user !== identity.userId) checkMayChange(user, null);
       const boxesFor = boxKeys(state().members.keys());

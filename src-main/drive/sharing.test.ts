@@ -212,3 +212,27 @@ describe('visibility', () => {
     expect(encryptionKeyOf(a.readSecret() as Uint8Array)).toHaveLength(32);
   });
 });
+
+test('the history of rights tells who did what to whom, and nothing devices do by themselves', async () => {
+  const bob = bench.node(person('bob'));
+  const a = await alice.create('Told');
+  await a.share(bob.who.userId, bob.who.encKey, 'editor');
+  await a.share(bob.who.userId, bob.who.encKey, 'reader');
+  const invite = await a.invite('reader', never);
+  await a.endInvite(invite.id);
+  await a.setVisibility('unlisted');
+  await a.setVisibility('private');
+  await a.unshare(bob.who.userId);
+  const told = a.rightsHistory();
+  expect(told.map(({ kind }) => kind)).toEqual([
+    ...(['remove', 'close', 'open', 'uninvite', 'invite'] as const),
+    ...(['lower', 'grant', 'genesis'] as const),
+  ]);
+  expect(told.find(({ kind }) => kind === 'lower')).toMatchObject({
+    user: bob.who.userId,
+    role: 'reader',
+    was: 'editor',
+    author: alice.who.userId,
+  });
+  expect(told.find(({ kind }) => kind === 'open')?.visibility).toBe('unlisted');
+});

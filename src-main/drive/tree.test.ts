@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { migrate, openDatabase } from '../store/index.ts';
 import type { Database } from '../store/index.ts';
+import { entryId } from '../history/index.ts';
 import { sha256 } from './codec/bytes.ts';
 import { contentFromWire } from './codec/content.ts';
 import { decodeOp, encodeOp } from './codec/ops.ts';
@@ -10,7 +11,8 @@ import { createDrafts } from './tree/drafts.ts';
 import { createTreeReader } from './tree/reader.ts';
 import { treeMigrations } from './tree/schema.ts';
 import { createTreeStore } from './tree/store.ts';
-import type { OpDraft, TreeNode } from './types.ts';
+import type { TreeDraft } from './tree/drafts.ts';
+import type { TreeNode } from './types.ts';
 import { rootNode } from './types.ts';
 
 interface FakeEntry {
@@ -34,7 +36,19 @@ function replica() {
     opened.push(db);
     migrate(db, 'tree', treeMigrations);
   }
-  for (const table of ['loc', 'put', 'sup', 'cov', 'del', 'content', 'adopt', 'item', 'gone', 'meta']) {
+  for (const table of [
+    'loc',
+    'put',
+    'sup',
+    'cov',
+    'del',
+    'content',
+    'adopt',
+    'item',
+    'gone',
+    'meta',
+    'mount',
+  ]) {
     db.exec(`DELETE FROM tree_${table}`);
   }
   const known = new Set<FakeEntry>();
@@ -52,7 +66,7 @@ function replica() {
     const ops = entry.ops.map((bytes, index) => ({ index, op: decodeOp(bytes) }));
     return db.transaction(() => store.apply(entry, ops, undo))();
   }
-  function write(drafted: OpDraft, salt: string): FakeEntry | null {
+  function write(drafted: TreeDraft, salt: string): FakeEntry | null {
     let ops: readonly Uint8Array[];
     try {
       ops = drafts.translate(drafted, new Set()).ops.map(encodeOp);
@@ -67,7 +81,7 @@ function replica() {
   const nodes = (): TreeNode[] => {
     const all: TreeNode[] = [];
     const walk = (id: string): void => {
-      for (const child of reader.tree.children(id)) {
+      for (const child of reader.whole.children(id)) {
         all.push(child);
         if (child.kind === 'dir') walk(child.id);
       }
@@ -79,9 +93,17 @@ function replica() {
     nodes()
       .map((node) => {
         const inline = node.content?.kind === 'file' ? Buffer.from(node.content.inline ?? []).toString() : '';
-        return [reader.tree.path(node.id), node.kind, node.id, node.version, node.conflictOf, inline].join(
-          ' | ',
-        );
+        const shown = reader.tree.path(node.id);
+        return [
+          reader.whole.path(node.id),
+          shown === null ? 'hidden' : 'shown',
+          node.kind,
+          node.id,
+          node.version,
+          node.conflictOf,
+          node.mount,
+          inline,
+        ].join(' | ');
       })
       .sort();
   return { db, known, store, reader, apply, write, nodes, view, close: () => databases.push(db) };
@@ -97,7 +119,7 @@ const fresh = (n: number): string =>
 type Step = { who: number; kind: number; a: number; b: number; name: number; text: number };
 const stepArb: fc.Arbitrary<Step> = fc.record({
   who: fc.nat(2),
-  kind: fc.nat(6),
+  kind: fc.nat(8),
   a: fc.nat(7),
   b: fc.nat(7),
   name: fc.nat(names.length - 1),
@@ -122,13 +144,20 @@ function act(at: Replica, step: Step, n: number): FakeEntry | null {
   if (step.kind <= 5 && some.kind !== 'dir') {
     return at.write({ t: 'put', node: some.id, base: [some.version], content: text(`t${step.text}`) }, salt);
   }
+  if (step.kind >= 7 && some.kind === 'dir') {
+    const drive = step.text === 0 ? null : entryId(sha256('drive', String(step.text)));
+    return at.write({ t: 'mount', node: some.id, drive }, salt);
+  }
   return at.write({ t: 'del', node: some.id, base: some.kind === 'dir' ? [] : [some.version] }, salt);
 }
 
 function checkInvariants(at: Replica): void {
   const byParent = new Map<string, Set<string>>();
   for (const node of at.nodes()) {
-    expect(at.reader.tree.path(node.id)).not.toBeNull();
+    expect(at.reader.whole.path(node.id)).not.toBeNull();
+    const above = node.parent === rootNode ? null : at.reader.whole.get(node.parent);
+    const hidden = above !== null && (above.mount !== null || at.reader.tree.get(above.id) === null);
+    expect(at.reader.tree.get(node.id) === null).toBe(hidden);
     const siblings = byParent.get(node.parent) ?? new Set();
     expect(siblings.has(node.name)).toBe(false);
     siblings.add(node.name);
@@ -255,7 +284,7 @@ describe('any order of delivery gives one tree', () => {
             const page = at.reader.tree.changedSince(revision, 2);
             if (!page || page.revision === revision) break;
             for (const id of page.ids) {
-              const node = at.reader.tree.get(id);
+              const node = at.reader.whole.get(id);
               if (node) seen.set(id, `${node.parent} ${node.name} ${node.version}`);
               else seen.delete(id);
             }
@@ -270,6 +299,102 @@ describe('any order of delivery gives one tree', () => {
       }),
       { numRuns: 30, seed: 7 },
     );
+  });
+});
+
+describe('folders that are the place of another drive', () => {
+  const drive = (name: string): string => entryId(sha256(name));
+  const folder = fresh(900_001);
+  const file = fresh(900_002);
+  function withFolder(): { a: Replica; b: Replica; first: FakeEntry[] } {
+    const a = replica();
+    const b = replica();
+    const first = [
+      a.write({ t: 'make', node: folder, kind: 'dir', parent: rootNode, name: 'f', content: null }, '1'),
+      a.write({ t: 'make', node: file, kind: 'file', parent: folder, name: 'x', content: text('1') }, '2'),
+    ] as FakeEntry[];
+    for (const entry of first) b.apply(entry);
+    return { a, b, first };
+  }
+  const exchange = (a: Replica, b: Replica): void => {
+    for (const [from, to] of [
+      [a, b],
+      [b, a],
+    ] as const)
+      deliver(
+        to,
+        [...from.known].filter((entry) => !to.known.has(entry)),
+        () => 0,
+      );
+    expect(a.view()).toEqual(b.view());
+  };
+
+  test('hide what they hold, and show it again', () => {
+    const { a, b } = withFolder();
+    a.write({ t: 'mount', node: folder, drive: drive('m') }, '3');
+    expect(a.reader.tree.get(folder)?.mount).toBe(drive('m'));
+    expect(a.reader.tree.resolve('f/x')).toBeNull();
+    expect(a.reader.tree.children(folder)).toEqual([]);
+    expect(a.reader.whole.resolve('f/x')?.id).toBe(file);
+    expect(a.reader.tree.mounts()).toEqual([{ node: folder, drive: drive('m') }]);
+    a.write({ t: 'mount', node: folder, drive: null }, '4');
+    expect(a.reader.tree.resolve('f/x')?.id).toBe(file);
+    exchange(a, b);
+    a.close();
+    b.close();
+  });
+
+  test('outlive a delete that did not know of them, and one that did', () => {
+    const { a, b } = withFolder();
+    a.write({ t: 'mount', node: folder, drive: drive('m') }, '3');
+    b.write({ t: 'del', node: file, base: [b.reader.tree.get(file)!.version] }, '4');
+    b.write({ t: 'del', node: folder, base: [] }, '5');
+    exchange(a, b);
+    expect(a.reader.tree.get(folder)?.mount).toBe(drive('m'));
+    b.write({ t: 'del', node: folder, base: [] }, '6');
+    exchange(a, b);
+    expect(a.reader.tree.get(folder)?.mount).toBe(drive('m'));
+    a.close();
+    b.close();
+  });
+
+  test('of two made at one time one counts everywhere, and a mount beats the end of another', () => {
+    const { a, b } = withFolder();
+    a.write({ t: 'mount', node: folder, drive: drive('m') }, '3');
+    b.write({ t: 'mount', node: folder, drive: drive('n') }, '4');
+    exchange(a, b);
+    const won = a.reader.tree.get(folder)!.mount;
+    expect([drive('m'), drive('n')]).toContain(won);
+    a.write({ t: 'mount', node: folder, drive: null }, '5');
+    b.write({ t: 'mount', node: folder, drive: drive('o') }, '6');
+    exchange(a, b);
+    expect(a.reader.tree.get(folder)?.mount).toBe(drive('o'));
+    a.close();
+    b.close();
+  });
+
+  test('do not merge: a folder made earlier under the name goes into them, another mount steps aside', () => {
+    const { a, b } = withFolder();
+    const earlier = fresh(900_003);
+    b.write({ t: 'make', node: earlier, kind: 'dir', parent: rootNode, name: 'f', content: null }, '3');
+    const inside = fresh(900_004);
+    b.write({ t: 'make', node: inside, kind: 'file', parent: earlier, name: 'y', content: text('2') }, '4');
+    const c = replica();
+    const only = c.write(
+      { t: 'make', node: earlier, kind: 'dir', parent: rootNode, name: 'f', content: null },
+      'first',
+    ) as FakeEntry;
+    c.write({ t: 'mount', node: earlier, drive: drive('n') }, 'later');
+    a.write({ t: 'mount', node: folder, drive: drive('m') }, '5');
+    exchange(a, b);
+    expect(a.reader.tree.resolve('f')?.id).toBe(folder);
+    expect(a.reader.whole.resolve('f/y')?.id).toBe(inside);
+    expect(a.reader.tree.get(inside)).toBeNull();
+    expect(only).not.toBeNull();
+    exchange(a, c);
+    const shown = a.reader.tree.children(rootNode);
+    expect(shown.map((node) => node.mount).sort()).toEqual([drive('m'), drive('n')].sort());
+    for (const one of [a, b, c]) one.close();
   });
 });
 

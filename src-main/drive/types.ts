@@ -71,7 +71,60 @@ export type OpDraft =
   /** `base`: the content op(s) this one replaces, as last seen by the asker. Empty = made without sight of any (join). */
   | { readonly t: 'put'; readonly node: NodeId; readonly base: readonly OpId[]; readonly content: Content }
   /** Deletes what the asker saw; what others did meanwhile survives (edit and move beat delete). */
-  | { readonly t: 'del'; readonly node: NodeId; readonly base: readonly OpId[] };
+  | { readonly t: 'del'; readonly node: NodeId; readonly base: readonly OpId[] }
+  /** Managers only: the folder becomes the place of that drive; null: an ordinary folder again, with what it held before. */
+  | { readonly t: 'mount'; readonly node: NodeId; readonly drive: EntryId | null }
+  /** Of a collection only: the value of a key (null: none), in place of what it has here now. */
+  | { readonly t: 'set'; readonly key: string; readonly value: Uint8Array | null };
+
+/** What a drive is for, when it holds no files: the keys and values of an app. Said in its genesis, for ever. */
+export interface DrivePurpose {
+  readonly kind: 'collection';
+  /** Which app it belongs to, 1..128 bytes. */
+  readonly app: string;
+}
+
+/** A key of a collection and what it has now. */
+export interface Register {
+  readonly key: string;
+  readonly value: Uint8Array;
+  /** The operation that set it. */
+  readonly version: OpId;
+  /** Who wrote it; null when that can't be told. */
+  readonly user: UserId | null;
+  /** ms, the writer's clock. */
+  readonly time: number;
+  /** Values written at the same time as this one; the last in the one order is shown. */
+  readonly concurrent: boolean;
+}
+
+/** A page of keys, in the order of their UTF-8 bytes. */
+export interface RegisterQuery {
+  readonly prefix?: string;
+  /** Keys after (with `reverse` before) this one. */
+  readonly after?: string;
+  readonly limit: number;
+  readonly reverse?: boolean;
+}
+
+/** Read access to the keys of a collection. */
+export interface Registers {
+  get(key: string): Register | null;
+  page(query: RegisterQuery): readonly Register[];
+  /** All values that a key has at once, the one shown first. */
+  heads(key: string): readonly (Omit<Register, 'value'> & { readonly value: Uint8Array | null })[];
+  /** Monotone; grows with every change of a key. */
+  revision(): number;
+  /** Keys that changed after that revision, the one that changed first before the others; `value` null: it has none any more. */
+  changedSince(
+    revision: number,
+    limit: number,
+  ): {
+    readonly changes: readonly { readonly key: string; readonly register: Register | null }[];
+    readonly revision: number;
+  };
+  count(): number;
+}
 
 /** One visible entry of the merged tree, conflicts and duplicate names already resolved. */
 export interface TreeNode {
@@ -86,6 +139,22 @@ export interface TreeNode {
   readonly version: OpId;
   /** Set on conflict copies: the node whose name they could not have. */
   readonly conflictOf: NodeId | null;
+  /** Of a folder that is the place of another drive: which. What this drive has in it is hidden. */
+  readonly mount: EntryId | null;
+}
+
+/** A folder of a drive that is the place of another one. */
+export interface Mount {
+  readonly node: NodeId;
+  readonly drive: EntryId;
+}
+
+/** What a drive's history says of one file, folder or link, alive or not. */
+export interface NodeHistory {
+  /** Where it was put when it was made; null when that entry is not here. */
+  readonly made: { readonly parent: NodeId; readonly name: string } | null;
+  /** Its contents in the one order; `parents`: those it replaced. */
+  readonly contents: readonly { readonly version: OpId; readonly parents: readonly OpId[] }[];
 }
 
 /** Read access to the merged tree; what the planner calls `remote`. */
@@ -102,6 +171,11 @@ export interface DriveTree {
   /** `/`-separated path from the root without a leading slash; '' is the root. */
   resolve(path: string): TreeNode | null;
   path(id: NodeId): string | null;
+  /**
+   * What a node that does not show (deleted, or merged into another) was: at its last place, with each content it ever had, newest
+   * first, at most `limit`. Empty when the drive never had it.
+   */
+  past(id: NodeId, limit: number): readonly TreeNode[];
   /** Monotone; grows with every change of the visible tree. */
   revision(): number;
   /** Ids whose visible node changed (or vanished) after that revision, oldest first; null when that is too long ago. */
@@ -110,6 +184,8 @@ export interface DriveTree {
     limit: number,
   ): { readonly ids: readonly NodeId[]; readonly revision: number } | null;
   count(): { readonly files: number; readonly dirs: number; readonly bytes: number };
+  /** Visible folders that are the place of another drive. */
+  mounts(): readonly Mount[];
 }
 
 export interface Member {
@@ -127,6 +203,29 @@ export interface InviteTerms {
   readonly expires: number | null;
   /** People it lets in; null: any number. */
   readonly uses: number | null;
+}
+
+/** One thing that was done to the rights of a drive. */
+export interface RightsDeed {
+  /** The entry, hex. */
+  readonly id: string;
+  readonly kind:
+    'genesis' | 'grant' | 'lower' | 'remove' | 'revoke' | 'invite' | 'uninvite' | 'open' | 'close';
+  /** ms, the author's clock. */
+  readonly time: number;
+  readonly author: UserId;
+  readonly deviceId: DeviceId;
+  readonly device: string;
+  /** Whom it is about; null where it is about nobody named. */
+  readonly user: UserId | null;
+  /** The role given; of `invite` the one its link gives. */
+  readonly role: Role | null;
+  /** The role they had before, as its author knew it. */
+  readonly was: Role | null;
+  /** `open`: to whom. */
+  readonly visibility: 'unlisted' | 'public' | null;
+  /** `grant`: came in by an invitation's link. */
+  readonly byLink: boolean;
 }
 
 /** An invitation by link. */
@@ -211,6 +310,8 @@ export interface DriveCheck extends HistoryCheck {
 export type DriveEvents = {
   /** The visible tree changed. */
   tree: { readonly revision: number };
+  /** Keys of a collection changed. */
+  registers: { readonly revision: number };
   /** Entries were added here (local or from a peer): announce them. */
   entries: { readonly entries: readonly Entry[]; readonly local: boolean };
   /** Members, roles or key epochs changed. */
@@ -222,12 +323,20 @@ export type DriveEvents = {
 export interface Drive extends Events<DriveEvents> {
   readonly id: EntryId;
   name(): string;
+  /** null: an ordinary drive, or one whose genesis can't be read (yet). */
+  purpose(): DrivePurpose | null;
+  /** Keys and values of a collection; empty in an ordinary drive. */
+  readonly registers: Registers;
   readonly tree: DriveTree;
+  /** The same with what lies hidden in mounted folders. */
+  readonly wholeTree: DriveTree;
+  /** null when the drive knows of no such node. */
+  nodeHistory(node: NodeId): NodeHistory | null;
   /** Appends operations as one or more signed entries and applies them; returns the op id of each, in order. */
   commit(ops: readonly OpDraft[]): Promise<readonly OpId[]>;
   /**
    * Stores and applies entries from elsewhere. What its writer had no right to is stored too (others may link to it) and never
-   * applied: it stands in `added` and, with `forbidden`, `unknown_writer`, `quarantined` or `malformed`, in `rejected`.
+   * applied: it stands in `added` and, with `forbidden`, `unknown_writer`, `quarantined`, `too_many_invites` or `malformed`, in `rejected`.
    * @param source the peer, for the bounds on entries that wait for a parent
    */
   ingest(entries: readonly Uint8Array[], source?: string): Promise<IngestResult>;
@@ -244,11 +353,19 @@ export interface Drive extends Events<DriveEvents> {
   members(): readonly Member[];
   roleOf(user: UserId): Role | null;
   ownRole(): Role | null;
+  /** A member's public encryption key (X25519); null: no member. */
+  encKeyOf(user: UserId): Uint8Array | null;
+  /** Whether this user is or once was a member. */
+  everMember(user: UserId): boolean;
   /** Grants or changes a role; lowering below editor or removing lists last accepted entries and starts a new epoch. */
   share(user: UserId, encKey: Uint8Array, role: Exclude<Role, 'owner'>): Promise<void>;
   unshare(user: UserId): Promise<void>;
-  /** Cuts off one device's writers (a lost device), new epoch. */
-  revokeDevice(device: DeviceId): Promise<void>;
+  /**
+   * Cuts off one device's writers (a lost device), new epoch. `user`: whose it is, needed when it never wrote here.
+   * @throws AppError `device_unknown`, `forbidden`
+   */
+  revokeDevice(device: DeviceId, user?: UserId): Promise<void>;
+  isRevoked(device: DeviceId, user: UserId): boolean;
   visibility(): Visibility;
   /** The X25519 secret (32 bytes) that reads the drive without a role: what an unlisted link carries; null when private. */
   readSecret(): Uint8Array | null;
@@ -257,6 +374,8 @@ export interface Drive extends Events<DriveEvents> {
    * links that read.
    */
   setVisibility(visibility: Visibility): Promise<void>;
+  /** What was done to its rights, newest first, at most 1000. */
+  rightsHistory(): readonly RightsDeed[];
   /** All invitations by link, oldest first. */
   invites(): readonly DriveInvite[];
   /**
@@ -298,6 +417,17 @@ export interface Drive extends Events<DriveEvents> {
   frontier(): readonly FeedTip[];
   /** This device's feed in the drive; null before its first entry here. */
   ownTip(): FeedTip | null;
+  /** Where the entry of a version stands in its writer's feed; null when it is not here. */
+  placeOf(version: OpId): Omit<FeedTip, 'hash'> | null;
+  /** True when that entry is here. */
+  has(entry: EntryHash): boolean;
+  /**
+   * Signed headers of the feed of a version, from after its entry up to `head`, a later entry of it: for anchored proofs.
+   * @throws AppError `not_found` when `head` does not stand on it, `too_large`
+   */
+  headersUpTo(version: OpId, head: EntryHash): readonly Uint8Array[];
+  /** This device's tip with its writer's signature over what `bytesOf` makes of it, for anchoring; null before its first entry. */
+  signTip(bytesOf: (tip: FeedTip) => Uint8Array): { readonly tip: FeedTip; readonly sig: Uint8Array } | null;
   /** The next own entry starts a new feed: peers know more of the old one than this device (restored backup). */
   newIncarnation(): void;
   missingFor(frontier: readonly FeedTip[]): Iterable<Entry>;

@@ -29,6 +29,8 @@ export interface ProvenVersion {
   readonly time: number;
   /** What the answer rests on, in words. */
   readonly root: string;
+  /** Signed headers from genesis to the entry of the version: what an anchored head has to stand on. */
+  readonly chain: readonly Uint8Array[];
 }
 
 interface Checked {
@@ -138,6 +140,7 @@ function check(parts: ProofParts): ProvenVersion {
     device: writer.deviceName,
     time: content.header.time,
     root: `drive ${driveId}, founded by ${owner.identity.user}; signatures and links from there checked, rights not replayed`,
+    chain: parts.content.chain,
   };
 }
 

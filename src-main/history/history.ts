@@ -23,6 +23,8 @@ import type { WaitingLimits } from './waiting-room.ts';
 
 /** Up to this size the log's checksums are all read when it is opened (a fraction of a second); beyond, only by `verify`. */
 const scrubBytes = 64 * 1024 * 1024;
+/** Entries read for one piece of a feed: some tens of milliseconds. */
+const maxFeedLinks = 4096;
 /** Rows fetched from the index at a time. */
 const pageSize = 256;
 
@@ -251,6 +253,21 @@ function assemble(
         const entry = get(link);
         return encodeHeaderLink(headerBytesOf(entry), entry.sig);
       }),
+    feedChain(lower, upper) {
+      const { seq } = get(lower).header;
+      const links: Uint8Array[] = [];
+      for (let at: EntryHash | null = upper; at !== null && !sameBytes(at, lower);) {
+        const entry: Entry = get(at);
+        if (entry.header.seq <= seq) break;
+        if (links.push(encodeHeaderLink(headerBytesOf(entry), entry.sig)) > maxFeedLinks) {
+          throw new AppError('too_large', 'There are too many entries between the two.');
+        }
+        at = entry.header.prev;
+        if (at !== null && sameBytes(at, lower)) return links.reverse();
+      }
+      if (sameBytes(lower, upper)) return [];
+      throw new AppError('not_found', 'The one entry does not stand on the other.');
+    },
     forks: () => index.forks(),
     count: () => index.count(),
     ownTip: () => appender.ownTip(),

@@ -20,6 +20,8 @@ export { validateEntry, linksOf } from './validate.ts';
 export type { LinkLookup, LinkTarget } from './validate.ts';
 export { merkleRoot, merkleLeaf, merkleLeaves, merklePath, opSalt, verifyMerklePath } from './merkle.ts';
 export type { MerkleProof } from './merkle.ts';
+export { leafBytes, leafCount, leafRoot, proveLeaf, rootOfLeaf, verifyLeaf } from './leaf-tree.ts';
+export type { LeafProof } from './leaf-tree.ts';
 export { verifyHeaderChain, maxChainLinks } from './header-chain.ts';
 export type { HeaderChain } from './header-chain.ts';
 export type { WaitingLimits } from './waiting-room.ts';

@@ -149,6 +149,11 @@ export interface History {
    * by `verifyHeaderChain`. Throws `not_found`, `corrupt`.
    */
   headerChain(hash: EntryHash): readonly Uint8Array[];
+  /**
+   * The signed headers of one feed after `lower` up to `upper`: they show that `upper` stands on `lower`. None when they are one.
+   * Throws `not_found` when `upper` is not a later entry of that feed, `too_large`, `corrupt`.
+   */
+  feedChain(lower: EntryHash, upper: EntryHash): readonly Uint8Array[];
   /** True when `ancestor` is `entry` or in its causal past. */
   includes(entry: EntryHash, ancestor: EntryHash): boolean;
   forks(): readonly Fork[];

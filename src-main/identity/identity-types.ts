@@ -51,6 +51,8 @@ export interface Identity extends Events<IdentityEvents> {
   lock(): Promise<void>;
   /** Sets, replaces or (null) removes the password; `current` is needed when there is one. Throws `wrong_password`. */
   changePassword(next: string | null, current?: string): Promise<void>;
+  /** For acts that ask for it again; without a password there is nothing to check. Throws `wrong_password`. */
+  checkPassword(password: string): Promise<void>;
   status(): IdentityStatus;
 
   readonly deviceId: DeviceId;
@@ -60,6 +62,12 @@ export interface Identity extends Events<IdentityEvents> {
   devicePrivateKey(): Promise<Ed25519PrivateKey>;
   /** 32 bytes that only this device can derive, one per purpose (e.g. `writer <nonce>`): HKDF-SHA-256 of the device key. */
   deviceSecret(purpose: string): Uint8Array;
+  /**
+   * 32 bytes that all computers of a user derive alike, and nobody else: one for every app and purpose. The caller wipes them.
+   * HKDF-SHA-256 of the user's encryption secret number 0, which linked computers have and the phrase brings back.
+   * Throws `key_missing` on a linked computer that was not given it yet.
+   */
+  appSecret(appId: string, purpose: string, user?: UserId): Uint8Array;
 
   /** Makes a new phrase and its first actor. Throws `already_exists`. */
   create(options?: { readonly words?: 12 | 24 }): Promise<UserId>;
@@ -72,6 +80,8 @@ export interface Identity extends Events<IdentityEvents> {
   userId(): UserId | null;
   /** Works while locked. */
   card(user?: UserId): ActorCard;
+  /** Signs ledger transactions with the actor's root key, whose hash is the account. Throws `not_allowed` on a linked device. */
+  accountSigner(user?: UserId): Signer;
   /** This device's certificate. Throws `forbidden` when the device was revoked. */
   certificate(user?: UserId): DeviceCertificate;
   actors(): readonly ActorInfo[];
@@ -88,6 +98,8 @@ export interface Identity extends Events<IdentityEvents> {
   devices(): readonly DeviceInfo[];
   /** Publishes a card without the device and with a new encryption key. Throws `device_unknown`, `not_allowed`. */
   revokeDevice(device: DeviceId): void;
+  /** Certifies a device anew under another name. Throws `device_unknown`, `invalid_argument`; `not_allowed` without the phrase. */
+  renameDevice(device: DeviceId, name: string): void;
   /**
    * Takes a card found on the network. A card of an own actor is kept when newer; where the phrase is, it is merged with
    * changes made here (and signed anew). True when the own card changed. Throws `bad_signature`.

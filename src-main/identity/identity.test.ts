@@ -79,6 +79,34 @@ describe('users', () => {
     await expect(laptop.create()).rejects.toThrow(failing('already_exists'));
   });
 
+  it('gives a device another name in a new certificate, which counts wherever the card goes', async () => {
+    await laptop.create();
+    const desktop = await linkedDesktop();
+    const before = laptop.card();
+    laptop.renameDevice(desktop.deviceId, '  Old tower ');
+    const name = (device: typeof laptop) =>
+      device.devices().find((one) => one.deviceId === desktop.deviceId)?.name;
+    expect(name(laptop)).toBe('Old tower');
+    expect(laptop.card()).toMatchObject({ number: before.number + 1, encKeyNumber: before.encKeyNumber });
+    expect(desktop.acceptCard(laptop.card())).toBe(true);
+    expect(name(desktop)).toBe('Old tower');
+    expect(desktop.certificate().name).toBe('Old tower');
+    expect(laptop.acceptCard(before)).toBe(false);
+    expect(name(laptop)).toBe('Old tower');
+    expect(() => laptop.renameDevice(desktop.deviceId, ' ')).toThrow(failing('invalid_argument'));
+    expect(() => desktop.renameDevice(laptop.deviceId, 'Mine')).toThrow(failing('not_allowed'));
+
+    // A computer with the phrase that has not heard of it, and says something newer itself, keeps the name.
+    const tablet = testComputer('Tablet', clock);
+    await tablet.start();
+    await tablet.restore(laptop.backupPhrase());
+    tablet.acceptCard(before);
+    tablet.renameDevice(tablet.deviceId, 'Pad');
+    laptop.acceptCard(tablet.card());
+    expect(name(laptop)).toBe('Old tower');
+    expect(laptop.devices().map((one) => one.name)).toContain('Pad');
+  });
+
   it('restores the same user from the phrase on another computer, and its keys from a found card', async () => {
     const user = await laptop.create();
     const desktop = await linkedDesktop();

@@ -102,6 +102,7 @@ export function createIdentity(deps: IdentityDeps): Identity {
     unlock: session.unlock,
     lock: session.lock,
     changePassword: session.changePassword,
+    checkPassword: session.checkPassword,
     status,
 
     get deviceId() {
@@ -115,6 +116,17 @@ export function createIdentity(deps: IdentityDeps): Identity {
     },
     devicePrivateKey: () => generateKeyPairFromSeed('Ed25519', secrets().secret.deviceSeed.slice()),
     deviceSecret: (purpose) => hkdf(secrets().secret.deviceSeed, `extrachain device secret v1\0${purpose}`),
+
+    appSecret(appId, purpose, user) {
+      const first = encSecret(actorOf(user), 0);
+      if (!first) throw new AppError('key_missing', 'This computer was not given all keys yet.');
+      return hkdf(first, `extrachain app account v1\0${appId}\0${purpose}`);
+    },
+
+    accountSigner(user) {
+      const { index, card } = actorOf(user);
+      return { publicKey: card.rootKey, sign: (bytes) => withRoot(index, (root) => root.sign(bytes)) };
+    },
 
     create: ({ words = 12 } = {}) => oneAtATime(() => begin(random(words === 24 ? 32 : 16))),
     restore: (phrase) => oneAtATime(() => begin(parsePhrase(phrase))),
@@ -194,6 +206,24 @@ export function createIdentity(deps: IdentityDeps): Identity {
       const revoked = [...card.revoked, { deviceKey, at: clock.now() }];
       const content = { devices: card.devices, revoked, encKeyNumber: card.encKeyNumber + 1 };
       commitCard(actor, signNext(actor, content, card.number));
+    },
+    renameDevice(device, name) {
+      const actor = actorOf();
+      keyTree();
+      const { card } = actor;
+      const deviceKey = deviceKeyOf(device);
+      const old = card.devices.find((cert) => equalBytes(cert.deviceKey, deviceKey));
+      if (!old) throw new AppError('device_unknown', 'This is none of your devices.');
+      const clean = cleanName(name);
+      if (clean === old.name) return;
+      // Of two certificates of one device the newer counts, whatever this clock says.
+      const issuedAt = Math.max(clock.now(), old.issuedAt + 1);
+      const renamed = withRoot(actor.index, (root) =>
+        signDeviceCertificate(root, { deviceKey, name: clean, issuedAt }),
+      );
+      const devices = card.devices.map((cert) => (cert === old ? renamed : cert));
+      const { revoked, encKeyNumber } = card;
+      commitCard(actor, signNext(actor, { devices, revoked, encKeyNumber }, card.number));
     },
     acceptCard(card) {
       const actor = record().actors.find((a) => a.card.user === card.user);

@@ -28,6 +28,16 @@ export function parseUserId(text: string): UserId {
   );
 }
 
+/** The 32 bytes a user id stands for: what the ledger calls an account. @throws AppError `invalid_argument` */
+export function hashOfUserId(user: UserId): Uint8Array {
+  return Uint8Array.from(bech32m.fromWords(bech32m.decode(parseUserId(user) as `${string}1${string}`).words));
+}
+
+/** The user id of such 32 bytes. */
+export function userIdOfHash(hash: Uint8Array): UserId {
+  return bech32m.encode(prefix, bech32m.toWords(hash));
+}
+
 /** The libp2p peer id of a device key (32 bytes). Throws `invalid_argument` for what is no acceptable key. */
 export function deviceIdOf(deviceKey: Uint8Array): DeviceId {
   if (!isSigningKey(deviceKey)) throw new AppError('invalid_argument', 'This is not a device key.');

@@ -48,6 +48,11 @@ export function cardCovers(card: ActorCard, content: CardContent): boolean {
   return (
     card.encKeyNumber === content.encKeyNumber &&
     names(card.devices) === names(content.devices) &&
+    content.devices.every((cert) =>
+      card.devices.some(
+        (own) => keyName(own.deviceKey) === keyName(cert.deviceKey) && own.issuedAt >= cert.issuedAt,
+      ),
+    ) &&
     names(card.revoked) === names(content.revoked)
   );
 }

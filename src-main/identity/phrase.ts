@@ -11,7 +11,7 @@ import { wipe } from './primitives.ts';
  *   m/E'/actor'/0'        root signing key of the actor, Ed25519
  *   m/E'/actor'/1'/n'     encryption key number n of the actor: the 32 bytes are its X25519 secret
  *   m/E'/actor'/2'/...    reserved: ledger keys
- *   m/E'/actor'/3'/...    reserved: identities for apps
+ *   m/E'/actor'/3'/...    reserved (accounts for apps come from encryption secret 0, which linked computers have too)
  *
  * Actors and encryption keys are numbered from 0, so the phrase and a card (which says how many times the key was
  * replaced) bring back every secret.

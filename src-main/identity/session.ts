@@ -32,7 +32,7 @@ export interface Opened {
 /** The keystore with its content while it is open: what the identity service reads and writes. */
 export interface Session extends Pick<
   Identity,
-  'start' | 'stop' | 'unlock' | 'lock' | 'changePassword' | 'status'
+  'start' | 'stop' | 'unlock' | 'lock' | 'changePassword' | 'checkPassword' | 'status'
 > {
   /** Throws `keystore_locked`. */
   secrets(): Opened;
@@ -249,6 +249,12 @@ export function createSession(
         keystore.lock();
         deps.onStatus(status());
       }),
+    checkPassword: (password) =>
+      oneAtATime(async () => {
+        secrets();
+        if (protection === 'password') await keystore.verify(withPassword(password));
+      }),
+
     changePassword: (next, current) =>
       oneAtATime(async () => {
         secrets();

@@ -1,5 +1,6 @@
 export { openDatabase, checkDatabase, moveDatabaseAside } from './database.ts';
 export type { Database, DatabaseOptions } from './database.ts';
+export { flushDatabase } from './flush.ts';
 export { migrate } from './migrate.ts';
 export { storeError } from './store-error.ts';
 export { createSettings } from './settings.ts';

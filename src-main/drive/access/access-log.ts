@@ -36,6 +36,8 @@ export function accessBinding(
 export interface AccessLog {
   readonly graph: AccessGraph;
   readonly keyring: Keyring;
+  /** Tries boxes again that did not open: this actor has come by another key. True when anything opened. */
+  retry(): boolean;
   /** Adds entries in any order; returns true when rights or keys may differ now. */
   add(entries: readonly Entry[]): boolean;
   opened(id: string): OpenedAccess | null;
@@ -219,6 +221,10 @@ export function createAccessLog(
   return {
     graph,
     keyring,
+    retry() {
+      for (const pending of all.values()) pending.triedBoxes = pending.readable === null;
+      return settle();
+    },
     add(entries) {
       const fresh = entries.filter((entry) => !all.has(hex(entry.hash)));
       if (fresh.length === 0) return false;

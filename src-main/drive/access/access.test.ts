@@ -1,11 +1,25 @@
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
-import { createTestBench, dump, gossip, nodeId, person, send, text } from '../test-support/people.ts';
+import { encryptionKeyOf, tryUnwrap } from '../../identity/index.ts';
+import type { DriveIdentity } from '../deps.ts';
+import {
+  createTestBench,
+  dump,
+  gossip,
+  nodeId,
+  person,
+  seededRandom,
+  send,
+  text,
+} from '../test-support/people.ts';
 import type { Drive } from '../types.ts';
 import { rootNode } from '../types.ts';
 import { decodeAccessBody, decodeSealedPart } from './codec.ts';
 import { AccessGraph } from './evaluate.ts';
 import type { AccessEvent } from './evaluate.ts';
+
+/** Somebody whose encryption key may be replaced. */
+type Changing = { -readonly [K in keyof DriveIdentity]: DriveIdentity[K] } & { deviceId: string };
 
 const bench = createTestBench('access');
 afterAll(() => bench.clean());
@@ -124,6 +138,68 @@ describe('rights in whole drives', () => {
     await e.commit([file('hello')]);
     await gossip(a, b, e);
     expect(names(a)).toEqual(['hello.txt']);
+  });
+
+  test('a lost device that only read has no key to what comes after, whatever it gets hold of', async () => {
+    const owner = bench.node(person('owner of lost'));
+    const a = await owner.create('x');
+    const known = person('ann lost');
+    /** Ann's key was replaced on her card; the lost computer has the old one only. */
+    const ann = { ...known } as Changing;
+    const fresh = seededRandom('new key of ann')(32);
+    const computer = bench.node(ann);
+    const lost = bench.node(person('ann lost', 'Old laptop'));
+    await a.share(known.userId, known.encKey, 'reader');
+    const b = await computer.join(a);
+    const thief = await lost.join(a);
+    await gossip(a, b, thief);
+    expect(thief.currentEpoch()).toBe(a.currentEpoch());
+
+    ann.encKey = encryptionKeyOf(fresh);
+    ann.unwrap = (box) => known.unwrap(box) ?? tryUnwrap(fresh, box);
+    await b.repairAccess();
+    await expect(b.revokeDevice(lost.who.deviceId)).rejects.toMatchObject({ code: 'device_unknown' });
+    await b.revokeDevice(lost.who.deviceId, known.userId);
+    expect(b.isRevoked(lost.who.deviceId, known.userId)).toBe(true);
+    await gossip(a, b);
+    expect(a.currentEpoch()).toBe(b.currentEpoch());
+    await a.commit([
+      { t: 'make', node: nodeId('new'), kind: 'file', parent: rootNode, name: 'new', content: text('new') },
+    ]);
+    await gossip(a, b, thief);
+    expect(b.tree.resolve('new')).not.toBeNull();
+    expect(thief.tree.resolve('new')).toBeNull();
+    expect(() => thief.currentEpoch()).toThrow(expect.objectContaining({ code: 'key_missing' }));
+  });
+
+  test('a box that came before the key it is made for opens when that comes', async () => {
+    const owner = bench.node(person('owner of late'));
+    const a = await owner.create('x');
+    const known = person('ann late');
+    const late = { ...known } as Changing;
+    const fresh = seededRandom('late key of ann')(32);
+    await a.share(known.userId, known.encKey, 'editor');
+    const b = await bench.node(late).join(a);
+    await gossip(a, b);
+    // Her other computer named the new key; this one hears of what is boxed for it first.
+    await a.unshare(known.userId);
+    await a.share(known.userId, encryptionKeyOf(fresh), 'editor');
+    await a.commit([
+      {
+        t: 'make',
+        node: nodeId('late'),
+        kind: 'file',
+        parent: rootNode,
+        name: 'late',
+        content: text('late'),
+      },
+    ]);
+    await gossip(a, b);
+    expect(b.tree.resolve('late')).toBeNull();
+    late.encKey = encryptionKeyOf(fresh);
+    late.unwrap = (box) => known.unwrap(box) ?? tryUnwrap(fresh, box);
+    await b.repairAccess();
+    expect(b.tree.resolve('late')).not.toBeNull();
   });
 
   test('a revoked device is cut off, its sibling goes on', async () => {

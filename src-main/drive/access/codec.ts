@@ -36,6 +36,9 @@ export const isRemoval = (kind: AccessKind): boolean =>
 const what = 'access entry';
 const maxBody = 2 * 1024 * 1024;
 const maxList = 4096;
+/** The only purpose so far. */
+const collectionPurpose = 'collection';
+const maxAppBytes = 128;
 
 /** What anyone who holds the chain can read of an access entry. */
 export interface ReadablePart {
@@ -67,6 +70,8 @@ export type AccessExtra =
     }
   /** `grant`: the invitation it was given for. `uninvite`, `lapse`: the one that ends. 32 hex characters. */
   | { readonly t: 'via'; readonly invite: string }
+  /** `genesis`: what the drive is for, when it is no ordinary one; see `DrivePurpose`. */
+  | { readonly t: 'purpose'; readonly app: string }
   /** `open`: to whom, and the secret of the readers' X25519 key. */
   | { readonly t: 'open'; readonly visibility: 'unlisted' | 'public'; readonly secret: Uint8Array };
 
@@ -178,6 +183,8 @@ function extraToWire(extra: AccessExtra): unknown[] {
       return [2, unhex(extra.invite)];
     case 'open':
       return [3, extra.visibility === 'public' ? 1 : 0, extra.secret];
+    case 'purpose':
+      return [4, collectionPurpose, extra.app];
   }
 }
 
@@ -192,6 +199,11 @@ function extraFromWire(value: unknown): AccessExtra {
   if (length === 3 && items.any(0) === 3) {
     const visibility = items.whole(1, 1) === 1 ? 'public' : 'unlisted';
     return { t: 'open', visibility, secret: items.bytes(2, 32) };
+  }
+  if (length === 3 && items.any(0) === 4 && items.any(1) === collectionPurpose) {
+    const app = items.text(2);
+    if (app === '' || Buffer.byteLength(app) > maxAppBytes) throw malformed(what, 'its app has no usable id');
+    return { t: 'purpose', app };
   }
   throw malformed(what, 'its last field is not one expected');
 }

@@ -157,6 +157,14 @@ export class AccessGraph {
     return this.#isValid(this.#indexOf.get(id) as number);
   }
 
+  /** Why an entry is not valid: its author had no right to it, or too many invitations were open when he made one more. */
+  whyInvalid(id: string): 'forbidden' | 'too_many_invites' {
+    const index = this.#indexOf.get(id) as number;
+    const event = this.#events[index] as AccessEvent;
+    if (event.kind !== 'invite' || this.#isValid(index)) return 'forbidden';
+    return this.#mayInvite(event, this.before(id)) ? 'too_many_invites' : 'forbidden';
+  }
+
   /** Ids of valid entries no other valid entry links to (through any others), sorted. */
   heads(): readonly string[] {
     let below = 0n;
@@ -219,8 +227,7 @@ export class AccessGraph {
       }
       case 'invite': {
         const open = [...state.invites.values()].filter((one) => !one.ended).length;
-        const role = roleRank(event.role);
-        return event.extra?.t === 'invite' && role > 0 && mayChange(author, role) && open < maxOpenInvites;
+        return this.#mayInvite(event, state) && open < maxOpenInvites;
       }
       case 'uninvite':
       case 'lapse':
@@ -230,6 +237,14 @@ export class AccessGraph {
       case 'close':
         return author >= rank.manager;
     }
+  }
+
+  /** Whether he had the right to invite to that role, however many invitations were open. */
+  #mayInvite(event: AccessEvent, state: AccessState): boolean {
+    const author = roleRank(state.members.get(event.author)?.role);
+    if (state.revoked.has(`${event.author} ${event.authorDevice}`)) return false;
+    const role = roleRank(event.role);
+    return event.extra?.t === 'invite' && role > 0 && mayChange(author, role);
   }
 
   /** Does counting removal `by` take `event` out? Not what its author had seen, nor what was made knowing of it. */

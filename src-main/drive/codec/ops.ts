@@ -10,6 +10,8 @@ export const nodeBytes = 16;
 /** A body of 2 MiB holds at most this much of one operation. */
 export const maxOpBytes = 1_900_000;
 const maxRefs = 4096;
+export const maxKeyBytes = 512;
+export const maxValueBytes = 1024 * 1024;
 const kinds: readonly NodeKind[] = ['dir', 'file', 'link'];
 
 /** Operations as they stand in entries. Node ids are 16 raw bytes. */
@@ -46,6 +48,23 @@ export type WireOp =
       readonly id: Uint8Array;
       readonly parent: Uint8Array;
       readonly name: string;
+    }
+  /**
+   * The folder `node` is the place of another drive from here on (`drive`: hash of its genesis entry), or an ordinary folder again
+   * (null). `parents`: the mounts this one replaces.
+   */
+  | {
+      readonly t: 'mount';
+      readonly node: Uint8Array;
+      readonly drive: Uint8Array | null;
+      readonly parents: readonly OpRef[];
+    }
+  /** Of a collection: the value of a key from here on; null: it has none. `parents`: the operations on the key it replaces. */
+  | {
+      readonly t: 'set';
+      readonly key: string;
+      readonly value: Uint8Array | null;
+      readonly parents: readonly OpRef[];
     };
 
 /** Strict dag-cbor of one operation (arrays, no field names: tens of thousands of them stand in a chain). */
@@ -63,7 +82,18 @@ export function encodeOp(op: WireOp): Uint8Array {
       return encodeCbor(['del', op.node, op.seen, op.loc]);
     case 'adopt':
       return encodeCbor(['adopt', op.node, op.from, op.id, op.parent, op.name]);
+    case 'mount':
+      return encodeCbor(['mount', op.node, op.drive, op.parents]);
+    case 'set':
+      return encodeCbor(['set', op.key, op.value, op.parents]);
   }
+}
+
+/** True for what a key of a collection may be: 1..512 bytes of UTF-8 in NFC, no NUL. */
+export function isCollectionKey(key: string): boolean {
+  const bytes = Buffer.byteLength(key);
+  if (bytes === 0 || bytes > maxKeyBytes || key.includes('\0')) return false;
+  return bytes === key.length || (key.isWellFormed() && key.normalize('NFC') === key);
 }
 
 /** CBOR's head of an array of `n` items, n < 24 (RFC 8949, 3): the items follow, each in its own encoding. */
@@ -130,6 +160,19 @@ export function decodeOp(bytes: Uint8Array): WireOp {
       const id = items.bytes(3, nodeBytes);
       const parent = items.bytes(4, nodeBytes);
       return { t, node: items.bytes(1, nodeBytes), from, id, parent, name: name(items.text(5)) };
+    }
+    case 'mount': {
+      const items = itemsOf(value, 4, what);
+      const drive = items.any(2) === null ? null : items.bytes(2, 32);
+      return { t, node: items.bytes(1, nodeBytes), drive, parents: refs(items.list(3, maxRefs)) };
+    }
+    case 'set': {
+      const items = itemsOf(value, 4, what);
+      const key = items.text(1);
+      if (!isCollectionKey(key)) throw malformed(what, 'a key cannot be used');
+      const content = items.any(2) === null ? null : items.bytes(2);
+      if (content !== null && content.length > maxValueBytes) throw malformed(what, 'a value is too large');
+      return { t, key, value: content, parents: refs(items.list(3, maxRefs)) };
     }
     default:
       throw malformed(what, 'its kind is unknown');

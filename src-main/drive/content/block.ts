@@ -32,10 +32,15 @@ export function sealedLength(len: number): number {
  * The AES-256 key of one block: HMAC-SHA-256(content key, plainHash + u32 big-endian len), 32 bytes.
  * @param contentKey 32 bytes, of one key epoch of one drive
  */
-export function blockKey(contentKey: Uint8Array, plainHash: Uint8Array, len: number): Uint8Array {
+export function blockKey(contentKey: Uint8Array, plainHash: Uint8Array, len: number): Buffer {
   const length = Buffer.allocUnsafe(4);
   length.writeUInt32BE(len);
   return createHmac('sha256', keyObject(contentKey)).update(plainHash).update(length).digest();
+}
+
+/** As a KeyObject, with which a cipher is made three times as fast as with bytes. */
+function cipherKey(contentKey: Uint8Array, plainHash: Uint8Array, len: number): KeyObject {
+  return createSecretKey(blockKey(contentKey, plainHash, len));
 }
 
 /** KeyObjects make an HMAC several times cheaper than raw keys; a worker sees few epochs. */
@@ -63,7 +68,7 @@ function sealInto(
   if (plain.length < 1 || plain.length > maxBlockSize) {
     throw new AppError('invalid_argument', 'A block has 1 byte to 16 MiB.');
   }
-  const cipher = createCipheriv('aes-256-gcm', blockKey(contentKey, plainHash, plain.length), zeroNonce);
+  const cipher = createCipheriv('aes-256-gcm', cipherKey(contentKey, plainHash, plain.length), zeroNonce);
   for (let at = 0; at < plain.length; at += piece)
     into.set(cipher.update(plain.subarray(at, at + piece)), at);
   const padded = into.length - tagLength;
@@ -121,7 +126,7 @@ export function openBlock(
     throw new AppError('bad_hash', 'A received block is not the one that was asked for.');
   }
   const body = ciphertext.length - tagLength;
-  const decipher = createDecipheriv('aes-256-gcm', blockKey(contentKey, ref.plainHash, ref.len), zeroNonce, {
+  const decipher = createDecipheriv('aes-256-gcm', cipherKey(contentKey, ref.plainHash, ref.len), zeroNonce, {
     authTagLength: tagLength,
   });
   decipher.setAuthTag(ciphertext.subarray(body));

@@ -1,8 +1,8 @@
-import { spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { MessageChannel } from 'node:worker_threads';
 import { AppError } from '../../../src-shared/errors.ts';
 import { silentLogger, type Logger } from '../../../src-shared/runtime.ts';
+import { createDiskFlush } from './disk-flush.ts';
 import { fileError } from './file-error.ts';
 import {
   packBytes,
@@ -52,6 +52,7 @@ export function createContentIo(options: ContentIoOptions = {}): ContentIo {
     workerUrl: options.workerUrl ?? new URL('./worker.ts', import.meta.url),
     logger: options.logger ?? silentLogger,
   });
+  const disk = createDiskFlush();
   const stopping = new AbortController();
 
   /** Runs tasks over runs of `items`; a task that fails as a whole (a crashed worker) is the answer of each of its items. */
@@ -188,7 +189,7 @@ export function createContentIo(options: ContentIoOptions = {}): ContentIo {
         return answers.map((answer) => ('error' in answer ? revivedError(answer.error) : answer));
       });
     },
-    syncFileSystem,
+    syncFileSystem: (path) => disk.flush(path),
     async open(ref, key, ciphertext) {
       const refs = packRefs([ref]);
       const task = { op: 'open', key, ciphertext, refs } as const;
@@ -199,6 +200,7 @@ export function createContentIo(options: ContentIoOptions = {}): ContentIo {
     async stop() {
       stopping.abort();
       await lanes.stop();
+      await disk.stop();
     },
   };
 }
@@ -290,20 +292,4 @@ function ownBytes(requests: readonly PlaceRequest[]): Uint8Array[] {
     seen.add(ciphertext.buffer);
     return ciphertext;
   });
-}
-
-/** Flushes the file system of `path` (Linux); elsewhere files must be synced one by one. */
-async function syncFileSystem(path: string): Promise<void> {
-  if (process.platform !== 'linux') return;
-  const child = spawn('sync', ['-f', path], { stdio: ['ignore', 'ignore', 'pipe'] });
-  let said = '';
-  child.stderr.on('data', (bytes: Buffer) => (said += bytes.toString()));
-  const code = await new Promise<number | null>((resolve, reject) => {
-    child.on('error', reject);
-    child.on('close', resolve);
-  }).catch((cause: unknown) => {
-    throw new AppError('internal', 'The disk could not be flushed.', { cause });
-  });
-  if (code !== 0)
-    throw new AppError('internal', 'The disk could not be flushed.', { details: { path, said } });
 }

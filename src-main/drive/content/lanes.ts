@@ -19,6 +19,8 @@ export interface Lanes {
   stop(): Promise<void>;
 }
 
+const idleMs = 30_000;
+
 export function createLanes(options: {
   readonly threads: number;
   readonly workerUrl: URL;
@@ -36,8 +38,10 @@ export function createLanes(options: {
     if (!made) {
       made = new Piscina({
         filename: options.workerUrl.href,
-        minThreads: 1,
+        minThreads: 0,
         maxThreads: 1,
+        // Its heap is given back while nothing is to do; files it holds open are closed long before.
+        idleTimeout: idleMs,
         concurrentTasksPerWorker: 16,
         // A thread asleep in Atomics.wait would not close idle files or hear a cancelled task.
         atomics: 'disabled',

@@ -22,7 +22,7 @@ const readAsync = promisify(fs.read);
 const writeAsync = promisify(fs.write);
 const fsyncAsync = promisify(fs.fsync);
 /** Up to here a read is done at once; waiting for a thread costs more than the read. Bytes. */
-const syncRead = 256 * 1024;
+const syncRead = 1024 * 1024;
 
 /** The work of one content worker on real files. Each function does one item and throws; the batch maps errors. */
 export interface NodeFiles {

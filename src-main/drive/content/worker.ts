@@ -162,7 +162,7 @@ async function index(
           count > 0 ? { blocks: unpackRefs(previous, start, count) } : null,
           wantsSealed
             ? {
-                memory: (length) => takeMany([length])[0]!,
+                memory: (length) => outbox.memory(length),
                 found: (ref, offset, ciphertext) => outbox.add(i, ref, offset, ciphertext),
               }
             : undefined,
@@ -189,6 +189,8 @@ async function index(
 }
 
 interface Outbox {
+  /** For one ciphertext, to be added next. */
+  memory(length: number): Uint8Array;
   add(input: number, ref: BlockRef, offset: number, ciphertext: Uint8Array): Promise<void> | void;
   /** Sends the rest and waits until all was taken. */
   drain(): Promise<void>;
@@ -202,6 +204,8 @@ function createOutbox(port: MessagePort): Outbox {
   let uncredited = 0;
   let stopped = false;
   let wake: (() => void) | null = null;
+  /** Small ones lie beside each other; what is left of it. */
+  let rest: Uint8Array = new Uint8Array(0);
   const stop = (): void => {
     stopped = true;
     wake?.();
@@ -219,7 +223,12 @@ function createOutbox(port: MessagePort): Outbox {
       wake = null;
     }
   }
+  function giveUpRest(): void {
+    if (rest.length > 0) releaseShared(rest);
+    rest = new Uint8Array(0);
+  }
   async function send(): Promise<void> {
+    giveUpRest();
     const { views, transfer } = packBytes(items.map((item) => item.ciphertext));
     const packed = packRefs(refs);
     const message: SealedMessage = {
@@ -234,6 +243,16 @@ function createOutbox(port: MessagePort): Outbox {
     await room(maxUncredited - 1);
   }
   return {
+    memory(length) {
+      if (length > sealedBatch / 4) return takeMany([length])[0]!;
+      if (rest.length < length) {
+        giveUpRest();
+        [rest] = takeMany([sealedBatch]) as [Uint8Array];
+      }
+      const memory = rest.subarray(0, length);
+      rest = rest.subarray(length);
+      return memory;
+    },
     add(input, ref, offset, ciphertext) {
       if (stopped) return releaseShared(ciphertext);
       items.push({ input, offset, ciphertext });
@@ -243,6 +262,7 @@ function createOutbox(port: MessagePort): Outbox {
     },
     async drain() {
       if (items.length > 0 && !stopped) await send();
+      giveUpRest();
       await room(0);
     },
     aborted: () => stopped,

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -17,13 +17,15 @@ import type { Clock, RandomBytes } from '../../../src-shared/runtime.ts';
 import { createPrivateKey, createPublicKey } from 'node:crypto';
 import { createDrive, openDrive } from '../drive.ts';
 import { createAccessLog } from '../access/access-log.ts';
+import { buildAccessEntry } from '../access/author.ts';
+import type { AccessDraft } from '../access/author.ts';
 import { signWriterCertificate } from '../access/writer-certificate.ts';
 import { encodeBody, sealBytes } from '../codec/body.ts';
 import { unhex } from '../codec/bytes.ts';
 import { encodeOp } from '../codec/ops.ts';
 import type { WireOp } from '../codec/ops.ts';
 import type { DriveIdentity, WriterKeys } from '../deps.ts';
-import type { Drive, FileContent, NodeId } from '../types.ts';
+import type { Drive, DrivePurpose, FileContent, NodeId } from '../types.ts';
 
 /** Bytes that depend only on the seed. */
 export function seededRandom(seed: string): RandomBytes {
@@ -72,11 +74,13 @@ export function person(name: string, device = 'Laptop'): TestPerson {
 export interface TestNode {
   readonly who: TestPerson;
   readonly clock: ReturnType<typeof steppingClock>;
-  create(name: string): Promise<Drive>;
+  create(name: string, purpose?: DrivePurpose): Promise<Drive>;
   join(from: Drive): Promise<Drive>;
   reopen(drive: Drive): Promise<Drive>;
   /** Loses the database, keeps the chain. */
   rebuild(drive: Drive): Promise<Drive>;
+  /** A second computer that runs from a copy of this one's files, keys and all. */
+  copy(drive: Drive): Promise<Drive>;
   db(drive: Drive): Database;
   chain(drive: Drive): string;
 }
@@ -111,7 +115,10 @@ export function createTestBench(seed: string) {
     return {
       who,
       clock,
-      create: async (name) => keep(await createDrive({ ...common, name, storage: (id) => storage(id) })),
+      create: async (name, purpose) =>
+        keep(
+          await createDrive({ ...common, name, ...(purpose && { purpose }), storage: (id) => storage(id) }),
+        ),
       async join(from) {
         const genesis = [...from.missingFor([])][0]?.bytes as Uint8Array;
         return keep(await openDrive({ ...common, ...storage(from.id), driveId: from.id, genesis }));
@@ -125,6 +132,15 @@ export function createTestBench(seed: string) {
         drive.close();
         dbs.get(drive.id)?.close();
         return keep(await openDrive({ ...common, ...storage(drive.id, `-${count++}`), driveId: drive.id }));
+      },
+      async copy(drive) {
+        const place = join(dir, `copy${count++}`);
+        mkdirSync(place, { recursive: true });
+        copyFileSync(join(dir, drive.id, 'chain.log'), join(place, 'chain.log'));
+        await dbs.get(drive.id)?.backup(join(place, 'drive.db'));
+        const db = openDatabase(join(place, 'drive.db'));
+        open.push(() => db.close());
+        return keep(await openDrive({ ...common, dir: place, db, driveId: drive.id }));
       },
       db: (drive) => dbs.get(drive.id) as Database,
       chain: (drive) => join(dir, drive.id, 'chain.log'),
@@ -175,6 +191,34 @@ export function createTestBench(seed: string) {
         const plain = encodeBody({ salt, ops: bytes });
         const body = sealBytes(access.keyring.bodyKey(epoch), random(12), plain, binding);
         const [entry] = await history.append([{ kind: 'ops', access: links, keyEpoch, opsRoot, body }]);
+        return entry as Entry;
+      },
+      /** Signs one entry that changes rights, as a person's device, whatever his role. */
+      async change(who: TestPerson, part: Partial<AccessDraft> & Pick<AccessDraft, 'kind'>): Promise<Entry> {
+        const id = access.keyring.merge(access.graph.current().epochs);
+        const draft: AccessDraft = {
+          user: who.userId,
+          role: null,
+          encKey: null,
+          device: null,
+          receivers: [],
+          name: '',
+          frontier: [],
+          boxesFor: [],
+          handOut: [],
+          previous: [],
+          ...part,
+        };
+        const entryDraft = buildAccessEntry(draft, {
+          drive,
+          writer: signer.publicKey,
+          cert: signWriterCertificate(who.device, who.certificate, drive, signer.publicKey, 1),
+          links: access.graph.heads().map(unhex),
+          epoch: { id, key: access.keyring.key(id) as Uint8Array },
+          random,
+        });
+        const [entry] = await history.append([entryDraft]);
+        access.add([entry as Entry]);
         return entry as Entry;
       },
     };

@@ -1,3 +1,4 @@
+import { entryHash } from '../../history/index.ts';
 import type { Database } from '../../store/index.ts';
 import { AppError } from '../../../src-shared/errors.ts';
 import { byteKey, compareBytes, encodeCbor, sameBytes } from '../codec/bytes.ts';
@@ -11,6 +12,9 @@ import { conflictNode, refOf } from './place.ts';
 import { nodeBytesOf, parseOpId } from './reader.ts';
 import type { TreeStore } from './store.ts';
 
+/** What is asked for in a tree. */
+export type TreeDraft = Exclude<OpDraft, { t: 'set' }>;
+
 /** The operations one draft becomes; `main` is the position of the one that stands for it. */
 export interface Translated {
   readonly ops: readonly WireOp[];
@@ -19,12 +23,12 @@ export interface Translated {
 
 export interface Drafts {
   /** Every node a draft would act on: a batch holds each at most once, since an operation can't name one beside it. */
-  touches(draft: OpDraft): readonly Uint8Array[];
+  touches(draft: TreeDraft): readonly Uint8Array[];
   /**
    * @param made nodes made earlier in the same batch
    * @throws AppError `invalid_argument`, `not_found`, `already_exists`
    */
-  translate(draft: OpDraft, made: ReadonlySet<string>): Translated;
+  translate(draft: TreeDraft, made: ReadonlySet<string>): Translated;
 }
 
 /**
@@ -184,6 +188,18 @@ export function createDrafts(db: Database, store: TreeStore): Drafts {
           ops.push({ t: 'put', node, parents, content: checked(draft.content) });
           // Merged files had the content now replaced; left alone they would come back under a conflict name.
           for (const alias of aliases) ops.push(del(alias.id, shown(alias)));
+          break;
+        }
+        case 'mount': {
+          if (row?.kind !== 0)
+            throw new AppError('not_found', 'Only a folder can become a drive of its own.');
+          const parents = store.operations.mountHeads(node).map((one) => refOf(one.ord));
+          ops.push({
+            t: 'mount',
+            node,
+            drive: draft.drive === null ? null : entryHash(draft.drive),
+            parents,
+          });
           break;
         }
         case 'del': {

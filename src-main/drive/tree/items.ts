@@ -16,7 +16,7 @@ export interface ItemRow {
   readonly size: number;
   /** Place of the operation that made it. */
   readonly made: Uint8Array;
-  /** Place of the operation whose content is shown (of a folder: that made it). */
+  /** Place of the operation whose content is shown (of a folder: that made it, or mounted another drive there). */
   readonly ver: Uint8Array;
   readonly derived: number;
   /** The folder it shows under: merged folders are one. */
@@ -83,8 +83,10 @@ export function createItems(db: Database, operations: Operations, changes: ItemC
     const coverage = operations.coverage(node);
     const placeCovered = coverage.has(coverKey(at));
     if (made.kind === 0) {
-      if (placeCovered && !anyChild.get({ id: node })) return [];
-      return [{ ...base, id: node, kind: 0, ckey: null, size: 0, ver: made.ord, derived: 0 }];
+      // Deleting a folder says nothing of the drive that has its place there: only the end of the mount does.
+      const mount = operations.mount(node);
+      if (placeCovered && !mount && !anyChild.get({ id: node })) return [];
+      return [{ ...base, id: node, kind: 0, ckey: null, size: 0, ver: mount?.ord ?? made.ord, derived: 0 }];
     }
     const heads = operations.heads(node);
     const open = heads.filter((head) => !head.covered);

@@ -108,7 +108,8 @@ export function createNaming(
     refresh(parent: Uint8Array, want: string): void {
       const rows = wanting(parent, want);
       const own = rows.filter((row) => row.derived === 0);
-      const folder = own.find((row) => row.kind === 0);
+      // The place of another drive is not merged with anything: what other folders of that name hold goes into it.
+      const folder = own.find(isMounted) ?? own.find((row) => row.kind === 0);
       const firstOf = new Map<string, ItemRow>();
       for (const row of own) {
         if (row.kind === 0 || row.ckey === null) continue;
@@ -123,7 +124,7 @@ export function createNaming(
           row.derived === 1 || row.ckey === null ? row : (firstOf.get(byteKey(row.ckey)) as ItemRow);
         if (row === winner) {
           fates.push([row, { alias: null, name: want, claim: null, conflict_of: null }]);
-        } else if (row.kind === 0 && winner) {
+        } else if (row.kind === 0 && winner && !isMounted(row)) {
           fates.push([row, { alias: winner.id, name: null, claim: null, conflict_of: null }]);
         } else if (first !== row) {
           fates.push([row, { alias: first.id, name: null, claim: null, conflict_of: null }]);
@@ -165,6 +166,10 @@ export function createNaming(
       if (owner && owner.want !== name && sameBytes(owner.sparent, parent)) changes.group(parent, owner.want);
     },
   };
+}
+
+function isMounted(row: ItemRow): boolean {
+  return row.kind === 0 && !sameBytes(row.ver, row.made);
 }
 
 function same(a: Uint8Array | null, b: Uint8Array | null): boolean {

@@ -27,6 +27,11 @@ export interface PutRow {
   readonly ckey: Uint8Array;
   readonly size: number;
 }
+export interface MountRow {
+  readonly ord: Uint8Array;
+  /** Hash of the other drive's genesis entry; null: the folder is an ordinary one again. */
+  readonly drive: Uint8Array | null;
+}
 export interface IndexedOp {
   readonly index: number;
   readonly op: WireOp;
@@ -79,7 +84,7 @@ export function createOperations(db: Database) {
     SELECT coalesce((SELECT 1 FROM tree_loc WHERE node = ? LIMIT 1), (SELECT 1 FROM tree_loc WHERE parent = ? LIMIT 1),
       (SELECT 1 FROM tree_put WHERE node = ? LIMIT 1), (SELECT 1 FROM tree_sup WHERE node = ? LIMIT 1),
       (SELECT 1 FROM tree_cov WHERE node = ? LIMIT 1), (SELECT 1 FROM tree_item WHERE id = ?),
-      (SELECT 1 FROM tree_gone WHERE id = ?)) known`);
+      (SELECT 1 FROM tree_gone WHERE id = ?), (SELECT 1 FROM tree_mount WHERE node = ? LIMIT 1)) known`);
   const supsOf = db.prepare<[Uint8Array], { op: Uint8Array }>('SELECT op FROM tree_sup WHERE node = ?');
   const insertCov = db.prepare('INSERT OR IGNORE INTO tree_cov VALUES (?, ?, ?)');
   const deleteCov = db.prepare('DELETE FROM tree_cov WHERE node = ? AND op = ? AND by = ?');
@@ -97,6 +102,18 @@ export function createOperations(db: Database) {
   const adoptsOf = db.prepare<[Uint8Array], { ord: Uint8Array; id: Uint8Array }>(
     'SELECT ord, id FROM tree_adopt WHERE op = ?',
   );
+
+  const insertMount = db.prepare('INSERT OR IGNORE INTO tree_mount VALUES (?, ?, ?)');
+  const deleteMount = db.prepare('DELETE FROM tree_mount WHERE node = ? AND ord = ?');
+  const mountsOf = db.prepare<[Uint8Array], MountRow>(
+    'SELECT ord, drive FROM tree_mount WHERE node = ? ORDER BY ord',
+  );
+  const mountNodes = db.prepare<[], { node: Uint8Array }>('SELECT DISTINCT node FROM tree_mount');
+  const replacedBy = db.prepare<[Uint8Array, Uint8Array], { op: Uint8Array }>(
+    'SELECT op FROM tree_sup WHERE node = ? AND by = ?',
+  );
+  let mounted: readonly Uint8Array[] | null = null;
+  const mountedNodes = (): readonly Uint8Array[] => (mounted ??= mountNodes.all().map((row) => row.node));
 
   /** Sorting the few rows of a node here is ten times faster than a sorter in SQLite. */
   function locsInOrder(node: Uint8Array): LocRow[] {
@@ -178,7 +195,7 @@ export function createOperations(db: Database) {
     const fresh: Fresh[] = [];
     const onTop = !undo && compareBytes(place, top.subarray(0, entryPlaceBytes)) > 0;
     for (const { index, op } of ops) {
-      if (op.t === 'cert') continue;
+      if (op.t === 'cert' || op.t === 'set') continue;
       const ord = ordOf(place, index);
       if (onTop && op.t === 'make' && isNew(op)) {
         insertLoc.run(op.node, ord, locKind.make, kindNumber[op.kind], op.parent, op.name);
@@ -239,6 +256,15 @@ export function createOperations(db: Database) {
           }
           break;
         }
+        case 'mount':
+          if (undo) deleteMount.run(op.node, ord);
+          else insertMount.run(op.node, ord, op.drive);
+          mounted = null;
+          for (const parent of op.parents) {
+            if (undo) deleteSup.run(op.node, parent, ord);
+            else insertSup.run(op.node, parent, ord, 0);
+          }
+          break;
       }
     }
     if (placed.length > 0) settle(place, placed, undo, dirty);
@@ -250,7 +276,7 @@ export function createOperations(db: Database) {
   /** Nothing is known of the node, so its making, on top of everything, has effect. */
   function isNew({ node, parent }: Make): boolean {
     if (sameBytes(node, rootId) || sameBytes(node, parent)) return false;
-    return anything.get(node, node, node, node, node, node, node)?.known === null;
+    return anything.get(node, node, node, node, node, node, node, node)?.known === null;
   }
 
   function settle(place: Uint8Array, placed: readonly Placed[], undo: boolean, dirty: Dirty): void {
@@ -308,9 +334,31 @@ export function createOperations(db: Database) {
     return new Set(covsOf.all(node).map((row) => byteKey(row.op)));
   }
 
+  /** Mounts of a folder that no other one replaces, in order. */
+  function mountHeads(node: Uint8Array): readonly MountRow[] {
+    if (mountedNodes().length === 0) return [];
+    const rows = mountsOf.all(node);
+    if (rows.length === 0) return rows;
+    const gone = new Set(supsOf.all(node).map((row) => byteKey(row.op)));
+    return rows.filter((row) => !gone.has(byteKey(refOf(row.ord))));
+  }
+
   return {
     apply,
     heads,
+    mountHeads,
+    /** The mount in force: of several made at one time the last in order; a drive beats the end of a mount. */
+    mount: (node: Uint8Array): (MountRow & { readonly drive: Uint8Array }) | null => {
+      const last = mountHeads(node).findLast((row) => row.drive !== null);
+      return last?.drive ? { ord: last.ord, drive: last.drive } : null;
+    },
+    /** Folders that are or were mounted. */
+    mountNodes: mountedNodes,
+    /** All content operations of a node, in order. */
+    contents: (node: Uint8Array): readonly PutRow[] => putsInOrder(node),
+    /** Operations of a node that the one at `ord` replaces. */
+    replacedBy: (node: Uint8Array, ord: Uint8Array): readonly Uint8Array[] =>
+      replacedBy.all(node, ord).map((row) => row.op),
     /** Operations deletes of the node have seen; the empty key stands for its adoption. */
     coverage,
     /** The node a content operation was written to; null when there is none of that name. */
@@ -321,6 +369,7 @@ export function createOperations(db: Database) {
     locations: (node: Uint8Array): readonly LocRow[] => locsInOrder(node),
     /** After a rolled back transaction. */
     reload(): void {
+      mounted = null;
       top = lastOrd.get()?.ord ?? empty;
     },
   };

@@ -1,13 +1,14 @@
 import { decode } from '@ipld/dag-cbor';
 import type { Database } from '../../store/index.ts';
 import { entryHash, entryId } from '../../history/index.ts';
+import type { EntryId } from '../../history/index.ts';
 import { AppError } from '../../../src-shared/errors.ts';
 import { byteKey, hex, sameBytes, unhex } from '../codec/bytes.ts';
 import { contentFromWire } from '../codec/content.ts';
 import { isName } from '../codec/names.ts';
 import { opRefBytes } from '../codec/ops.ts';
 import type { OpRef } from '../codec/ops.ts';
-import type { Content, DriveTree, NodeId, OpId, TreeNode } from '../types.ts';
+import type { Content, DriveTree, Mount, NodeHistory, NodeId, OpId, TreeNode } from '../types.ts';
 import type { ItemRow } from './items.ts';
 import { kindName, rootId } from './operations.ts';
 import { entryOfRef, indexOfRef, refOf } from './place.ts';
@@ -55,14 +56,17 @@ export function createOpNames(): (ref: OpRef) => OpId {
 
 export interface TreeReader {
   readonly tree: DriveTree;
+  /** With what lies hidden in mounted folders. */
+  readonly whole: DriveTree;
+  history(id: NodeId): NodeHistory | null;
   content(ref: OpRef): Content | null;
   node(row: ShownRow): TreeNode;
   opName(ref: OpRef): OpId;
 }
 
 /** What a visible node needs of its item: blobs no one asks for cost more than the lookup. */
-type ShownRow = Pick<ItemRow, 'id' | 'sparent' | 'name' | 'kind' | 'ver' | 'conflict_of'>;
-const shownColumns = 'id, sparent, name, kind, ver, conflict_of';
+type ShownRow = Pick<ItemRow, 'id' | 'sparent' | 'name' | 'kind' | 'ver' | 'made' | 'conflict_of'>;
+const shownColumns = 'id, sparent, name, kind, ver, made, conflict_of';
 /** Folders whose paths are remembered between two changes of the tree. */
 const maxFolders = 4096;
 
@@ -98,6 +102,12 @@ export function createTreeReader(db: Database, store: TreeStore): TreeReader {
     return row ? contentFromWire(decode(row.content)) : null;
   }
 
+  function mountOf({ id, kind, ver, made }: ShownRow): EntryId | null {
+    if (kind !== 0 || sameBytes(ver, made)) return null;
+    const mount = store.operations.mount(id);
+    return mount && entryId(mount.drive);
+  }
+
   function node(row: ShownRow): TreeNode {
     const ref = refOf(row.ver);
     let loaded: Content | null | undefined;
@@ -113,6 +123,7 @@ export function createTreeReader(db: Database, store: TreeStore): TreeReader {
       },
       version: opName(ref),
       conflictOf: row.conflict_of && hex(row.conflict_of),
+      mount: mountOf(row),
     };
   }
 
@@ -124,6 +135,7 @@ export function createTreeReader(db: Database, store: TreeStore): TreeReader {
     content: null,
     version: '',
     conflictOf: null,
+    mount: null,
   };
 
   function child(parent: Uint8Array, name: string): ShownRow | null {
@@ -155,7 +167,35 @@ export function createTreeReader(db: Database, store: TreeStore): TreeReader {
     return id;
   }
 
-  const tree: DriveTree = {
+  /** Whether what lies in a folder is hidden, as it or one above it is the place of another drive. Good for one revision. */
+  const hides = new Map<string, boolean>();
+  let hidesRevision = -1;
+
+  function hidden(folder: Uint8Array): boolean {
+    if (store.operations.mountNodes().length === 0 || sameBytes(folder, rootId)) return false;
+    if (hidesRevision !== store.revision() || hides.size >= maxFolders) {
+      hides.clear();
+      hidesRevision = store.revision();
+    }
+    const key = byteKey(folder);
+    let answer = hides.get(key);
+    if (answer === undefined) {
+      const row = get(folder);
+      answer = row !== null && (mountOf(row) !== null || hidden(row.sparent));
+      hides.set(key, answer);
+    }
+    return answer;
+  }
+
+  function mounts(seen: (folder: Uint8Array) => boolean): readonly Mount[] {
+    return store.operations.mountNodes().flatMap((id) => {
+      const row = get(id);
+      const drive = row && seen(row.sparent) ? mountOf(row) : null;
+      return drive === null ? [] : [{ node: hex(id), drive }];
+    });
+  }
+
+  const whole: DriveTree = {
     get(id) {
       const bytes = nodeBytesOf(id);
       if (!bytes) return null;
@@ -203,6 +243,25 @@ export function createTreeReader(db: Database, store: TreeStore): TreeReader {
       }
       return bytes && names.reverse().join('/');
     },
+    past(id, limit) {
+      const bytes = nodeBytesOf(id);
+      const places = bytes && store.operations.locations(bytes).filter((row) => row.skipped === 0);
+      const made = places?.find((row) => row.t !== 1);
+      const at = places?.at(-1);
+      if (!bytes || !made || !at || get(bytes)) return [];
+      const sparent = store.items.get(at.parent)?.alias ?? at.parent;
+      const last = {
+        id: bytes,
+        sparent,
+        name: at.name,
+        kind: made.kind ?? 0,
+        made: made.ord,
+        conflict_of: null,
+      };
+      if (last.kind === 0) return [node({ ...last, ver: made.ord })];
+      const puts = store.operations.contents(bytes).slice(-limit).reverse();
+      return puts.map(({ ord }) => node({ ...last, ver: ord }));
+    },
     revision: () => store.revision(),
     changedSince(revision, limit) {
       if (revision < store.firstRevision() || revision > store.revision()) return null;
@@ -213,6 +272,53 @@ export function createTreeReader(db: Database, store: TreeStore): TreeReader {
       };
     },
     count: () => store.counts(),
+    mounts: () => mounts(() => true),
   };
-  return { tree, content, node, opName };
+
+  const tree: DriveTree = {
+    ...whole,
+    get(id) {
+      const bytes = nodeBytesOf(id);
+      if (!bytes) return null;
+      if (sameBytes(bytes, rootId)) return rootRow;
+      const row = get(bytes);
+      return row && !hidden(row.sparent) ? node(row) : null;
+    },
+    child(parent, name) {
+      const bytes = nodeBytesOf(parent);
+      return bytes && !hidden(bytes) ? whole.child(parent, name) : null;
+    },
+    children(parent, options) {
+      const bytes = nodeBytesOf(parent);
+      return bytes && !hidden(bytes) ? whole.children(parent, options) : [];
+    },
+    listing(parent, options) {
+      const bytes = nodeBytesOf(parent);
+      return bytes && !hidden(bytes) ? whole.listing(parent, options) : [];
+    },
+    resolve(path) {
+      const found = whole.resolve(path);
+      return found && tree.get(found.id);
+    },
+    path(id) {
+      return tree.get(id) === null ? null : whole.path(id);
+    },
+    mounts: () => mounts((folder) => !hidden(folder)),
+  };
+
+  function history(id: NodeId): NodeHistory | null {
+    const bytes = nodeBytesOf(id);
+    if (!bytes) return null;
+    const made = store.operations.locations(bytes).find((row) => row.t !== 1 && row.skipped === 0);
+    const contents = store.operations.contents(bytes);
+    if (!made && contents.length === 0) return null;
+    return {
+      made: made ? { parent: hex(made.parent), name: made.name } : null,
+      contents: contents.map(({ ord }) => ({
+        version: opName(refOf(ord)),
+        parents: store.operations.replacedBy(bytes, ord).map((ref) => opName(ref)),
+      })),
+    };
+  }
+  return { tree, whole, content, node, opName, history };
 }

@@ -45,4 +45,6 @@ export const treeMigrations: readonly string[] = [
   CREATE UNIQUE INDEX tree_gone_rev ON tree_gone (rev);
   CREATE TABLE tree_meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
   `,
+  // Which folders are the place of another drive; what replaces what stands in `tree_sup`.
+  'CREATE TABLE tree_mount (node BLOB NOT NULL, ord BLOB NOT NULL, drive BLOB, PRIMARY KEY (node, ord)) WITHOUT ROWID',
 ];
