@@ -5,4 +5,7 @@ export { createRealFs } from './fs/real.ts';
 export type { FolderFs, FsEntry, FsStat } from './fs/types.ts';
 export { createWatcherFactory } from './scan/watcher.ts';
 export type { FolderWatcher, WatcherFactory, WatcherKind, WatchEvents } from './scan/watcher.ts';
+export { rowsBeneath, seed } from './mounts/handover.ts';
+export type { HandedRow, Handover } from './mounts/handover.ts';
+export { createSyncState } from './state/index.ts';
 export { plan } from './plan/plan.ts';

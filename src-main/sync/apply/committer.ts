@@ -29,6 +29,7 @@ export function createCommitter(deps: {
 
   function contentOf(row: LocalRow): Content | null | 'unknown' {
     if (row.kind === 'dir') return null;
+    if (row.held !== 'here') return 'unknown';
     if (row.kind === 'link') return { kind: 'link', target: row.content.slice('link:'.length) };
     const known = pending.get(row.id);
     if (known && Buffer.from(known.hash).toString('hex') === row.content && known.exec === row.exec)
@@ -42,7 +43,11 @@ export function createCommitter(deps: {
   }
 
   function draftOf(op: CommitOp, row: LocalRow | null): OpDraft | null | 'unknown' {
-    if (op.t === 'del') return row === null ? { t: 'del', node: op.id, base: op.base } : null;
+    if (op.t === 'del') {
+      // The last of several doors: what is held online only is absent by choice, not deleted.
+      if (row !== null || state.synced.get(op.id)?.held !== undefined) return null;
+      return { t: 'del', node: op.id, base: op.base };
+    }
     if (row === null) return null;
     if (op.t === 'move') return { t: 'move', node: op.id, parent: row.parent, name: row.name };
     const content = contentOf(row);
@@ -89,6 +94,7 @@ export function createCommitter(deps: {
           if (base !== null) state.synced.set({ ...base, parent: row.parent, name: row.name });
         } else {
           state.synced.set({ ...(base ?? plain(row)), content: row.content, exec: row.exec, version });
+          state.synced.setOnline(op.id, false);
         }
       });
       for (const { op } of rows) if (op.t !== 'move') pending.delete(op.id);

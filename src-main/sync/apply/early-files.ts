@@ -35,10 +35,11 @@ export interface Adopted {
   readonly name: string;
   readonly path: string;
   readonly placed: readonly string[];
-  /** Said to be at that offset of the file; to be hashed again, and copied to wherever else it belongs. */
-  readonly claimed: readonly { readonly key: string; readonly fromOffset: number }[];
-  /** The rest of what was asked for has come, or failed. */
-  settled(): Promise<void>;
+  /**
+   * Waits until the rest of what was asked for has come, or failed. Returns the blocks that lie at one offset of the file and that
+   * the job still misses: to be hashed again, and copied to wherever else they belong.
+   */
+  settled(): Promise<readonly { readonly key: string; readonly fromOffset: number }[]>;
 }
 
 /** Fetches blocks ahead of the entry that will name their file, each file into a temp file of its own. */
@@ -125,14 +126,18 @@ export function createEarlyFiles(deps: EarlyFilesDeps): EarlyFiles {
     save.run(file.name, '', early, encodeRows(there));
   }
 
-  function forget(file: EarlyFile): void {
+  function unlist(file: EarlyFile): void {
     const index = files.indexOf(file);
     if (index >= 0) files.splice(index, 1);
+  }
+
+  function forgetTokens(file: EarlyFile): void {
     for (const [token, other] of byToken) if (other === file) byToken.delete(token);
   }
 
   function drop(file: EarlyFile): void {
-    forget(file);
+    unlist(file);
+    forgetTokens(file);
     file.abort.abort();
     erase.run(file.name);
     // What is being written would make the file anew.
@@ -230,28 +235,34 @@ export function createEarlyFiles(deps: EarlyFilesDeps): EarlyFiles {
           [...candidate.blocks].every(([key, { offset }]) => job.missing.get(key)?.offsets.includes(offset)),
       );
       if (!file) return null;
-      forget(file);
+      // Its tokens stay known while the job lasts: an announcement that comes behind the entry asks for nothing.
+      unlist(file);
       file.job = job;
       adopted.set(job, file);
       const placed: string[] = [];
-      const claimed: { key: string; fromOffset: number }[] = [];
-      for (const [key, { state: how, offset }] of file.blocks) {
-        if (how === 'asked') continue;
+      for (const [key, { state: how }] of file.blocks) {
         if (how === 'placed' && job.missing.get(key)?.offsets.length === 1) placed.push(key);
-        else claimed.push({ key, fromOffset: offset });
       }
       return {
         name: file.name,
         path: file.path,
         placed,
-        claimed,
         async settled() {
           while (file.running.size > 0) await Promise.all([...file.running]);
+          const there: { key: string; fromOffset: number }[] = [];
+          for (const [key, { state: how, offset }] of file.blocks) {
+            // A block whose placing had begun before the job came went to the one place its announcement named.
+            if (how !== 'asked' && job.missing.has(key)) there.push({ key, fromOffset: offset });
+          }
+          return there;
         },
       };
     },
     abandon(job) {
-      adopted.get(job)?.abort.abort();
+      const file = adopted.get(job);
+      if (!file) return;
+      file.abort.abort();
+      forgetTokens(file);
       adopted.delete(job);
     },
     find(key, except) {

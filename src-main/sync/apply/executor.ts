@@ -11,9 +11,11 @@ import type { FolderFs, FsStat } from '../fs/types.ts';
 import { createPace } from '../pace.ts';
 import { contentKey, sameContent } from '../plan/rows.ts';
 import { foldName, localName, type FsTraits } from '../scan/names.ts';
+import { ownFolder } from '../scan/ignore-rules.ts';
 import { layout } from '../scan/root.ts';
-import type { LocalRow, SyncState } from '../state/index.ts';
-import type { PlanOp, SyncRow } from '../types.ts';
+import { noStamp, type LocalRow, type SyncState } from '../state/index.ts';
+import type { PlanOp, SyncRow, TrashItem } from '../types.ts';
+import { asKnown, sameBytesAs, stillThat } from './as-known.ts';
 import type { StagedFile } from './staging.ts';
 import type { Trash } from './trash.ts';
 
@@ -34,10 +36,14 @@ export interface ExecutorDeps {
   readonly traits: () => FsTraits;
   readonly random: RandomBytes;
   readonly remote: (id: NodeId) => SyncRow | null;
+  /** Bytes of what the drive says the node holds. */
+  readonly size: (id: NodeId) => number;
   /** Look at this folder again: it is not what it was thought to be. */
   readonly again: (dir: string, ms: number) => void;
   /** A folder was made or moved here. */
   readonly newFolder: (path: string) => void;
+  /** A folder was moved; told in one breath with its row. */
+  readonly movedFolder: (id: NodeId, from: string, to: string) => void;
   readonly landed: (node: NodeId) => void;
   readonly ignored: (path: string, dir: boolean) => boolean;
 }
@@ -103,6 +109,7 @@ export function createExecutor(deps: ExecutorDeps): Executor {
     name: string,
     dir = pathOf(parent),
   ): { path: string; raw: string | null } {
+    refuseOwnName(name);
     let raw = name;
     const traits = deps.traits();
     if (traits.caseInsensitive || traits.windows) {
@@ -127,7 +134,70 @@ export function createExecutor(deps: ExecutorDeps): Executor {
     if (stat === null || !asKnown(row, stat)) throw surprised(path);
   }
 
+  /** The engine's own folder, at whatever depth, is never written for others. */
+  function refuseOwnName(name: string): void {
+    if (name !== ownFolder) return;
+    throw new AppError(
+      'name_unsupported',
+      `“${ownFolder}” is a name of this program; it is not written here.`,
+    );
+  }
+
+  /** Placeholders of folders, from `dir` up, become folders: something comes into them. */
+  async function makeFolders(dir: NodeId): Promise<void> {
+    const missing: LocalRow[] = [];
+    for (let at = dir; at !== rootNode;) {
+      const row = state.local.get(at);
+      if (row === null) throw new AppError('changed_while_reading', 'Its folder is not there (any more).');
+      if (row.held !== 'here') missing.push(row);
+      at = row.parent;
+    }
+    for (const row of missing.reverse()) {
+      const path = pathOf(row.id);
+      await expectFolders(row.parent, new Set());
+      const there = await fs.lstat(paths.at(path));
+      if (there !== null && there.type !== 'dir') throw surprised(path);
+      if (there === null) await fs.mkdir(paths.at(path));
+      const stat = await fs.lstat(paths.at(path));
+      if (stat === null) throw surprised(path);
+      state.transaction(() => {
+        state.local.set({ ...row, held: 'here', stamp: stat, birthNs: stat.birthNs });
+        state.synced.setOnline(row.id, false);
+      });
+      if (there !== null) deps.again(path, 0);
+      deps.newFolder(path);
+    }
+  }
+
+  /** Notes what the drive has and this folder does not, by choice. */
+  function placeholder(node: SyncRow): void {
+    const old = state.local.get(node.id);
+    const base = state.synced.get(node.id);
+    // Bytes that are here are never given up by a note.
+    if (old?.held === 'here') throw surprised(pathOf(node.id));
+    const { raw } = old ?? placeFor(node.parent, node.name);
+    state.transaction(() => {
+      state.local.set({
+        ...node,
+        parent: old?.parent ?? node.parent,
+        name: old?.name ?? node.name,
+        version: '',
+        raw,
+        stamp: noStamp(deps.size(node.id)),
+        birthNs: 0n,
+        held: old?.held ?? 'online',
+      });
+      state.synced.set(
+        base === null ? node : { ...base, content: node.content, exec: node.exec, version: node.version },
+      );
+      state.synced.setOnline(node.id, true);
+    });
+  }
+
   async function mkdir(node: SyncRow): Promise<void> {
+    refuseOwnName(node.name);
+    if (state.local.get(node.id) !== null) return makeFolders(node.id);
+    await makeFolders(node.parent);
     const dir = pathOf(node.parent);
     await expectFolders(node.parent, new Set());
     // A folder that is there already (a crash, or made here as well) is the one we want.
@@ -143,8 +213,9 @@ export function createExecutor(deps: ExecutorDeps): Executor {
     const stat = await fs.lstat(paths.at(path));
     if (stat === null) throw surprised(path);
     state.transaction(() => {
-      state.local.set({ ...node, version: '', raw, stamp: stat, birthNs: stat.birthNs });
+      state.local.set({ ...node, version: '', raw, stamp: stat, birthNs: stat.birthNs, held: 'here' });
       state.synced.set(node);
+      state.synced.setOnline(node.id, false);
     });
     if (there?.type === 'dir') deps.again(path, 0);
     deps.newFolder(path);
@@ -153,6 +224,11 @@ export function createExecutor(deps: ExecutorDeps): Executor {
   async function rename(id: NodeId, parent: NodeId, name: string): Promise<void> {
     const row = state.local.get(id);
     if (row === null) throw new AppError('changed_while_reading', 'It is not there any more.');
+    if (row.held !== 'here') {
+      const { raw } = placeFor(parent, name);
+      return state.transaction(() => renamed(id, { ...row, parent, name, raw }));
+    }
+    await makeFolders(parent);
     const from = pathOf(id);
     const trusted = new Set<NodeId>();
     await expectFolders(row.parent, trusted);
@@ -167,17 +243,31 @@ export function createExecutor(deps: ExecutorDeps): Executor {
       ? { path: join(parentOf(from), name), raw: null }
       : await freePlace(parent, name);
     await fs.rename(paths.at(from), paths.at(path));
-    if (row.kind === 'dir') deps.newFolder(path);
     const stat = await fs.lstat(paths.at(path));
     state.transaction(() => {
       const stamp = stat !== null && stillThat(row, stat) ? stat : row.stamp;
-      state.local.set({ ...row, parent, name, raw, stamp });
-      const base = state.synced.get(id);
-      const theirs = deps.remote(id);
-      if (base !== null && theirs?.parent === parent && theirs.name === name) {
-        state.synced.set({ ...base, parent, name });
-      }
+      renamed(id, { ...row, parent, name, raw, stamp });
     });
+    if (row.kind !== 'dir') return;
+    deps.movedFolder(id, from, path);
+    deps.newFolder(path);
+  }
+
+  function renamed(id: NodeId, row: LocalRow): void {
+    const { parent, name } = row;
+    state.local.set(row);
+    const base = state.synced.get(id);
+    const theirs = deps.remote(id);
+    if (base !== null && theirs?.parent === parent && theirs.name === name) {
+      state.synced.set({ ...base, parent, name });
+    }
+  }
+
+  /** What was written between the last look and the move is no longer what was agreed on: it goes back, and is looked at again. */
+  async function toTrash(row: LocalRow, path: string, reason: TrashItem['reason']): Promise<void> {
+    const item = { content: row.content, size: row.stamp.size, reason };
+    const put = await trash.putExpected(paths.at(path), path, item, (stat) => stillThat(row, stat));
+    if (!put) throw surprised(path);
   }
 
   async function remove(id: NodeId): Promise<void> {
@@ -185,6 +275,12 @@ export function createExecutor(deps: ExecutorDeps): Executor {
     if (row === null) return;
     if (state.local.hasChildren(id))
       throw new AppError('changed_while_reading', 'The folder still holds something.');
+    if (row.held !== 'here') {
+      return state.transaction(() => {
+        state.local.remove(id);
+        state.synced.remove(id);
+      });
+    }
     const path = pathOf(id);
     const base = state.synced.get(id);
     // It may have been edited, and the edit read, since this was planned.
@@ -192,7 +288,7 @@ export function createExecutor(deps: ExecutorDeps): Executor {
     await expectFolders(row.parent, new Set());
     await expectAsKnown(row, path);
     if (row.kind === 'dir') await removeDir(path);
-    else await trash.put(paths.at(path), path, row.content, row.stamp.size, 'deleted');
+    else await toTrash(row, path, 'deleted');
     state.transaction(() => {
       state.local.remove(id);
       state.synced.remove(id);
@@ -220,7 +316,7 @@ export function createExecutor(deps: ExecutorDeps): Executor {
     const row = state.local.get(node.id);
     const base = state.synced.get(node.id);
     const path = pathOf(node.id);
-    if (row === null || base === null || !sameContent(row, base) || row.content !== node.content) {
+    if (row?.held !== 'here' || base === null || !sameContent(row, base) || row.content !== node.content) {
       throw surprised(path);
     }
     await expectFolders(row.parent, new Set());
@@ -242,7 +338,8 @@ export function createExecutor(deps: ExecutorDeps): Executor {
 
   function relabel(from: NodeId, to: NodeId, base: SyncRow | null): void {
     state.transaction(() => {
-      if (state.local.get(to) !== null || state.local.get(from) === null) {
+      const row = state.local.get(from);
+      if (state.local.get(to) !== null || row === null) {
         throw new AppError('changed_while_reading', 'It is not there any more.');
       }
       state.local.relabel(from, to);
@@ -250,7 +347,16 @@ export function createExecutor(deps: ExecutorDeps): Executor {
       state.synced.remove(from);
       if (base === null) state.synced.remove(to);
       else state.synced.set(base);
+      state.synced.setOnline(to, row.held !== 'here' || base?.held !== undefined);
+      state.policy.relabel(from, to);
     });
+  }
+
+  function recall(id: NodeId, base: SyncRow): void {
+    if (state.local.get(id) === null || state.synced.get(id) !== null) {
+      throw new AppError('changed_while_reading', 'It is not what it was.');
+    }
+    state.synced.set(base);
   }
 
   function agree(id: NodeId): void {
@@ -258,7 +364,12 @@ export function createExecutor(deps: ExecutorDeps): Executor {
     const mine = state.local.get(id);
     if (theirs === null && mine === null) state.synced.remove(id);
     else if (theirs !== null && mine !== null && sameContent(theirs, mine)) {
-      if (theirs.parent === mine.parent && theirs.name === mine.name) state.synced.set(theirs);
+      if (theirs.parent === mine.parent && theirs.name === mine.name) {
+        state.transaction(() => {
+          state.synced.set(theirs);
+          if (mine.held !== 'here') state.synced.setOnline(id, true);
+        });
+      }
     }
   }
 
@@ -283,6 +394,7 @@ export function createExecutor(deps: ExecutorDeps): Executor {
     const { node, staged } = landing;
     const old = state.local.get(node.id);
     const base = state.synced.get(node.id);
+    await makeFolders(old?.parent ?? node.parent);
     await expectFolders(old?.parent ?? node.parent, known.trusted);
     let place: { path: string; raw: string | null };
     if (old === null) {
@@ -293,8 +405,10 @@ export function createExecutor(deps: ExecutorDeps): Executor {
     } else {
       place = { path: pathOf(node.id), raw: old.raw };
       // An edit the drive does not hold is never replaced.
-      if (base === null || !sameContent(old, base)) throw surprised(place.path);
-      await expectAsKnown(old, place.path);
+      if (old.held === 'here') {
+        if (base === null || !sameContent(old, base)) throw surprised(place.path);
+        await expectAsKnown(old, place.path);
+      }
     }
     const temp =
       staged?.temp ?? `${paths.tmp}/link-${node.id}-${Buffer.from(deps.random(4)).toString('hex')}`;
@@ -316,11 +430,13 @@ export function createExecutor(deps: ExecutorDeps): Executor {
       raw,
       stamp: now,
       birthNs: stat.birthNs,
+      held: 'here',
     });
     const base = old === null ? null : state.synced.get(node.id);
     state.synced.set(
       base === null ? node : { ...base, content: node.content, exec: node.exec, version: node.version },
     );
+    state.synced.setOnline(node.id, false);
     if (staged) state.blocks.set(node.id, staged.content);
   }
 
@@ -346,7 +462,9 @@ export function createExecutor(deps: ExecutorDeps): Executor {
       if (op.t === 'mkdir') await mkdir(op.node);
       else if (op.t === 'rename') await rename(op.id, op.parent, op.name);
       else if (op.t === 'trash') await remove(op.id);
+      else if (op.t === 'placeholder') placeholder(op.node);
       else if (op.t === 'relabel') relabel(op.from, op.to, op.base);
+      else if (op.t === 'recall') recall(op.id, op.base);
       else agree(op.id);
     },
     setExec,
@@ -367,7 +485,7 @@ export function createExecutor(deps: ExecutorDeps): Executor {
           }
           const target = await prepare(landing, stamp, known);
           const { old, path } = target;
-          if (old !== null) await trash.put(paths.at(path), path, old.content, old.stamp.size, 'replaced');
+          if (old?.held === 'here') await toTrash(old, path, 'replaced');
           targets.push({ index: i, target });
         } catch (error) {
           results[i] = toAppError(error);
@@ -403,25 +521,4 @@ function toAppError(error: unknown): AppError {
 
 function parentOf(path: string): string {
   return path.slice(0, Math.max(0, path.lastIndexOf('/')));
-}
-
-/** On disk is exactly what the row says. */
-function asKnown(row: LocalRow, stat: FsStat): boolean {
-  if (row.kind !== stat.type || row.stamp.ino !== stat.ino || row.stamp.dev !== stat.dev) return false;
-  if (row.kind === 'dir') return true;
-  return sameBytesAs(row.stamp, stat) && row.stamp.ctimeNs === stat.ctimeNs;
-}
-
-function stillThat(row: LocalRow, stat: FsStat): boolean {
-  if (row.stamp.ino !== stat.ino) return false;
-  return row.kind === 'dir' || (sameBytesAs(row.stamp, stat) && row.stamp.mode === stat.mode);
-}
-
-function sameBytesAs(stamp: FileStamp, stat: FsStat): boolean {
-  return (
-    stamp.ino === stat.ino &&
-    stamp.dev === stat.dev &&
-    stamp.size === stat.size &&
-    stamp.mtimeNs === stat.mtimeNs
-  );
 }

@@ -31,6 +31,8 @@ export interface Job extends StagedFile {
   absent: boolean;
   /** Blocks placed since the bitmap was last written to the database. */
   unsaved: number;
+  /** The database has a row for it. */
+  noted: boolean;
   readonly abort: AbortController;
 }
 
@@ -70,6 +72,7 @@ export function createJob(node: NodeId, content: FileContent, name: string, temp
     missedAt: null,
     absent: false,
     unsaved: 0,
+    noted: false,
     abort: new AbortController(),
   };
 }

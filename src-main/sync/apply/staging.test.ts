@@ -38,6 +38,33 @@ test('a repeated block that was announced once gets to all its places', async ()
   await alice.write('big.bin', Buffer.concat([part, part, Buffer.alloc(3 * MiB), part]));
   await lab.settle();
   expect(await sha(bob.path('big.bin'))).toBe(await sha(alice.path('big.bin')));
+  // 17 different ones of 72.
+  expect(lab.network.counts.blocks).toBe(17);
+});
+
+test('a repeated block that is being placed when the entry comes is not fetched again', async () => {
+  const { lab, alice, bob } = await pair('meeting');
+  let open = (): void => {};
+  const entryCame = new Promise<void>((resolve) => (open = resolve));
+  await bob.restart({
+    content: {
+      ...lab.content,
+      async place(requests) {
+        await entryCame;
+        return lab.content.place(requests);
+      },
+    },
+  });
+  const part = randomBytes(2 * MiB);
+  await alice.write('big.bin', Buffer.concat([part, Buffer.alloc(3 * MiB), part]));
+  const settled = lab.settle();
+  await expect.poll(() => bob.sync.incoming(1).length, { timeout: 20_000 }).toBe(1);
+  // The job takes over what was fetched ahead in its first step.
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  open();
+  await settled;
+  expect(await sha(bob.path('big.bin'))).toBe(await sha(alice.path('big.bin')));
+  // 17 different ones of 56.
   expect(lab.network.counts.blocks).toBe(17);
 });
 

@@ -3,7 +3,6 @@ import type { Clock, Logger } from '../../../src-shared/runtime.ts';
 import type { BlockRef, ContentIo, Drive, FileContent, NodeId } from '../../drive/index.ts';
 import type { Exchange, FetchRequest } from '../../exchange/index.ts';
 import type { FolderFs } from '../fs/types.ts';
-import { createPace } from '../pace.ts';
 import { contentKey } from '../plan/rows.ts';
 import { layout } from '../scan/root.ts';
 import type { SyncState } from '../state/index.ts';
@@ -11,7 +10,7 @@ import type { FileFlow } from '../types.ts';
 import { createEarlyFiles, type EarlyBlock } from './early-files.ts';
 import { createPlacer } from './placer.ts';
 import { createJob, markPlaced, sameBlocks, saysPlaced } from './staging-job.ts';
-import type { Job, JobCopy, StagedFile } from './staging-job.ts';
+import type { Job, JobCopy, MissingBlock, StagedFile } from './staging-job.ts';
 
 export type { StagedFile } from './staging-job.ts';
 
@@ -53,12 +52,20 @@ export interface Staging {
   moving(limit: number): readonly FileFlow[];
   /** Files of which nobody reachable has everything. */
   unreachable(): number;
+  isAbsent(node: NodeId): boolean;
   absent(): Iterable<{ readonly node: NodeId; readonly content: FileContent }>;
   /** Nobody is being asked for anything. */
   resting(): boolean;
   retry(): void;
   setPaused(paused: boolean): void;
   stop(): Promise<void>;
+}
+
+/** A block that is looked for on this computer; `whole` is a file that holds all of its job's content. */
+interface Missing extends MissingBlock {
+  readonly job: Job;
+  readonly key: string;
+  readonly whole: string | undefined;
 }
 
 const activeBytes = 96 * 1024 * 1024;
@@ -80,7 +87,6 @@ export function createStaging(deps: StagingDeps): Staging {
   const paths = layout(deps.folder);
   const jobs = new Map<NodeId, Job>();
   const active = new Set<Promise<void>>();
-  const pace = createPace();
   const stopping = new AbortController();
   const placer = createPlacer(deps.content, full);
   const early = createEarlyFiles({ ...deps, placer, tmp: paths.tmp, placed });
@@ -108,7 +114,15 @@ export function createStaging(deps: StagingDeps): Staging {
   function saveJob(job: Job): void {
     if (job.unsaved === 0 || job.state === 'ready') return;
     job.unsaved = 0;
+    job.noted = true;
     save.run(job.name, job.node, contentKey(job.content), job.have);
+  }
+
+  /** Most files are small and never noted. */
+  function forgetJob(job: Job): void {
+    if (!job.noted) return;
+    job.noted = false;
+    forget.run(job.name);
   }
 
   function pump(): void {
@@ -163,7 +177,7 @@ export function createStaging(deps: StagingDeps): Staging {
       if (job.missing.size === 0) {
         job.state = 'ready';
         early.abandon(job);
-        if (job.unsaved > 0) forget.run(job.name);
+        forgetJob(job);
         deps.ready(job.node, job.content);
       } else {
         saveJob(job);
@@ -216,6 +230,7 @@ export function createStaging(deps: StagingDeps): Staging {
       load.get(job.name, key) ?? (job.content.size < largeFile ? undefined : loadAdopted.get(job.node, key));
     if (saved !== undefined) {
       rename(job, saved.name);
+      job.noted = true;
       for (const [key, block] of job.missing) if (saysPlaced(saved.have, block)) copyWithin(key, null);
     } else {
       const ahead = job.content.size < largeFile ? null : early.adopt(job);
@@ -224,8 +239,7 @@ export function createStaging(deps: StagingDeps): Staging {
       ahead.placed.forEach((key) => markPlaced(job, key));
       job.unsaved += 1;
       saveJob(job);
-      await ahead.settled();
-      for (const { key, fromOffset } of ahead.claimed) copyWithin(key, fromOffset);
+      for (const { key, fromOffset } of await ahead.settled()) copyWithin(key, fromOffset);
     }
     await copyAll(copies);
   }
@@ -251,27 +265,30 @@ export function createStaging(deps: StagingDeps): Staging {
   async function copyLocal(batch: readonly Job[]): Promise<void> {
     const copies: JobCopy[] = [];
     const kept: { readonly job: Job; readonly key: string }[] = [];
-    for (const job of batch) {
-      const whole = job.missing.size === 0 ? undefined : deps.wholeFiles(contentKey(job.content))[0];
-      for (const [key, { ref, offsets }] of job.missing) {
-        await pace.breathe();
-        const source =
-          sourceOf(job, key, ref) ??
-          (whole === undefined ? null : { from: whole, fromOffset: offsets[0] ?? 0 });
-        if (source === null) kept.push({ job, key });
-        else {
-          for (const toOffset of offsets) {
-            copies.push({ job, key, request: { ...source, to: job.temp, toOffset, ref } });
-          }
+    await state.inSlices(missingOf(batch), ({ job, key, ref, offsets, whole }) => {
+      const source =
+        sourceOf(job, key, ref) ??
+        (whole === undefined ? null : { from: whole, fromOffset: offsets[0] ?? 0 });
+      if (source === null) kept.push({ job, key });
+      else {
+        for (const toOffset of offsets) {
+          copies.push({ job, key, request: { ...source, to: job.temp, toOffset, ref } });
         }
       }
-    }
+    });
     await copyAll(copies);
     for (const { job, key } of kept) {
       const block = job.missing.get(key);
       if (block === undefined) continue;
       const ciphertext = await deps.retained(block.ref.id);
       if (ciphertext !== null) await place(job, key, ciphertext).catch(ignoreBadBlock);
+    }
+  }
+
+  function* missingOf(batch: readonly Job[]): Iterable<Missing> {
+    for (const job of batch) {
+      const whole = job.missing.size === 0 ? undefined : deps.wholeFiles(contentKey(job.content))[0];
+      for (const [key, block] of job.missing) yield { ...block, job, key, whole };
     }
   }
 
@@ -374,7 +391,7 @@ export function createStaging(deps: StagingDeps): Staging {
       const job = jobs.get(node);
       if (!job) return;
       jobs.delete(node);
-      forget.run(job.name);
+      forgetJob(job);
     },
     prefetch(token, blocks) {
       if (paused || stopping.signal.aborted) return;
@@ -391,6 +408,7 @@ export function createStaging(deps: StagingDeps): Staging {
       for (const job of jobs.values()) if (job.absent) n += 1;
       return n;
     },
+    isAbsent: (node) => jobs.get(node)?.absent ?? false,
     *absent() {
       for (const job of jobs.values()) if (job.absent) yield job;
     },

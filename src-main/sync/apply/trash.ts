@@ -1,6 +1,6 @@
 import { AppError } from '../../../src-shared/errors.ts';
 import type { Clock, RandomBytes } from '../../../src-shared/runtime.ts';
-import type { FolderFs } from '../fs/types.ts';
+import type { FolderFs, FsStat } from '../fs/types.ts';
 import { layout } from '../scan/root.ts';
 import type { SyncState } from '../state/index.ts';
 import type { TrashItem } from '../types.ts';
@@ -11,6 +11,16 @@ const day = 86_400_000;
 export interface Trash {
   /** Moves a file, link or folder (absolute path) into the trash and notes where it was (relative path). */
   put(from: string, path: string, content: string, size: number, reason: TrashItem['reason']): Promise<void>;
+  /**
+   * As `put`, when what was moved is `expected`. Somebody may write to it, or put something else in its place, between the last look
+   * and the move: then it goes back. @returns whether it is in the trash
+   */
+  putExpected(
+    from: string,
+    path: string,
+    item: { readonly content: string; readonly size: number; readonly reason: TrashItem['reason'] },
+    expected: (stat: FsStat) => boolean,
+  ): Promise<boolean>;
   list(): readonly TrashItem[];
   /** Puts the newest item of that path (or the item with that id) back. @throws AppError `not_found`, `already_exists` */
   restore(path: string): Promise<string>;
@@ -56,18 +66,36 @@ export function createTrash(deps: {
     erase.run(id);
   }
 
+  async function move(
+    from: string,
+    path: string,
+    content: string,
+    size: number,
+    reason: TrashItem['reason'],
+  ): Promise<string> {
+    const at = clock.now();
+    const id = `${at.toString(36)}-${Buffer.from(deps.random(6)).toString('hex')}`;
+    // Noted first: a crash leaves a note of nothing, which is harmless, never a file nobody knows of.
+    insert.run(id, path, content, size, at, reason);
+    try {
+      await fs.rename(from, fileOf(id));
+    } catch (error) {
+      erase.run(id);
+      throw error;
+    }
+    return id;
+  }
+
   return {
-    async put(from, path, content, size, reason) {
-      const at = clock.now();
-      const id = `${at.toString(36)}-${Buffer.from(deps.random(6)).toString('hex')}`;
-      // Noted first: a crash leaves a note of nothing, which is harmless, never a file nobody knows of.
-      insert.run(id, path, content, size, at, reason);
-      try {
-        await fs.rename(from, fileOf(id));
-      } catch (error) {
-        erase.run(id);
-        throw error;
-      }
+    put: async (from, path, content, size, reason) => void (await move(from, path, content, size, reason)),
+    async putExpected(from, path, { content, size, reason }, expected) {
+      const id = await move(from, path, content, size, reason);
+      const stat = await fs.lstat(fileOf(id));
+      if (stat !== null && expected(stat)) return true;
+      // `place` never replaces: should its place be taken again already, it stays in the trash.
+      const [back] = stat === null ? [] : await fs.place([{ from: fileOf(id), to: from }]);
+      if (back !== undefined && !(back instanceof Error)) erase.run(id);
+      return false;
     },
     list: () =>
       all.all().map(({ id, path, size, at, reason }) => ({

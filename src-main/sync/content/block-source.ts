@@ -16,6 +16,8 @@ export function createBlockSource(deps: {
   readonly again: (dir: string, ms: number) => void;
   /** What this file holds is not what was noted, or could not be read just now. */
   readonly reread: (node: NodeId) => void;
+  /** So many bytes of plaintext of this file go to somebody. */
+  readonly sent: (node: NodeId, bytes: number) => void;
 }): BlockSource {
   const { state } = deps;
   const at = layout(deps.folder).at;
@@ -44,15 +46,18 @@ export function createBlockSource(deps: {
         readonly path: string;
         readonly request: SealRequest;
       }[] = [];
-      ids.forEach((id, index) => {
-        const found = requestFor(id);
-        if (found !== null) wanted.push({ index, ...found });
+      // In one transaction, as each question by itself would lock the database anew.
+      state.transaction(() => {
+        ids.forEach((id, index) => {
+          const found = requestFor(id);
+          if (found !== null) wanted.push({ index, ...found });
+        });
       });
       const sealed = wanted.length === 0 ? [] : await deps.content.seal(wanted.map(({ request }) => request));
-      wanted.forEach(({ index, node, path }, i) => {
+      wanted.forEach(({ index, node, path, request }, i) => {
         const bytes = sealed[i] ?? null;
         answers[index] = bytes;
-        if (bytes !== null) return;
+        if (bytes !== null) return deps.sent(node, request.ref.len);
         // It was moved or written to since its row was made, which a scan tells; when the row still fits the disk, only reading
         // the file anew tells what it holds. Its blocks stay noted: a file in motion must not count as gone for good.
         deps.again(path.slice(0, Math.max(0, path.lastIndexOf('/'))), 0);

@@ -143,9 +143,10 @@ export function createReader(deps: {
       const key = contentKey(content);
       if (wholeFiles(key).length > 0 || deps.retention.has(key)) return 'here';
       if (content.blocks.every((ref) => state.blocks.find(ref.id, 1).length > 0)) return 'here';
-      return gone.has(key) ||
-        state.lost.has(key) ||
-        (drive.members().length <= 1 && deps.exchange.members(drive.id).length === 0)
+      if (gone.has(key) || state.lost.has(key)) return 'lost';
+      // What was freed was somewhere else then, and still is as far as anybody knows.
+      if (state.local.isOnline(key)) return 'elsewhere';
+      return drive.members().length <= 1 && deps.exchange.members(drive.id).length === 0
         ? 'lost'
         : 'elsewhere';
     },

@@ -16,6 +16,8 @@ export interface Retention {
   add(content: FileContent, path: string): void;
   block(id: Uint8Array): Promise<Uint8Array | null>;
   has(content: string): boolean;
+  /** Lets go of a version, as its bytes are to take no space here. */
+  release(content: string): Promise<void>;
   /** The plain file, when it is retained as one. */
   file(content: string): string | null;
   /** Nothing waits to be retained. */
@@ -23,10 +25,20 @@ export interface Retention {
   stop(): Promise<void>;
 }
 
+/** What is sealed and kept in one go. */
 const batchBytes = 4 * 1024 * 1024;
+const batchFiles = 64;
 const queueLimit = 20_000;
 /** How long no block moved before the line counts as quiet. ms. */
 const quietMs = 700;
+
+/** A version that is to be kept as ciphertext. */
+interface Version {
+  readonly key: string;
+  readonly content: FileContent;
+  readonly path: string;
+  readonly stamp: SealRequest['stamp'];
+}
 
 export function createRetention(deps: {
   readonly drive: Drive;
@@ -87,68 +99,92 @@ export function createRetention(deps: {
     return true;
   }
 
-  async function asCiphertext(
-    content: FileContent,
-    path: string,
-    stamp: SealRequest['stamp'],
-  ): Promise<boolean> {
-    let offset = 0;
+  /** Keeps the blocks of these versions as ciphertext, many small ones in one go; the keys of those that could not be kept whole. */
+  async function asCiphertext(versions: readonly Version[]): Promise<ReadonlySet<string>> {
+    const failed = new Set<string>();
     let batch: SealRequest[] = [];
+    let owners: string[] = [];
     let bytes = 0;
-    const flush = async (): Promise<boolean> => {
+    const flush = async (): Promise<void> => {
       const sealed = batch.length === 0 ? [] : await deps.content.seal(batch);
       try {
         const made: Chunk[] = [];
-        for (let i = 0; i < sealed.length; i++) {
-          const bytes = sealed[i];
+        for (const [i, ciphertext] of sealed.entries()) {
           const request = batch[i];
-          if (!bytes || !request) return false;
-          made.push({ id: request.ref.id, bytes });
+          if (ciphertext && request) made.push({ id: request.ref.id, bytes: ciphertext });
+          else failed.add(owners[i] ?? '');
         }
         await chunks.put(made);
       } finally {
-        for (const bytes of sealed) if (bytes) releaseShared(bytes);
+        for (const ciphertext of sealed) if (ciphertext) releaseShared(ciphertext);
       }
       batch = [];
+      owners = [];
       bytes = 0;
-      return true;
     };
-    for (const ref of content.blocks) {
-      if (batch.length === 0) await quiet();
-      if (stopped) return false;
-      if (!chunks.has(ref.id)) {
-        batch.push({ path: paths.at(path), offset, ref, key: deps.drive.contentKey(ref.epoch), stamp });
-        bytes += ref.len;
-        if (bytes >= batchBytes && !(await flush())) return false;
+    for (const { key, content, path, stamp } of versions) {
+      let offset = 0;
+      for (const ref of content.blocks) {
+        if (batch.length === 0) await quiet();
+        if (stopped) return new Set(versions.map((version) => version.key));
+        if (failed.has(key)) break;
+        if (!chunks.has(ref.id)) {
+          batch.push({ path: paths.at(path), offset, ref, key: deps.drive.contentKey(ref.epoch), stamp });
+          owners.push(key);
+          bytes += ref.len;
+          if (bytes >= batchBytes) await flush();
+        }
+        offset += ref.len;
       }
-      offset += ref.len;
     }
-    return flush();
+    await flush();
+    return failed;
   }
 
-  async function retain(content: FileContent, path: string): Promise<void> {
+  /** Shares the bytes of a file with the version where the file system can; else says what is to be kept as ciphertext. */
+  async function retainOrTell(content: FileContent, path: string): Promise<Version | null> {
     const key = contentKey(content);
-    if (one.get(key) !== undefined || content.size > deps.budget()) return;
+    if (one.get(key) !== undefined || content.size > deps.budget()) return null;
     const row = state.local.byContent(key, 8).find((candidate) => state.local.path(candidate.id) === path);
-    if (row === undefined) return;
-    let how = 'reflink';
-    if (await asReflink(key, path)) {
-      // What was shared is this version only when the file was not written to meanwhile.
-      const stat = await fs.lstat(paths.at(path));
-      if (stat === null || stat.mtimeNs !== row.stamp.mtimeNs || stat.size !== row.stamp.size) {
-        await fs.unlink(fileOf(key));
-        return;
-      }
-    } else {
-      how = 'chunks';
+    if (row === undefined) return null;
+    if (!(await asReflink(key, path))) return { key, content, path, stamp: row.stamp };
+    // What was shared is this version only when the file was not written to meanwhile.
+    const stat = await fs.lstat(paths.at(path));
+    if (stat === null || stat.mtimeNs !== row.stamp.mtimeNs || stat.size !== row.stamp.size)
+      await fs.unlink(fileOf(key));
+    else noteAll('reflink', [{ key, content }]);
+    return null;
+  }
+
+  function noteAll(how: 'reflink' | 'chunks', kept: readonly Pick<Version, 'key' | 'content'>[]): void {
+    state.transaction(() => {
+      for (const { key, content } of kept) note.run(key, how, content.size, deps.clock.now());
+    });
+    total += kept.reduce((sum, { content }) => sum + content.size, 0);
+  }
+
+  async function retain(batch: readonly { content: FileContent; path: string }[]): Promise<void> {
+    const versions: Version[] = [];
+    for (const { content, path } of batch) {
+      const version = await retainOrTell(content, path);
+      if (version) versions.push(version);
+    }
+    if (versions.length > 0) {
       // Noted before the first byte, so that a crash leaves nothing that eviction would not find.
       state.transaction(() => {
-        for (const { id } of content.blocks) noteBlock.run(id, key);
+        for (const { key, content } of versions) for (const { id } of content.blocks) noteBlock.run(id, key);
       });
-      if (!(await asCiphertext(content, path, row.stamp))) return drop(key, how);
+      let failed: ReadonlySet<string> = new Set(versions.map(({ key }) => key));
+      try {
+        failed = await asCiphertext(versions);
+      } finally {
+        noteAll(
+          'chunks',
+          versions.filter(({ key }) => !failed.has(key)),
+        );
+        for (const key of failed) await drop(key, 'chunks');
+      }
     }
-    note.run(key, how, content.size, deps.clock.now());
-    total += content.size;
     await evict();
   }
 
@@ -178,18 +214,25 @@ export function createRetention(deps: {
   }
 
   async function work(): Promise<void> {
-    for (let next = first(); next !== null && !stopped; next = first()) {
+    while (queue.size > 0 && !stopped) {
       await quiet();
-      queue.delete(next[0]);
       try {
-        await retain(next[1].content, next[1].path);
+        await retain(nextBatch());
       } catch (error) {
         deps.logger.warn({ err: error }, 'a version could not be retained');
       }
     }
   }
-  function first(): [string, { content: FileContent; path: string }] | null {
-    return queue.entries().next().value ?? null;
+  function nextBatch(): { content: FileContent; path: string }[] {
+    const batch: { content: FileContent; path: string }[] = [];
+    let bytes = 0;
+    for (const [key, next] of queue) {
+      if (batch.length > 0 && (bytes + next.content.size > batchBytes || batch.length >= batchFiles)) break;
+      queue.delete(key);
+      batch.push(next);
+      bytes += next.content.size;
+    }
+    return batch;
   }
 
   return {
@@ -207,6 +250,13 @@ export function createRetention(deps: {
       if (kept?.how !== 'chunks') return kept !== undefined;
       // The store may have dropped chunks within its own budget.
       return blocksOf.all(content).every(({ block }) => chunks.has(block));
+    },
+    async release(content) {
+      queue.delete(content);
+      const kept = one.get(content);
+      if (kept === undefined) return;
+      await drop(content, kept.how);
+      total -= kept.bytes;
     },
     file: (content) => (one.get(content)?.how === 'reflink' ? fileOf(content) : null),
     async idle() {

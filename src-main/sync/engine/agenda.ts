@@ -1,8 +1,11 @@
 import type { Clock } from '../../../src-shared/runtime.ts';
 import type { NodeId } from '../../drive/index.ts';
 
-/** A delete that may not be meant, a change this device has no right to, a file before the first scan knows what is here. */
-export type ParkReason = 'delete' | 'rights' | 'scan';
+/**
+ * A delete that may not be meant, a change this device has no right to, a file before the first scan knows what is here; what the
+ * device's mode keeps apart, and what that is in the way of.
+ */
+export type ParkReason = 'delete' | 'rights' | 'scan' | 'mode' | 'blocked';
 
 /** Which nodes have to be compared again. Only a list of questions: what is to be done is planned when they are asked. */
 export interface Agenda {
@@ -17,6 +20,8 @@ export interface Agenda {
   ready(): number;
   postponed(): number;
   parked(reason: ParkReason): number;
+  parkedIds(reason: ParkReason): Iterable<NodeId>;
+  /** Nothing is left to ask, but for what the mode keeps apart. */
   empty(): boolean;
   stop(): void;
 }
@@ -28,6 +33,8 @@ export function createAgenda(clock: Clock, wake: () => void): Agenda {
     delete: new Set(),
     rights: new Set(),
     scan: new Set(),
+    mode: new Set(),
+    blocked: new Set(),
   };
   let cancel: (() => void) | null = null;
   let timerAt = Number.POSITIVE_INFINITY;
@@ -37,6 +44,8 @@ export function createAgenda(clock: Clock, wake: () => void): Agenda {
     parked.delete.delete(id);
     parked.rights.delete(id);
     parked.scan.delete(id);
+    parked.mode.delete(id);
+    parked.blocked.delete(id);
   }
 
   function arm(): void {
@@ -94,6 +103,7 @@ export function createAgenda(clock: Clock, wake: () => void): Agenda {
     ready: () => ready.size,
     postponed: () => waiting.size,
     parked: (reason) => parked[reason].size,
+    parkedIds: (reason) => parked[reason],
     empty: () => ready.size + waiting.size + parked.delete.size + parked.rights.size + parked.scan.size === 0,
     stop() {
       cancel?.();

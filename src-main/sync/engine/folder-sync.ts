@@ -8,9 +8,10 @@ import {
   type Drive,
   type FileContent,
   type NodeId,
+  type SealedBlock,
 } from '../../drive/index.ts';
 import type { Exchange } from '../../exchange/index.ts';
-import type { ChunkStore, Database } from '../../store/index.ts';
+import { flushDatabase, type ChunkStore, type Database } from '../../store/index.ts';
 import { createCommitter } from '../apply/committer.ts';
 import { createExecutor } from '../apply/executor.ts';
 import { createStaging } from '../apply/staging.ts';
@@ -20,10 +21,12 @@ import { createReader } from '../content/reader.ts';
 import { createRetention } from '../content/retention.ts';
 import { createRealFs } from '../fs/real.ts';
 import type { FolderFs } from '../fs/types.ts';
+import { createBoundary } from '../mounts/boundary.ts';
+import { forgetBeneath, rowsBeneath, seed } from '../mounts/handover.ts';
 import { createMutex, createPace } from '../pace.ts';
 import { contentKey } from '../plan/rows.ts';
 import { createProblems } from '../problems.ts';
-import { parseIgnoreRules, readIgnoreRules } from '../scan/ignore-rules.ts';
+import { parseIgnoreRules, readIgnoreRules, type IgnoreRules } from '../scan/ignore-rules.ts';
 import { createImporter } from '../scan/importer.ts';
 import type { FsTraits } from '../scan/names.ts';
 import { checkRoot, layout, markRoot } from '../scan/root.ts';
@@ -31,15 +34,17 @@ import { createScanLoop } from '../scan/scan-loop.ts';
 import { createScanner } from '../scan/scanner.ts';
 import { createWatcherFactory, type WatcherFactory } from '../scan/watcher.ts';
 import { createSyncState } from '../state/index.ts';
-import { createSteadyClock } from '../steady-clock.ts';
+import { createSteadyClock } from '../../../src-shared/steady-clock.ts';
 import type { FolderEvents, FolderState, FolderStatus, FolderSync } from '../types.ts';
 import { createAgenda } from './agenda.ts';
 import { createLosses } from './losses.ts';
+import { createModes } from './modes.ts';
 import { createNodeIds } from './node-ids.ts';
+import { createOnlineOnly } from './online-only.ts';
 import { createOutgoing } from './outgoing.ts';
 import { createPlanRunner, planSize } from './plan-runner.ts';
 import { createRemoteView } from './remote-view.ts';
-import { cleanTemp, everything, localDifferences } from './start-up.ts';
+import { cleanTemp, everything, everythingIn, localDifferences } from './start-up.ts';
 
 export interface FolderSyncOptions {
   /** Days the trash keeps everything. Default 30. */
@@ -66,6 +71,16 @@ export interface FolderSyncDeps {
   readonly fs?: FolderFs;
   readonly watcher?: WatcherFactory;
   readonly options?: FolderSyncOptions;
+  /** The folder carries this drive's mark already; one that does not is not used. Default: it is marked when first used. */
+  readonly marked?: boolean;
+  /** Rules of a drive around this one, for paths relative to this folder. */
+  readonly ignoredAbove?: (path: string, dir: boolean) => boolean;
+  /** Makes what was committed to `db` survive a power cut. Default: flushes the database's log. */
+  readonly flush?: () => Promise<void>;
+  /** How many others have to hold a file before it may be freed here. Default 1. */
+  readonly copies?: () => number;
+  /** Storage hosts that hold everything of the drive and passed an audit lately. Default none. */
+  readonly hosts?: () => number;
 }
 
 /** Fewer deletes than this never wait for a person. */
@@ -76,6 +91,9 @@ const spaceToGoOn = 2 * 1024 * 1024;
 const revisionKey = 'revision';
 /** How long after a start nobody is called unreachable: connections are being made. ms. */
 const reachTime = 4000;
+
+const lengthOf = (blocks: readonly SealedBlock[]): number =>
+  blocks.reduce((sum, { ref }) => sum + ref.len, 0);
 
 /**
  * Keeps `folder` and `drive` in step from `start()` until `stop()`. Give `blocks` of the result to `Exchange.addDrive`.
@@ -89,15 +107,20 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
   const events = createEmitter<FolderEvents>((error) => logger.error({ err: error }, 'a listener failed'));
   const state = createSyncState(deps.db);
   const paths = layout(folder);
+  const boundary = createBoundary(drive.wholeTree, state);
   const conflicts = new Set<NodeId>();
   const remote = createRemoteView(
-    drive.tree,
+    drive.wholeTree,
     (id, conflict) => {
       // Each node that changed is looked at, so here is where conflicts come and go.
       if (conflict) conflicts.add(id);
       else conflicts.delete(id);
     },
-    (row) => drive.authorOf(row.version)?.ownFeed === true || state.lost.has(row.content),
+    {
+      yields: (row) => drive.authorOf(row.version)?.ownFeed === true || state.lost.has(row.content),
+      keeps: (row) => online.keeps(row),
+    },
+    boundary,
   );
   const pace = createPace();
   const exclusive = createMutex();
@@ -128,7 +151,7 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
   const ending = new AbortController();
   let statusTimer: (() => void) | null = null;
   let lastMembers = '';
-  let saidAtRest: boolean | null = null;
+  let said: 'busy' | 'rest' | 'whole' | null = null;
   let waiters: (() => void)[] = [];
 
   const newId = createNodeIds(deps.clock, random);
@@ -144,7 +167,10 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
     state,
     clock,
     logger,
-    budget: () => Math.max(versionsBytes, versionsShare * state.local.count().bytes),
+    budget() {
+      const { bytes, onlineBytes } = state.local.count();
+      return Math.max(versionsBytes, versionsShare * (bytes - onlineBytes));
+    },
     busy: () => importer.busy() || agenda.ready() > 0 || staging.count() > staging.unreachable(),
   });
   const staging = createStaging({
@@ -186,6 +212,7 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
     clock,
     logger,
     signal: ending.signal,
+    signs: () => modes.mode() !== 'receive-only',
     wallClock: deps.clock,
     stale: (node) => agenda.add(node),
     putBack(path) {
@@ -193,12 +220,29 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
       events.emit('problem', new AppError('content_lost', message, { details: { path } }));
     },
   });
+  const online = createOnlineOnly({
+    drive,
+    exchange,
+    fs,
+    folder,
+    state,
+    trash,
+    wallClock: deps.clock,
+    logger,
+    flush: deps.flush ?? (() => flushDatabase(deps.db)),
+    flushFiles: () => deps.content.syncFileSystem(paths.tmp),
+    copies: deps.copies ?? (() => 1),
+    hosts: deps.hosts ?? (() => 0),
+    exclusive,
+    look: (node) => agenda.add(node),
+    release: (content) => retention.release(content),
+    // Right after a start nobody is reached yet.
+    absent: (node) => clock.now() - startedAt > reachTime && staging.isAbsent(node),
+    paused: () => paused,
+    until,
+  });
   const outgoing = createOutgoing({
     clock,
-    owner(block) {
-      const [found] = state.blocks.find(block, 1);
-      return found ? { node: found.node, len: found.ref.len } : null;
-    },
     size: (node) => state.local.get(node)?.stamp.size ?? null,
   });
   const importer = createImporter({
@@ -221,11 +265,14 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
     again,
     async early(token, id, blocks) {
       await exchange.announceEarly(drive.id, token, id, blocks);
-      outgoing.sent(
-        id,
-        blocks.reduce((sum, { ref }) => sum + ref.len, 0),
-      );
+      outgoing.sent(id, lengthOf(blocks));
     },
+    wanted: () => exchange.wantsSealed(drive.id),
+    keep(id, blocks) {
+      exchange.keepSealed(drive.id, blocks);
+      outgoing.sent(id, lengthOf(blocks));
+    },
+    room: () => exchange.sealedRoom(),
     imported: (content, path) => retention.add(content, path),
     logger,
   });
@@ -235,14 +282,19 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
     state,
     problems,
     newId,
+    inDrive: (id) => drive.tree.get(id) !== null || drive.tree.past(id, 1).length > 0,
     rules: () => rules,
     import: (item) => importer.add(item),
     dirty,
     again,
     exclusive,
     newFolder: (path) => scans.newFolder(path),
+    movedFolder: (from, to) => scans.movedFolder(from, to),
     checkRoot: () => checkRoot(fs, folder, drive.id),
+    endsAt: (id) => boundary.has(id),
+    forgetBeneath: (id) => forgetBeneath(state, id, forgotten),
     now: () => clock.now(),
+    wallNow: () => deps.clock.now(),
   });
   const scans = createScanLoop({
     scanner,
@@ -251,11 +303,15 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
     clock,
     random,
     logger,
-    entries: () => state.local.count().entries,
+    // What is on its way counts: the watcher that comes later would have to look at all of it again.
+    entries() {
+      const { files, dirs } = drive.tree.count();
+      return Math.max(state.local.count().entries, files + dirs);
+    },
     async prepare() {
       await checkRoot(fs, folder, drive.id);
       for (const dir of [paths.tmp, paths.trash]) await fs.mkdir(dir);
-      const next = await readIgnoreRules(fs, folder);
+      const next = await readRules();
       const changed = next.source !== rules.source;
       rules = next;
       return changed;
@@ -284,6 +340,7 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
     },
     changed() {
       agenda.release('delete');
+      agenda.release('blocked');
       if (scans.scannedOnce()) agenda.release('scan');
       wake();
     },
@@ -297,10 +354,36 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
     traits: () => traits,
     random,
     remote: (id) => remote.get(id),
+    size(id) {
+      const content = remote.content(id);
+      return content?.kind === 'file' ? content.size : 0;
+    },
     again,
     newFolder: (path) => scans.newFolder(path),
+    movedFolder(id, from, to) {
+      scans.movedFolder(from, to);
+      scanner.folderMoved(id);
+    },
     landed: (node) => staging.landed(node),
     ignored: (path, dir) => rules.ignored(path, dir),
+  });
+  const modes = createModes({
+    drive,
+    remote,
+    fs,
+    folder,
+    state,
+    trash,
+    agenda,
+    pending,
+    exclusive,
+    dirty,
+    async scanned() {
+      await scans.full();
+      await until(() => importer.queued() === 0 && upToDate());
+    },
+    planned: () => until(() => upToDate() && agenda.postponed() === 0),
+    paused: () => paused,
   });
   const runPlan = createPlanRunner({
     drive,
@@ -311,8 +394,11 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
     executor,
     committer: createCommitter({ drive, state, pending }),
     problems,
+    boundary,
+    newId,
     clock,
     logger,
+    refuses: (op) => modes.refuses(op),
     deletesAllowed: () => !scans.busy() && !massDelete(),
     fetchesAllowed: () => scans.scannedOnce(),
     diskFull,
@@ -329,6 +415,7 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
   });
   const blocks = createBlockSource({
     drive,
+    sent: (node, bytes) => outgoing.sent(node, bytes),
     content: deps.content,
     folder,
     state,
@@ -337,12 +424,32 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
     reread: (node) => void rereadAsKnown(node).catch(() => {}),
   });
 
+  async function readRules(): Promise<IgnoreRules> {
+    const own = await readIgnoreRules(fs, folder);
+    const above = deps.ignoredAbove;
+    return above ? { ...own, ignored: (path, dir) => own.ignored(path, dir) || above(path, dir) } : own;
+  }
+
+  /** Another engine looks after this node from now on. */
+  function forgotten(id: NodeId): void {
+    pending.delete(id);
+    deletedHere.delete(id);
+    conflicts.delete(id);
+    staging.drop(id);
+  }
+
   function readAgain(id: NodeId): void {
     const row = state.local.get(id);
     const path = state.local.path(id);
-    if (row === null || path === null) return;
+    if (row?.held !== 'here' || path === null) return;
     const { parent, name, raw, birthNs, stamp } = row;
-    void importer.add({ id, parent, name, raw, path, birthNs, size: stamp.size });
+    void importer.add({ id, as: null, parent, name, raw, path, birthNs, size: stamp.size, held: row.held });
+  }
+
+  /** Nothing is fetched ahead of what is held online only; where something new will be is not known yet. */
+  function isKept(id: NodeId): boolean {
+    const row = state.local.rows.get(id);
+    return row === null ? state.policy.get(rootNode) !== false : row.held === undefined;
   }
 
   /** Only what looks unchanged on disk: the scan sees to the rest. */
@@ -427,13 +534,14 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
   async function compareAll(): Promise<void> {
     comparing = true;
     const upTo = drive.tree.revision();
-    for await (const id of everything(drive.tree, state)) agenda.add(id);
+    for await (const id of everything(drive.wholeTree, state)) agenda.add(id);
     revision = upTo;
     for await (const id of localDifferences(state)) dirty(id);
     comparing = false;
   }
 
   async function startUp(): Promise<void> {
+    for (const id of online.wanted()) agenda.add(id);
     const saved = Number(state.meta(revisionKey) ?? Number.NaN);
     const usable = Number.isSafeInteger(saved) && saved <= drive.tree.revision();
     if (!usable || drive.tree.changedSince(saved, 1) === null) return compareAll();
@@ -504,6 +612,12 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
     return atRest() && staging.count() === losses.count();
   }
 
+  /** The bytes of everything the drive shows are in this folder: what counts as a copy of the drive. */
+  function isWhole(): boolean {
+    if (!isSettled() || agenda.parked('mode') > 0) return false;
+    return staging.count() === 0 && state.local.count().onlineFiles === 0;
+  }
+
   function membersChanged(): void {
     losses.membersChanged();
     const members = exchange.members(drive.id);
@@ -528,12 +642,13 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
 
   function noteSettled(): void {
     // Not while something is lacking, even if it is lost: a restart has to find it again.
-    if (isSettled() && staging.count() === 0) state.setMeta(revisionKey, String(revision));
+    const apart = agenda.parked('mode') + agenda.parked('blocked') > 0;
+    if (isSettled() && staging.count() === 0 && !apart) state.setMeta(revisionKey, String(revision));
     // Others are told of rest, not of being in step: two that lack what the other wrote would wait for each other.
-    const resting = atRest();
-    if (resting !== saidAtRest) {
-      saidAtRest = resting;
-      exchange.setSettled(drive.id, resting);
+    const rest = !atRest() ? 'busy' : isWhole() ? 'whole' : 'rest';
+    if (rest !== said) {
+      said = rest;
+      exchange.setSettled(drive.id, rest !== 'busy', rest === 'whole');
     }
     const woken = waiters;
     waiters = [];
@@ -543,9 +658,9 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
   /** Something that shows in the status changed. */
   function touch(): void {
     if (stopping) return;
-    if (saidAtRest === true && !atRest()) {
-      saidAtRest = false;
-      exchange.setSettled(drive.id, false);
+    if ((said === 'rest' || said === 'whole') && !atRest()) {
+      said = 'busy';
+      exchange.setSettled(drive.id, false, false);
     }
     statusTimer ??= clock.after(statusInterval, () => {
       statusTimer = null;
@@ -558,13 +673,13 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
     if (halted !== null) return 'stopped';
     if (massDelete() && agenda.parked('delete') > 0) return 'held';
     if (scans.fullRunning() || !started || comparing) return 'scanning';
-    if (isSettled()) return 'in_step';
+    if (isSettled()) return agenda.parked('mode') > 0 ? 'differs' : 'in_step';
     const onlyWaiting = upToDate() && staging.count() === staging.unreachable();
     return fullDisk !== null || onlyWaiting ? 'waiting' : 'syncing';
   }
 
   function status(): FolderStatus {
-    const { files, bytes } = state.local.count();
+    const { files, bytes, onlineFiles, onlineBytes } = state.local.count();
     const now = stateNow();
     const held =
       now === 'held'
@@ -580,11 +695,16 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
       state: now,
       files,
       bytes,
-      pendingUp: pending.size + deletedHere.size + importer.queued(),
+      pendingUp: importer.queued() + (modes.mode() === 'receive-only' ? 0 : pending.size + deletedHere.size),
       pendingDown: staging.count(),
       pendingBytes: staging.missingBytes(),
       conflicts: conflicts.size,
       problems: [...held, ...problems.list()],
+      onlineFiles,
+      onlineBytes,
+      whole: isWhole(),
+      mode: modes.mode(),
+      differing: agenda.parked('mode'),
     };
   }
 
@@ -605,13 +725,22 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
   return {
     driveId: drive.id,
     folder,
-    blocks: outgoing.watch(blocks),
+    blocks: { ...blocks, holds: (items) => online.holds(items) },
+    online,
+    setMode: (mode) => modes.set(mode).finally(touch),
+    differences: (limit) => modes.differences(limit),
+    revert: () => modes.revert(),
+    override: () => modes.override(),
     on: events.on,
     async start() {
-      await markRoot(fs, folder, drive.id);
+      if (deps.marked) {
+        await checkRoot(fs, folder, drive.id);
+        for (const dir of [paths.tmp, paths.trash]) await fs.mkdir(dir);
+      } else await markRoot(fs, folder, drive.id);
       traits = { ...traits, caseInsensitive: await fs.caseInsensitive(paths.own) };
+      await online.recover();
       await cleanTemp(fs, folder, state);
-      rules = await readIgnoreRules(fs, folder);
+      rules = await readRules();
       for (const { id } of deps.db
         .prepare<[], { id: string }>("SELECT id FROM sync_synced WHERE name LIKE '%(conflict %'")
         .all()) {
@@ -627,7 +756,9 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
           if (driveId === drive.id) membersChanged();
         }),
         exchange.on('early', ({ driveId, early }) => {
-          if (driveId === drive.id && halted === null) staging.prefetch(early.token, early.blocks);
+          if (driveId === drive.id && halted === null && isKept(early.node)) {
+            staging.prefetch(early.token, early.blocks);
+          }
         }),
       );
       started = true;
@@ -691,6 +822,31 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
     },
     readContent: (content, range) => reader.read(content, range),
     contentState: (content) => reader.state(content),
+    ignored: (path, dir) => rules.ignored(path, dir),
+    mounts: {
+      held: () => boundary.held(),
+      opened: () => boundary.opened(),
+      path: (node) => state.local.path(node),
+      rows: (node) => rowsBeneath(state, node),
+      letGo: (node) =>
+        exclusive(async () => {
+          await forgetBeneath(state, node, forgotten);
+          touch();
+        }),
+      takeBack: (node, from, rows, newer) =>
+        exclusive(async () => {
+          // What slipped in while the folder was another drive's.
+          await forgetBeneath(state, node, forgotten);
+          const handover = { from, to: drive, fromFolder: rootNode, toFolder: node, newer };
+          const seeded = await seed(state, handover, rows);
+          boundary.open(node);
+          for (const id of seeded) dirty(id);
+          for await (const id of everythingIn(drive.wholeTree, node)) agenda.add(id);
+          const path = state.local.path(node);
+          if (path !== null) scans.newFolder(path);
+          if (path !== null) again(path, 0);
+        }),
+    },
     trash: {
       list: () => trash.list(),
       async restore(path) {

@@ -56,6 +56,8 @@ export function createLosses(deps: {
   /** Tells the date, where `clock` tells how long something took. */
   readonly wallClock: Clock;
   readonly signal: AbortSignal;
+  /** This device may sign changes of files. */
+  readonly signs: () => boolean;
   /** The drive no longer shows the node: it has to be looked at. */
   readonly stale: (node: NodeId) => void;
   /** An older version came back into its place, for people to know. */
@@ -119,6 +121,7 @@ export function createLosses(deps: {
   /** What this device goes on with: the file as it is in the folder, else the newest older version somebody has, else nothing. */
   async function successor(node: TreeNode, gone: string): Promise<Content | null | 'later'> {
     const local = state.local.rows.get(node.id);
+    if (local?.held !== undefined) return 'later';
     if (local !== null) {
       const base = state.synced.get(node.id);
       const content = base === null ? null : drive.contentOf(base.version);
@@ -195,6 +198,11 @@ export function createLosses(deps: {
         if (row === null) continue;
         still.add(row.version);
         const as = stand(row.version, list, all);
+        // It was freed here while others held it. However little they have of it now: what stands for it gives way to nothing.
+        if (as === 'settling' && (!deps.signs() || state.local.rows.get(job.node)?.held !== undefined)) {
+          now.set(job.node, drive.tree.path(job.node) ?? '');
+          continue;
+        }
         if (as === 'settling' && drive.authorOf(row.version)?.here) mine.push(job);
         if (as === 'lost') now.set(job.node, drive.tree.path(job.node) ?? '');
         // Everybody who takes part is here, at rest, and does not have it.

@@ -5,32 +5,24 @@ function setUp() {
   let now = 0;
   const outgoing = createOutgoing({
     clock: { now: () => now, after: () => () => {} },
-    owner: (block) => (block[0] === 9 ? null : { node: `file${block[0]}`, len: 100 }),
     size: (node) => (node === 'file0' ? null : 250),
   });
   return { outgoing, pass: (ms: number) => (now += ms) };
 }
 
-test('counts what members read of each file, and forgets it when nothing is read any more', async () => {
+test('counts what members read of each file, and forgets it when nothing is read any more', () => {
   const { outgoing, pass } = setUp();
-  const source = outgoing.watch({ read: async (ids) => ids.map((id) => (id[0] === 3 ? null : id)) });
-  await source.read([
-    Uint8Array.of(1),
-    Uint8Array.of(1),
-    Uint8Array.of(2),
-    Uint8Array.of(3),
-    Uint8Array.of(9),
-  ]);
+  for (const node of ['file1', 'file1', 'file2']) outgoing.sent(node, 100);
   expect(outgoing.list()).toEqual([
     { node: 'file1', done: 200, total: 250, active: true },
     { node: 'file2', done: 100, total: 250, active: true },
   ]);
   pass(2000);
-  await source.read([Uint8Array.of(2)]);
+  outgoing.sent('file2', 100);
   pass(2000);
   expect(outgoing.list()).toEqual([{ node: 'file2', done: 200, total: 250, active: true }]);
   pass(4000);
-  await source.read([Uint8Array.of(2)]);
+  outgoing.sent('file2', 100);
   expect(outgoing.list()[0]?.done).toBe(100);
 });
 

@@ -1,6 +1,5 @@
 import type { Clock } from '../../../src-shared/runtime.ts';
 import type { NodeId } from '../../drive/index.ts';
-import type { BlockSource } from '../../exchange/index.ts';
 import type { FileFlow } from '../types.ts';
 
 /** Files nothing was taken of for this long are no longer on their way, ms. */
@@ -12,15 +11,11 @@ const most = 200;
 export interface Outgoing {
   /** Bytes of plaintext of a file that went to members. */
   sent(node: NodeId, bytes: number): void;
-  /** The same source; what is read of it counts as sent. */
-  watch(source: BlockSource): BlockSource;
   list(): readonly FileFlow[];
 }
 
 export function createOutgoing(deps: {
   readonly clock: Clock;
-  /** A file that has the block, and the block's length in bytes. */
-  readonly owner: (block: Uint8Array) => { readonly node: NodeId; readonly len: number } | null;
   /** Bytes of a file; null when it is gone. */
   readonly size: (node: NodeId) => number | null;
 }): Outgoing {
@@ -37,17 +32,6 @@ export function createOutgoing(deps: {
 
   return {
     sent,
-    watch: (source) => ({
-      async read(ids) {
-        const answers = await source.read(ids);
-        answers.forEach((bytes, index) => {
-          const id = ids[index];
-          const owner = bytes === null || id === undefined ? null : deps.owner(id);
-          if (owner) sent(owner.node, owner.len);
-        });
-        return answers;
-      },
-    }),
     list() {
       const oldest = deps.clock.now() - quiet;
       for (const [node, { at }] of files) {

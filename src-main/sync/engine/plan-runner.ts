@@ -4,7 +4,7 @@ import type { Drive, NodeId } from '../../drive/index.ts';
 import { isCommit, isForbidden, type Committer, type CommitOp } from '../apply/committer.ts';
 import type { Executor, Landing } from '../apply/executor.ts';
 import type { Staging } from '../apply/staging.ts';
-import { createPace } from '../pace.ts';
+import type { Boundary } from '../mounts/boundary.ts';
 import { startPlan } from '../plan/plan.ts';
 import { contentKey } from '../plan/rows.ts';
 import type { Problems } from '../problems.ts';
@@ -22,12 +22,16 @@ export interface PlanRunnerDeps {
   readonly executor: Executor;
   readonly committer: Committer;
   readonly problems: Problems;
+  readonly boundary: Boundary;
+  readonly newId: () => NodeId;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Deletes may go into the history now (no scan under way, no mass delete that waits for a person). */
   readonly deletesAllowed: () => boolean;
   /** What is in the folder is known, so nothing is fetched that is here already. */
   readonly fetchesAllowed: () => boolean;
+  /** This device does not take that step; it is a difference that stays. */
+  readonly refuses: (op: PlanOp) => boolean;
   readonly diskFull: () => void;
   readonly diskFine: () => void;
   /** The content of these is not known any more. */
@@ -41,7 +45,6 @@ export const planSize = 512;
 export function createPlanRunner(deps: PlanRunnerDeps): (ids: readonly NodeId[]) => Promise<void> {
   const { agenda, state, staging, problems } = deps;
   const { tree } = deps.drive;
-  const pace = createPace();
   /** Nodes with a problem: how often it failed and the path the problem is shown at. */
   const failing = new Map<NodeId, { times: number; path: string }>();
 
@@ -109,8 +112,16 @@ export function createPlanRunner(deps: PlanRunnerDeps): (ids: readonly NodeId[])
         for (const id of ids) agenda.park(id, 'rights');
         return;
       }
+      // It came out of a folder that is another drive's now, where it goes on under its own id: here it is something new.
+      const [only] = ops;
+      if (ops.length === 1 && only?.t === 'make' && isAppError(error, 'already_exists')) {
+        const to = deps.newId();
+        await runFolderOp({ t: 'relabel', from: only.id, to, base: null });
+        return;
+      }
       // One that the drive can't take must not keep the others from being told: each is tried for itself.
-      if (ops.length > 1 && (isAppError(error, 'invalid_argument') || isAppError(error, 'not_found'))) {
+      const single = ['invalid_argument', 'not_found', 'already_exists'] as const;
+      if (ops.length > 1 && single.some((code) => isAppError(error, code))) {
         for (const op of ops) await commitAll([op]);
         return;
       }
@@ -140,7 +151,12 @@ export function createPlanRunner(deps: PlanRunnerDeps): (ids: readonly NodeId[])
 
   function onlyExecDiffers(node: SyncRow): boolean {
     const mine = state.local.rows.get(node.id);
-    return mine?.kind === 'file' && node.kind === 'file' && mine.content === node.content;
+    return (
+      mine?.kind === 'file' &&
+      mine.held === undefined &&
+      node.kind === 'file' &&
+      mine.content === node.content
+    );
   }
 
   async function attempt(ids: readonly NodeId[], work: () => Promise<void>): Promise<boolean> {
@@ -165,50 +181,68 @@ export function createPlanRunner(deps: PlanRunnerDeps): (ids: readonly NodeId[])
     });
   }
 
-  /** Plans in slices of time. What the drive learns meanwhile ends the plan: the rest is looked at afterwards. */
-  async function planAt(ids: readonly NodeId[]): Promise<Plan> {
+  /**
+   * Plans in slices of time. What the drive learns meanwhile ends the plan: the rest is looked at afterwards.
+   * @returns the plan, and the ids it is about
+   */
+  async function planAt(ids: readonly NodeId[]): Promise<Plan & { readonly looked: readonly NodeId[] }> {
     const revision = tree.revision();
-    const planner = startPlan(deps.remote, state.local.rows, state.synced, planSize);
-    let changed = false;
-    for (const id of ids) {
-      if (changed) agenda.add(id);
-      else {
-        planner.look(id);
-        await pace.breathe();
-        changed = tree.revision() !== revision;
-      }
-    }
-    return planner.result();
+    const { mask } = deps.boundary;
+    const planner = startPlan(deps.remote, mask(state.local.rows), mask(state.synced), planSize);
+    const looked: NodeId[] = [];
+    // In transactions, though it only reads: each question by itself would lock the database anew.
+    await state.inSlices(ids, (id) => {
+      if (tree.revision() !== revision) return agenda.add(id);
+      planner.look(id);
+      looked.push(id);
+    });
+    return { ...planner.result(), looked };
   }
 
   return async (ids) => {
-    const { ops, later } = await planAt(ids);
-    const written = new Set(ops.flatMap((op) => (op.t === 'write' ? [op.node.id] : [])));
-    for (const id of ids) if (!written.has(id)) staging.drop(id);
+    const { ops, later, looked } = await planAt(ids);
+    // Only what this plan has decided on: of a file that is yet to be looked at, the bytes that came are not thrown away.
+    const kept = new Set(ops.flatMap((op) => (op.t === 'write' ? [op.node.id] : [])));
+    for (const id of later) kept.add(id);
+    for (const id of looked) if (!kept.has(id)) staging.drop(id);
     const commits: CommitOp[] = [];
-    const landings: Landing[] = [];
+    const writes: SyncRow[] = [];
     let progress = false;
+    let apart = false;
     let at = 0;
     for (; at < ops.length; at++) {
       const op = ops[at];
       if (op === undefined) continue;
+      if (deps.refuses(op)) {
+        for (const id of idsOf(op)) {
+          staging.drop(id);
+          agenda.park(id, 'mode');
+        }
+        apart = true;
+        continue;
+      }
       if (isCommit(op)) {
         if (op.t !== 'del' || deps.deletesAllowed()) commits.push(op);
         else agenda.park(op.id, 'delete');
       } else if (op.t === 'write' && onlyExecDiffers(op.node)) {
         if (!(await attempt([op.node.id], () => deps.executor.setExec(op.node)))) break;
       } else if (op.t === 'write') {
-        const landing = landingOf(op.node);
-        if (landing !== null) landings.push(landing);
+        writes.push(op.node);
       } else if (!(await runFolderOp(op))) break;
       progress = true;
     }
     // What comes after a step that failed may rest on it: it is planned anew.
     for (const op of ops.slice(at + 1)) for (const id of idsOf(op)) agenda.postpone(id, 200);
+    const landings: Landing[] = [];
+    await state.inSlices(writes, (node) => {
+      const landing = landingOf(node);
+      if (landing !== null) landings.push(landing);
+    });
     await commitAll(commits);
     await landAll(landings);
     for (const id of later) {
       if (progress) agenda.add(id);
+      else if (apart) agenda.park(id, 'blocked');
       else agenda.postpone(id, 300);
     }
   };

@@ -36,10 +36,10 @@ export async function* localDifferences(state: SyncState): AsyncIterable<NodeId>
   }
 }
 
-/** Every node of the drive's tree, parents before children, then those the folder has and the tree does not, in slices. */
-export async function* everything(tree: DriveTree, state: SyncState): AsyncIterable<NodeId> {
+/** Every node of the drive's tree in a folder, parents before children, in slices. */
+export async function* everythingIn(tree: DriveTree, top: NodeId): AsyncIterable<NodeId> {
   const pace = createPace();
-  const folders: NodeId[] = [rootNode];
+  const folders: NodeId[] = [top];
   for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
     for (let after: string | undefined; ;) {
       const page = tree.children(folder, { ...(after !== undefined && { after }), limit: pageSize });
@@ -52,6 +52,12 @@ export async function* everything(tree: DriveTree, state: SyncState): AsyncItera
       after = page.at(-1)?.name;
     }
   }
+}
+
+/** Every node of the drive's tree, parents before children, then those the folder has and the tree does not, in slices. */
+export async function* everything(tree: DriveTree, state: SyncState): AsyncIterable<NodeId> {
+  const pace = createPace();
+  yield* everythingIn(tree, rootNode);
   for (let after = ''; ;) {
     const ids = state.local.ids(after, pageSize);
     const last = ids.at(-1);
@@ -69,6 +75,9 @@ export async function cleanTemp(fs: FolderFs, folder: string, state: SyncState):
   const { tmp } = layout(folder);
   const known = state.db.prepare<[string], { n: number }>('SELECT 1 AS n FROM sync_staging WHERE name = ?');
   for (const { raw } of await fs.list(tmp)) {
+    // What is half freed and could not be settled is a file of the person's.
+    const freed = /^free-([0-9a-f]{32})$/.exec(raw ?? '')?.[1];
+    if (freed !== undefined && state.local.rows.get(freed)?.held === 'freeing') continue;
     if (raw !== null && known.get(raw) === undefined) await fs.removeTree(`${tmp}/${raw}`);
   }
 }

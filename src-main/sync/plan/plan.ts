@@ -13,6 +13,12 @@ export interface RemoteTree extends TreeView {
    * folder when it was signed (a power cut took back the knowledge of it), or it is lost for good. Never by default.
    */
   yields?(row: SyncRow): boolean;
+  /** Whether the drive ends at this folder, as another one has its place there. Such a folder is made and moved, never deleted. */
+  endsAt?(id: NodeId): boolean;
+  /** What a node that does not show was, with each of its contents, newest first; empty when the drive never had it. */
+  past?(id: NodeId): readonly SyncRow[];
+  /** Whether something new is brought into the folder with its bytes; else it is a placeholder. By default it is. */
+  keeps?(row: SyncRow): boolean;
 }
 
 /** A plan in the making: nodes can be looked at bit by bit, as long as the trees stay what they are. */
@@ -29,6 +35,10 @@ export interface Planner {
  * What decides: a side that still equals `synced` did nothing, so the other side's change is carried over. Edits and moves
  * beat deletes. Where both sides edited, the local edit is committed with the agreed version as its base and the drive
  * shows a conflict copy; nothing local that the drive does not hold is ever overwritten.
+ *
+ * What is held online only has a row in the local tree like everything else, so it follows the drive as anything does, without
+ * the disk. Its being absent from the disk, or even from the local tree, is never taken for a delete; and a file that turns up in its
+ * place was not made from it: it is committed as one that knows of nothing, and the drive shows both.
  *
  * @param remote the drive's merged tree
  * @param local what the last scan saw
@@ -81,6 +91,10 @@ export function startPlan(
     return theirs.kind !== 'dir' && (remoteTree.yields?.(theirs) ?? false);
   }
 
+  function endsAt(id: NodeId): boolean {
+    return remoteTree.endsAt?.(id) ?? false;
+  }
+
   /** Versions that a local change replaces: what was agreed on, and what gives way to it. */
   function replaced(base: SyncRow | null, theirs: SyncRow | null): OpId[] {
     const versions = base === null ? [] : [base.version];
@@ -118,11 +132,16 @@ export function startPlan(
     const mine = draft.get(id);
     const theirs = remote.get(id);
     const base = syncedGet(id);
-    if (mine === null) {
+    if (endsAt(id)) {
+      if (theirs === null) return;
+      if (mine === null) bringDown(theirs);
+      else merge(mine, theirs, base);
+    } else if (mine === null) {
       if (theirs === null) {
         if (base !== null) agree(id, null);
       } else if (
         base !== null &&
+        base.held === undefined &&
         sameLocation(base, theirs) &&
         (sameContent(base, theirs) || yields(theirs))
       ) {
@@ -157,9 +176,24 @@ export function startPlan(
     }
     const mine = draft.get(theirs.id);
     if (mine !== null) return merge(mine, theirs, syncedGet(theirs.id));
+    if (syncedGet(theirs.id)?.held !== undefined || remoteTree.keeps?.(theirs) === false) holdOnline(theirs);
+    else bringHere(theirs);
+  }
+
+  /** With its bytes. */
+  function bringHere(theirs: SyncRow): void {
     ops.push(theirs.kind === 'dir' ? { t: 'mkdir', node: theirs } : { t: 'write', node: theirs });
     draft.set({ ...theirs, version: '' });
     agreed.set(theirs.id, theirs);
+  }
+
+  function holdOnline(theirs: SyncRow): void {
+    const mine = draft.get(theirs.id);
+    const at = mine ?? theirs;
+    ops.push({ t: 'placeholder', node: theirs });
+    draft.set({ ...theirs, parent: at.parent, name: at.name, version: '', held: 'online' });
+    const base = syncedGet(theirs.id) ?? theirs;
+    agreed.set(theirs.id, { ...theirs, parent: base.parent, name: base.name, held: 'online' });
   }
 
   function parentHere(parent: NodeId): boolean {
@@ -185,6 +219,8 @@ export function startPlan(
 
   /** Nobody here wants it at this place: the drive has it elsewhere, or no more. */
   function mayStepAside(mine: SyncRow): boolean {
+    // Just told to the drive, under this name: where it belongs is known when the drive shows it.
+    if (told.has(mine.id)) return false;
     const theirs = remote.get(mine.id);
     const base = syncedGet(mine.id);
     if (base !== null && movedHere(mine, base)) return false;
@@ -231,9 +267,11 @@ export function startPlan(
 
   function survives(theirs: SyncRow): boolean {
     if (deleted.has(theirs.id) || movedUp.has(theirs.id)) return false;
+    if (endsAt(theirs.id)) return true;
     const mine = draft.get(theirs.id);
     const base = syncedGet(theirs.id);
     if (mine !== null) return base === null || sameLocation(mine, base);
+    if (base?.held !== undefined) return true;
     if (base === null || !sameContent(base, theirs) || !sameLocation(base, theirs)) return true;
     return theirs.kind === 'dir' && hasSurvivors(theirs.id);
   }
@@ -255,7 +293,7 @@ export function startPlan(
       (ours === null && (base !== null || yields(theirs)));
     if (!same) return false;
     let newBase = base;
-    if (base === null && ours !== null) {
+    if (ours !== null && (base === null || mine.held !== undefined)) {
       newBase = {
         ...ours,
         id: theirs.id,
@@ -283,11 +321,15 @@ export function startPlan(
   }
 
   function onlyHere(mine: SyncRow, base: SyncRow | null): void {
+    // A placeholder of something the drive does not have stands for nothing.
+    if (base === null && mine.held !== undefined) return deletedThere(mine.id);
     if (base === null) {
       if (!knownToDrive(mine.parent)) {
         later.add(mine.id);
         return;
       }
+      const known = recall(mine);
+      if (known !== null) return onlyHere(mine, known);
       freeNameThere(mine);
       ops.push({ t: 'make', id: mine.id });
       told.add(mine.id);
@@ -295,10 +337,23 @@ export function startPlan(
       return;
     }
     const moved = movedHere(mine, base);
-    const edited = !sameContent(mine, base);
+    const edited = mine.held === undefined && !sameContent(mine, base);
     if (moved) moveUp(mine, base);
     if (edited) putUp(mine, syncedGet(mine.id), null);
     if (!moved && !edited) deletedThere(mine.id);
+  }
+
+  /**
+   * What was signed here and deleted elsewhere before a power cut took back that it was agreed on. It stood in this folder as one of
+   * its versions, so that is what was agreed: unchanged it follows the delete, edited it beats it.
+   */
+  function recall(mine: SyncRow): SyncRow | null {
+    const known = remoteTree.past?.(mine.id) ?? [];
+    const base = known.find((row) => sameContent(row, mine)) ?? known[0];
+    if (base === undefined || base.kind !== mine.kind) return null;
+    ops.push({ t: 'recall', id: mine.id, base });
+    agreed.set(mine.id, base);
+    return base;
   }
 
   /** What had this name in the drive has left it here: let the drive hear of that first, or it would see a conflict. */
@@ -324,9 +379,12 @@ export function startPlan(
   }
 
   function putUp(mine: SyncRow, base: SyncRow | null, theirs: SyncRow | null): void {
-    ops.push({ t: 'put', id: mine.id, base: replaced(base, theirs) });
+    // Where a placeholder was nobody could have seen what he writes over.
+    const knowing = base?.held === undefined;
+    ops.push({ t: 'put', id: mine.id, base: knowing ? replaced(base, theirs) : [] });
     told.add(mine.id);
-    agreed.set(mine.id, { ...(base ?? mine), content: mine.content, exec: mine.exec });
+    const { held: _, ...row } = base ?? mine;
+    agreed.set(mine.id, { ...row, content: mine.content, exec: mine.exec });
   }
 
   function deletedThere(id: NodeId): void {
@@ -359,8 +417,15 @@ export function startPlan(
     const now = draft.get(mine.id);
     if (now === null) return;
     const agreedNow = syncedGet(mine.id);
-    if (!sameContent(now, theirs)) {
-      if (agreedNow === null || !sameContent(now, agreedNow)) {
+    if (now.held === 'wanted' && tempNameOwner(now.name) !== now.id) {
+      if (!parentHere(now.parent)) {
+        later.add(now.id);
+        return;
+      }
+      bringWanted(now, theirs, agreedNow);
+    } else if (!sameContent(now, theirs)) {
+      if (now.held !== undefined) holdOnline(theirs);
+      else if (agreedNow === null || !sameContent(now, agreedNow)) {
         putUp(now, agreedNow, theirs);
         committed = true;
       } else {
@@ -386,6 +451,16 @@ export function startPlan(
     ) {
       agree(mine.id, theirs);
     }
+  }
+
+  /** What stood for it is replaced by itself, in the place it has now. */
+  function bringWanted(now: SyncRow, theirs: SyncRow, base: SyncRow | null): void {
+    ops.push(theirs.kind === 'dir' ? { t: 'mkdir', node: theirs } : { t: 'write', node: theirs });
+    const { held: _, ...row } = now;
+    draft.set({ ...row, content: theirs.content, exec: theirs.exec });
+    const { parent, name } = base ?? theirs;
+    const { held: __, ...agreedRow } = { ...theirs, parent, name };
+    agreed.set(now.id, agreedRow);
   }
 
   function renameDown(theirs: SyncRow): void {

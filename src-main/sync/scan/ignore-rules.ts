@@ -14,6 +14,9 @@ export interface IgnoreRules {
   readonly source: string;
 }
 
+/** Also of a drive that has, or once had, its place in a folder of this one. */
+const own = /(^|\/)\.extrachain(\/|$)/;
+
 /** Rules with the syntax of `.gitignore`. */
 export function parseIgnoreRules(source: string): IgnoreRules {
   const matcher = ignore({ allowRelativePaths: true }).add(source);
@@ -21,7 +24,7 @@ export function parseIgnoreRules(source: string): IgnoreRules {
   return {
     source,
     ignored(path, dir) {
-      if (path === ownFolder || path.startsWith(`${ownFolder}/`)) return true;
+      if (own.test(path)) return true;
       if (!any || path === '' || path === ignoreFile) return false;
       return matcher.ignores(dir ? `${path}/` : path);
     },

@@ -5,18 +5,23 @@ import { rootNode } from '../../drive/index.ts';
 import { contentKey } from '../plan/rows.ts';
 import type { Problems } from '../problems.ts';
 import type { SyncState } from '../state/index.ts';
+import type { Held } from '../types.ts';
 import { layout } from './root.ts';
 
 /** A file to be read because it is new or its stamp differs. */
 export interface ImportItem {
   /** null for a file without a row. */
   readonly id: NodeId | null;
+  /** Of a file without a row: the node it is, when that is known. */
+  readonly as: NodeId | null;
   readonly parent: NodeId;
   readonly name: string;
   readonly raw: string | null;
   readonly path: string;
   readonly birthNs: bigint;
   readonly size: number;
+  /** How its row was held when the file was found; null: it had none. */
+  readonly held: Held | null;
 }
 
 export interface ImporterDeps {
@@ -34,6 +39,12 @@ export interface ImporterDeps {
   readonly again: (dir: string, ms: number) => void;
   /** Told of the blocks of a large file while it is still being read; awaited. */
   readonly early?: (token: string, id: NodeId, blocks: readonly SealedBlock[]) => Promise<void>;
+  /** Whether somebody asks for what is new as soon as it is told of. */
+  readonly wanted?: () => boolean;
+  /** Blocks of a small file that is not told of yet, as they were sealed; the receiver's own. */
+  readonly keep?: (id: NodeId, blocks: readonly SealedBlock[]) => void;
+  /** Resolves when those who ask have caught up with what was kept. */
+  readonly room?: () => Promise<void>;
   readonly imported: (content: FileContent, path: string) => void;
   readonly logger: Logger;
 }
@@ -49,7 +60,8 @@ export interface Importer {
 }
 
 const batchFiles = 256;
-const batchBytes = 16 * 1024 * 1024;
+/** Few megabytes, so that the first of many files are on their way while the next are read. */
+const batchBytes = 4 * 1024 * 1024;
 const queueLimit = 1024;
 const earlySize = 4 * 1024 * 1024;
 /** How often a file may change under our eyes before a person is told. */
@@ -60,6 +72,9 @@ export function createImporter(deps: ImporterDeps): Importer {
   const at = layout(deps.folder).at;
   const queue = new Map<string, ImportItem>();
   const stopping = new AbortController();
+  const ended = new Promise<void>((done) => {
+    stopping.signal.addEventListener('abort', () => done(), { once: true });
+  });
   const retries = new Map<string, number>();
   let running = 0;
   let tokens = 0;
@@ -98,13 +113,22 @@ export function createImporter(deps: ImporterDeps): Importer {
 
   async function runBatch(batch: readonly ImportItem[]): Promise<void> {
     try {
+      const wanted = deps.wanted?.() ?? false;
+      if (wanted) await Promise.race([deps.room?.(), ended]);
+      if (stopping.signal.aborted) return;
       const seal = deps.sealKey();
-      const ids = batch.map((item) => item.id ?? deps.newId());
+      const ids = batch.map((item) => item.id ?? item.as ?? deps.newId());
       const inputs = batch.map((item, index) => {
         const id = ids[index] ?? '';
-        const { early } = deps;
+        const { early, keep } = deps;
         const previous = item.id === null ? null : deps.previous(item.id);
         const input = { path: at(item.path), seal, previous };
+        if (item.size < earlySize && wanted && keep !== undefined) {
+          return {
+            ...input,
+            onSealed: (blocks: readonly SealedBlock[]) => Promise.resolve(keep(id, blocks)),
+          };
+        }
         if (early === undefined || item.size < earlySize) return input;
         const token = `${id}-${++tokens}`;
         return { ...input, onSealed: (blocks: readonly SealedBlock[]) => early(token, id, blocks) };
@@ -126,17 +150,22 @@ export function createImporter(deps: ImporterDeps): Importer {
   function take(item: ImportItem, newId: NodeId, { content, stamp }: Indexed): void {
     const row = item.id === null ? null : state.local.get(item.id);
     const taken = state.local.child(item.parent, item.name);
-    const parentHere = item.parent === rootNode || state.local.get(item.parent) !== null;
+    // Its folder may have been moved while it was read, and something else may stand at the old path.
+    const dir = item.parent === rootNode ? '' : state.local.path(item.parent);
     const elsewhere = row !== null && (row.parent !== item.parent || row.name !== item.name);
     // Something moved meanwhile: the next scan sees it as it is then.
     if (
       (item.id !== null && row?.kind !== 'file') ||
+      (item.as !== null && state.local.get(item.as) !== null) ||
+      // Freed meanwhile (so that it is not there any more), or brought here.
+      (row !== null && (row.held === 'here') !== (item.held === 'here')) ||
+      row?.held === 'freeing' ||
       elsewhere ||
       (item.id === null && taken !== null) ||
-      !parentHere
+      dir === null ||
+      dir !== parentOf(item.path)
     ) {
-      if (elsewhere) deps.again(parentOf(state.local.path(row.id) ?? item.path), 0);
-      deps.again(parentOf(item.path), 0);
+      lookAgain(item, 0);
       return;
     }
     const id = row?.id ?? newId;
@@ -151,21 +180,35 @@ export function createImporter(deps: ImporterDeps): Importer {
       version: '',
       stamp,
       birthNs: item.birthNs,
+      held: 'here' as const,
     };
     state.local.set(next);
     state.blocks.set(id, content);
     const synced = state.synced.get(id);
-    if (synced?.content === next.content && synced.exec === next.exec) deps.pending.delete(id);
-    else deps.pending.set(id, content);
+    if (synced?.content === next.content && synced.exec === next.exec) {
+      deps.pending.delete(id);
+      // In the place of a placeholder, and what it stood for.
+      state.synced.setOnline(id, false);
+    } else deps.pending.set(id, content);
     retries.delete(item.path);
     problems.clear(item.path);
     deps.dirty(id);
     deps.imported(content, item.path);
   }
 
+  /** Where it was seen and where it is now: its folder, or the file itself, may have been moved while it was read. */
+  function lookAgain(item: ImportItem, ms: number): void {
+    const dirs = new Set([item.parent]);
+    const row = item.id === null ? null : state.local.get(item.id);
+    if (row !== null) dirs.add(row.parent);
+    for (const dir of dirs) {
+      const path = dir === rootNode ? '' : state.local.path(dir);
+      if (path !== null) deps.again(path, ms);
+    }
+  }
+
   function failed(item: ImportItem, error: unknown): void {
-    const dir = parentOf(item.path);
-    if (isAppError(error, 'not_found') || isAppError(error, 'cancelled')) return deps.again(dir, 100);
+    if (isAppError(error, 'not_found') || isAppError(error, 'cancelled')) return lookAgain(item, 100);
     const failure = isAppError(error)
       ? error
       : new AppError('internal', 'It could not be read.', { cause: error });
@@ -174,7 +217,7 @@ export function createImporter(deps: ImporterDeps): Importer {
     if (failure.code !== 'changed_while_reading') {
       problems.add(item.path, failure);
       deps.logger.warn({ code: failure.code, err: failure }, 'a file could not be read');
-      deps.again(dir, 30_000);
+      lookAgain(item, 30_000);
       return;
     }
     if (times >= patience) {
@@ -186,7 +229,7 @@ export function createImporter(deps: ImporterDeps): Importer {
         ),
       );
     }
-    deps.again(dir, Math.min(30_000, 200 * 2 ** Math.min(times, 8)));
+    lookAgain(item, Math.min(30_000, 200 * 2 ** Math.min(times, 8)));
   }
 
   return {

@@ -28,6 +28,8 @@ export interface ScanLoop {
   hint(dir: string, ms?: number): void;
   /** A folder (relative) appeared: the watcher may have to be told. */
   newFolder(dir: string): void;
+  /** A folder (relative) moved: what was to be looked at below it is there now. */
+  movedFolder(from: string, to: string): void;
   /** Scans everything; resolves after the next whole scan that starts from now on. Rejects when it can't be done. */
   full(): Promise<void>;
   /** Nothing to scan is known of, and no scan runs. */
@@ -206,6 +208,16 @@ export function createScanLoop(deps: ScanLoopDeps): ScanLoop {
     },
     hint,
     newFolder: (dir) => watcher?.newFolder(dir),
+    movedFolder(from, to) {
+      for (const times of [hints, resting]) {
+        for (const [dir, time] of [...times]) {
+          if (dir !== from && !dir.startsWith(`${from}/`)) continue;
+          const now = to + dir.slice(from.length);
+          times.delete(dir);
+          times.set(now, Math.min(time, times.get(now) ?? time));
+        }
+      }
+    },
     full() {
       fullWanted = true;
       haltedUntil = 0;

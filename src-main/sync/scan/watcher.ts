@@ -27,8 +27,11 @@ export type WatcherFactory = (
   events: WatchEvents,
 ) => Promise<FolderWatcher>;
 
-/** From so many entries on the native watcher takes over: chokidar needs about 5 kB for each. */
-export const manyEntries = 20_000;
+/**
+ * From so many entries on the native watcher takes over: chokidar needs about 5 kB for each, and looks on the main thread at each file
+ * that is written here.
+ */
+export const manyEntries = 2_000;
 
 /** Which watcher a tree of that size gets. One that has it keeps the large one until it is half that size again. */
 export function watcherKind(entries: number, now: WatcherKind | null): WatcherKind {

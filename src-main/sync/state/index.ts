@@ -2,11 +2,14 @@ import { migrate, type Database } from '../../store/index.ts';
 import { createBlockRows, type BlockRows } from './block-rows.ts';
 import { createLocalRows, type LocalRows } from './local-rows.ts';
 import { createLostRows, type LostRows } from './lost-rows.ts';
+import { createPolicyRows, type PolicyRows } from './policy-rows.ts';
 import { syncMigrations } from './schema.ts';
 import { createSyncedRows, type SyncedRows } from './synced-rows.ts';
 
 export type { BlockPlace, BlockRows } from './block-rows.ts';
-export type { LocalRow, LocalRows } from './local-rows.ts';
+export { noStamp } from './local-rows.ts';
+export type { LocalCount, LocalRow, LocalRows } from './local-rows.ts';
+export type { PolicyRows } from './policy-rows.ts';
 export type { SyncedRows } from './synced-rows.ts';
 
 /** ms of work in one transaction, before it is committed and others have their turn. */
@@ -19,6 +22,7 @@ export interface SyncState {
   readonly synced: SyncedRows;
   readonly blocks: BlockRows;
   readonly lost: LostRows;
+  readonly policy: PolicyRows;
   /** Runs `work` in one transaction. */
   transaction<T>(work: () => T): T;
   /** Does something with each item, in transactions that end when the slice of time is used up. */
@@ -39,6 +43,7 @@ export function createSyncState(db: Database): SyncState {
     synced: createSyncedRows(db),
     blocks: createBlockRows(db),
     lost: createLostRows(db),
+    policy: createPolicyRows(db),
     transaction,
     async inSlices(items, work) {
       const rest = items[Symbol.iterator]();

@@ -9,14 +9,21 @@ export interface LostRows {
 }
 
 export function createLostRows(db: Database): LostRows {
-  const find = db.prepare<[string], unknown>('SELECT 1 FROM sync_lost WHERE content = ?');
+  const all = db.prepare<[], { content: string }>('SELECT content FROM sync_lost');
   const insert = db.prepare('INSERT OR IGNORE INTO sync_lost VALUES (?)');
   const erase = db.prepare('DELETE FROM sync_lost WHERE content = ?');
+  // Few at any time, and asked for with each file.
+  const lost = new Set(all.all().map(({ content }) => content));
   return {
-    has: (content) => find.get(content) !== undefined,
+    has: (content) => lost.has(content),
     add(content) {
-      if (find.get(content) === undefined) insert.run(content);
+      if (lost.has(content)) return;
+      insert.run(content);
+      lost.add(content);
     },
-    remove: (content) => void erase.run(content),
+    remove(content) {
+      erase.run(content);
+      lost.delete(content);
+    },
   };
 }

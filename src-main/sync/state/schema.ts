@@ -43,4 +43,11 @@ export const syncMigrations: readonly string[] = [
   `,
   // Contents that no device of the drive has (any more).
   'CREATE TABLE sync_lost (content TEXT PRIMARY KEY) STRICT, WITHOUT ROWID',
+  // Online-only: `held` 0 here, 1 online, 2 wanted, 3 freeing. `sync_policy` says of folders whether what comes into them is kept here.
+  `
+  ALTER TABLE sync_local ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE sync_synced ADD COLUMN online INTEGER NOT NULL DEFAULT 0;
+  CREATE INDEX sync_local_held ON sync_local (held, id) WHERE held > 0;
+  CREATE TABLE sync_policy (node TEXT PRIMARY KEY, keep INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  `,
 ];

@@ -5,23 +5,33 @@ import { kindNumber, kindOf } from './local-rows.ts';
 
 /** What folder and drive last agreed on: the one tree that can't be found out again. */
 export interface SyncedRows extends TreeView {
+  /** Whether it is held online only stays as it was; what is new here is on the disk. */
   set(row: SyncRow): void;
+  /** Notes that what this row stands for is not on the disk, or is again. */
+  setOnline(id: NodeId, online: boolean): void;
   remove(id: NodeId): void;
   relabelChildren(from: NodeId, to: NodeId): void;
   count(): number;
   ids(after: string, limit: number): readonly NodeId[];
 }
 
-type Raw = Omit<SyncRow, 'kind' | 'exec'> & { kind: number; exec: number };
+type Raw = Omit<SyncRow, 'kind' | 'exec' | 'held'> & { kind: number; exec: number; online: number };
 
-const rowOf = (raw: Raw): SyncRow => ({ ...raw, kind: kindOf(raw.kind), exec: raw.exec === 1 });
+function rowOf({ online, ...raw }: Raw): SyncRow {
+  const row = { ...raw, kind: kindOf(raw.kind), exec: raw.exec === 1 };
+  return online === 0 ? row : { ...row, held: 'online' };
+}
 
 export function createSyncedRows(db: Database): SyncedRows {
   const byId = db.prepare<[string], Raw>('SELECT * FROM sync_synced WHERE id = ?');
   const byParent = db.prepare<[string], Raw>('SELECT * FROM sync_synced WHERE parent = ?');
   const write = db.prepare(
-    'INSERT OR REPLACE INTO sync_synced (id, parent, name, kind, content, exec, version) VALUES (?, ?, ?, ?, ?, ?, ?)',
+    // An update that knows nothing of placeholders must not make one look like a file that ought to be on the disk.
+    `INSERT INTO sync_synced (id, parent, name, kind, content, exec, version) VALUES (?, ?, ?, ?, ?, ?, ?)
+     ON CONFLICT (id) DO UPDATE SET parent = excluded.parent, name = excluded.name, kind = excluded.kind,
+       content = excluded.content, exec = excluded.exec, version = excluded.version`,
   );
+  const hold = db.prepare('UPDATE sync_synced SET online = ? WHERE id = ?');
   const erase = db.prepare('DELETE FROM sync_synced WHERE id = ?');
   const reparent = db.prepare('UPDATE sync_synced SET parent = ? WHERE parent = ?');
   const idsAfter = db.prepare<[string, number], { id: string }>(
@@ -57,6 +67,7 @@ export function createSyncedRows(db: Database): SyncedRows {
         row.version,
       );
     },
+    setOnline: (id, online) => void hold.run(online ? 1 : 0, id),
     remove(id) {
       count -= erase.run(id).changes;
     },

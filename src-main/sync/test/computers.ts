@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { silentLogger, type Clock } from '../../../src-shared/runtime.ts';
 import { createContentIo, type Drive, type Role } from '../../drive/index.ts';
 import { createTestBench, gossip, person, seededRandom, type TestNode } from '../../drive/testing.ts';
-import { createChunkStore } from '../../store/index.ts';
+import { createChunkStore, type Database } from '../../store/index.ts';
 import { createFolderSync, type FolderSyncDeps } from '../engine/folder-sync.ts';
 import type { FolderSync } from '../types.ts';
 import { createLocalNetwork } from './local-network.ts';
@@ -22,6 +22,7 @@ export interface Computer {
   readonly name: string;
   readonly folder: string;
   readonly drive: Drive;
+  readonly db: Database;
   sync: FolderSync;
   path(...parts: string[]): string;
   write(path: string, content: string | Uint8Array): Promise<void>;
@@ -80,6 +81,7 @@ export async function createComputers(test: string, names: readonly string[], ro
       name,
       folder,
       drive,
+      db: nodes[index]!.db(drive),
       sync: make({}),
       path,
       async write(at, bytes) {

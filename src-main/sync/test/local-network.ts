@@ -32,6 +32,7 @@ interface Member {
   source: BlockSource | null;
   online: boolean;
   settled: boolean;
+  whole: boolean;
 }
 
 function headsOf(drive: Drive): string {
@@ -56,7 +57,7 @@ export function createLocalNetwork(): LocalNetwork {
     settled: (name) => members.get(name)?.settled ?? false,
     join(name, drive, who) {
       const events = createEmitter<ExchangeEvents>();
-      const me: Member = { who, drive, events, source: null, online: true, settled: false };
+      const me: Member = { who, drive, events, source: null, online: true, settled: false, whole: false };
       members.set(name, me);
       drive.on('entries', () => void network.gossip());
       const others = (): Member[] =>
@@ -105,11 +106,27 @@ export function createLocalNetwork(): LocalNetwork {
           for (const other of others()) other.events.emit('early', { driveId, early });
           await network.onEarly();
         },
-        setSettled(_drive, settled) {
+        // Its members read from each other's folders at once.
+        wantsSealed: () => false,
+        keepSealed() {},
+        async sealedRoom() {},
+        setSettled(_drive, settled, whole) {
           me.settled = settled;
+          me.whole = settled && whole;
           for (const other of others()) other.events.emit('members', { driveId: drive.id });
         },
+        async holders(_drive, items) {
+          const found = items.map((): string[] => []);
+          for (const other of others()) {
+            const held = (await other.source?.holds?.(items)) ?? [];
+            held.forEach((yes, index) => {
+              if (yes) found[index]?.push(other.who.deviceId);
+            });
+          }
+          return found;
+        },
         setHosts() {},
+        setRebuilder() {},
         hosts: () => [],
         members: () =>
           others().map((other) => ({
@@ -117,6 +134,8 @@ export function createLocalNetwork(): LocalNetwork {
             userId: other.who.userId,
             sameHistory: headsOf(other.drive) === headsOf(drive),
             settled: other.settled,
+            refused: false,
+            whole: other.whole,
           })),
       };
       return { exchange, attach: (source) => void (me.source = source) };

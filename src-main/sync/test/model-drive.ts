@@ -1,13 +1,14 @@
 import { rootNode, type NodeId } from '../../drive/index.ts';
 import { createMemoryTree } from '../plan/draft.ts';
-import type { PlanOp, SyncRow, TreeView } from '../types.ts';
+import type { RemoteTree } from '../plan/plan.ts';
+import type { PlanOp, SyncRow } from '../types.ts';
 
 /**
  * What a drive promises, in a hundred lines and one place: conflict copies, merged folders, edit and move beat delete,
  * no cycles. The planner's property tests run against it.
  */
 export interface ModelDrive {
-  readonly tree: TreeView & { all(): SyncRow[] };
+  readonly tree: RemoteTree & { all(): SyncRow[] };
   /** Replaces a whole row without any rule: how tests perturb the drive "from another computer". */
   readonly force: ReturnType<typeof createMemoryTree>;
   commit(op: PlanOp, mine: SyncRow | null): void;
@@ -19,9 +20,10 @@ export interface ModelDrive {
 }
 
 export function createModelDrive(rows: Iterable<SyncRow>, ours: () => boolean): ModelDrive {
-  const tree = createMemoryTree(rows);
+  const tree: ReturnType<typeof createMemoryTree> & RemoteTree = createMemoryTree(rows);
   const dead = new Map<NodeId, SyncRow>();
   const alias = new Map<NodeId, NodeId>();
+  const merged = new Map<NodeId, SyncRow>();
   const changed = new Set<NodeId>();
   let version = 0;
   let copies = 0;
@@ -68,11 +70,13 @@ export function createModelDrive(rows: Iterable<SyncRow>, ours: () => boolean): 
         again = true;
         if (other.kind === 'dir' && row.kind === 'dir') {
           alias.set(row.id, other.id);
+          merged.set(row.id, row);
           for (const child of [...tree.children(row.id)]) put({ ...child, parent: other.id });
           tree.remove(row.id);
           changed.add(row.id);
         } else if (other.kind === row.kind && other.content === row.content && other.exec === row.exec) {
           alias.set(row.id, other.id);
+          merged.set(row.id, row);
           tree.remove(row.id);
           changed.add(row.id);
         } else if (row.kind === 'dir') put({ ...other, name: conflictName(row.parent, other.name) });
@@ -100,7 +104,13 @@ export function createModelDrive(rows: Iterable<SyncRow>, ours: () => boolean): 
   }
 
   return {
-    tree,
+    tree: {
+      ...tree,
+      past(id) {
+        const row = tree.get(id) === null ? (dead.get(id) ?? merged.get(id)) : undefined;
+        return row === undefined ? [] : [{ ...row, parent: real(row.parent) }];
+      },
+    },
     force: { ...tree, remove },
     nextVersion,
     knows: (id) => id === rootNode || tree.get(real(id)) !== null || dead.has(id),
