@@ -14,17 +14,20 @@ export interface Block {
 
 /**
  * `/extrachain/blocks/1`, big-endian. From the asking side: `want` (1) and `cancel` (2), which name a drive; from the
- * providing side: `blocks` (16), `gone` (17), `forbidden` (18). Answers come in any order; what is not wanted any more may
- * still come when it was on its way.
+ * providing side: `blocks` (16), `gone` (17), `forbidden` (18), `load` (19), `busy` (20). Answers come in any order; what is not wanted
+ * any more may still come when it was on its way. `load` says how long what others have asked for keeps the provider busy; `busy`
+ * sends back blocks that it does not take on because of that.
  */
 export type BlockFrame =
   | { readonly t: 'want'; readonly drive: string; readonly wants: readonly Want[] }
   | { readonly t: 'cancel'; readonly drive: string; readonly ids: readonly Uint8Array[] }
   | { readonly t: 'blocks'; readonly blocks: readonly Block[] }
   | { readonly t: 'gone'; readonly ids: readonly Uint8Array[] }
-  | { readonly t: 'forbidden'; readonly drive: string };
+  | { readonly t: 'forbidden'; readonly drive: string }
+  | { readonly t: 'load'; readonly waitMs: number }
+  | { readonly t: 'busy'; readonly waitMs: number; readonly ids: readonly Uint8Array[] };
 
-const kinds = { want: 1, cancel: 2, blocks: 16, gone: 17, forbidden: 18 } as const;
+const kinds = { want: 1, cancel: 2, blocks: 16, gone: 17, forbidden: 18, load: 19, busy: 20 } as const;
 
 /** Encodes a frame as chunks to be sent one after another; the blocks' own bytes are not copied. */
 export function encodeBlockFrame(frame: BlockFrame): readonly Uint8Array[] {
@@ -61,6 +64,13 @@ export function encodeBlockFrame(frame: BlockFrame): readonly Uint8Array[] {
     }
     case 'forbidden':
       return [driveHead(kinds.forbidden, frame.drive, 0)];
+    case 'load':
+      return [waitHead(kinds.load, frame.waitMs, 0)];
+    case 'busy': {
+      const head = waitHead(kinds.busy, frame.waitMs, 2 + 32 * frame.ids.length);
+      putIds(head, 5, frame.ids);
+      return [head];
+    }
   }
 }
 
@@ -109,6 +119,16 @@ export function decodeBlockFrame(frame: Uint8Array): BlockFrame {
       if (rest.length !== 0) throw malformed('bytes are left over');
       return { t: 'forbidden', drive };
     }
+    case kinds.load:
+      if (bytes.length !== 5) throw malformed('its length is wrong');
+      return { t: 'load', waitMs: bytes.readUInt32BE(1) };
+    case kinds.busy:
+      if (bytes.length < 5) throw malformed('it is cut short');
+      return {
+        t: 'busy',
+        waitMs: bytes.readUInt32BE(1),
+        ids: takeIds(bytes.subarray(5), limits.wantsPerPeer),
+      };
     default:
       throw malformed('its kind is unknown');
   }
@@ -128,6 +148,13 @@ function driveHead(kind: number, drive: string, more: number): Buffer {
   head[0] = kind;
   head[1] = drive.length;
   head.write(drive, 2, 'latin1');
+  return head;
+}
+
+function waitHead(kind: number, waitMs: number, more: number): Buffer {
+  const head = Buffer.allocUnsafe(5 + more);
+  head[0] = kind;
+  head.writeUInt32BE(Math.min(Math.round(waitMs), 0xffffffff), 1);
   return head;
 }
 

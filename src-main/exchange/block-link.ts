@@ -21,6 +21,8 @@ export interface LinkDeps {
   ) => Promise<unknown>;
   readonly onGone: (keys: readonly string[]) => void;
   readonly onForbidden: (drive: string) => void;
+  /** It has too much to do for others and does not take these on. */
+  readonly onBusy: (keys: readonly string[]) => void;
   /** The stream ended; these were asked for and not answered. */
   readonly onDown: (keys: readonly string[], error: unknown) => void;
 }
@@ -33,6 +35,10 @@ export interface BlockLink {
   readonly outstandingCount: number;
   /** Bytes a second while busy, smoothed; null before the first measurement. */
   readonly rate: number | null;
+  /** How long what others asked there keeps it busy, as it last said. It tells changes with its answers; after the last one the time counts. ms */
+  readonly waitMs: number;
+  /** It sent blocks back a moment ago: it is asked for little at a time. */
+  readonly isBusy: boolean;
   /** When the last answer came, or the first question after a pause went out. ms. */
   readonly lastHeard: number;
   /** Streams lost in a row without any answer between. */
@@ -51,6 +57,13 @@ export interface BlockLink {
   stop(): Promise<void>;
 }
 
+/** What is believed of a load. ms */
+const longestWaitMs = 60_000;
+/** So long a busy source is asked for little at a time: as long as its load lasts, within these bounds. ms */
+const shortestBusyMs = 1_000;
+const longestBusyMs = 10_000;
+/** A source that sends everything back, so often in a row, gives nothing. */
+const busyAllowed = 32;
 const firstRestMs = 500;
 const lastRestMs = 30_000;
 /** Cancelled blocks remembered, as they may be on their way. */
@@ -60,11 +73,16 @@ export function createBlockLink(deps: LinkDeps): BlockLink {
   const { clock, peer } = deps;
   const stopping = new AbortController();
   const asked = new Map<string, number>();
-  const cancelled = new Set<string>();
+  /** How often each was asked for and cancelled: each time an answer may have been on its way. */
+  const cancelled = new Map<string, number>();
   const meter = createRateMeter(clock);
   let outstandingBytes = 0;
   let lastHeard = 0;
   let failures = 0;
+  let waitTold = 0;
+  let answeredAt = 0;
+  let busyUntil = 0;
+  let sentBack = 0;
   let restsUntil = 0;
   let stream: FrameStream | null = null;
   let opening: Promise<void> | null = null;
@@ -95,6 +113,8 @@ export function createBlockLink(deps: LinkDeps): BlockLink {
     cancelled.clear();
     outstandingBytes = 0;
     meter.pause();
+    waitTold = 0;
+    sentBack = 0;
     failures++;
     restsUntil = clock.now() + Math.min(firstRestMs * 2 ** (failures - 1), lastRestMs);
     deps.onDown(keys, error);
@@ -121,10 +141,27 @@ export function createBlockLink(deps: LinkDeps): BlockLink {
 
   function settle(key: string): boolean {
     const size = asked.get(key);
-    if (size === undefined) return cancelled.delete(key);
+    if (size === undefined) {
+      const times = cancelled.get(key) ?? 0;
+      if (times > 1) cancelled.set(key, times - 1);
+      else cancelled.delete(key);
+      return times > 0;
+    }
     asked.delete(key);
     outstandingBytes -= size;
     return true;
+  }
+
+  function noteLoad(ms: number): void {
+    waitTold = Math.min(ms, longestWaitMs);
+  }
+
+  function noteBusy(ms: number): void {
+    noteLoad(ms);
+    busyUntil = clock.now() + Math.min(Math.max(waitTold, shortestBusyMs), longestBusyMs);
+    if (++sentBack > busyAllowed) {
+      throw new AppError('timeout', 'The other device sends everything back that it is asked for.');
+    }
   }
 
   async function readLoop(from: FrameStream): Promise<void> {
@@ -133,11 +170,12 @@ export function createBlockLink(deps: LinkDeps): BlockLink {
       const bytes = await from.read(stopping.signal);
       if (bytes === null) return;
       const frame = decodeBlockFrame(bytes);
-      lastHeard = clock.now();
+      answeredAt = lastHeard = clock.now();
       failures = 0;
       switch (frame.t) {
         case 'blocks':
           meter.received(bytes.length);
+          sentBack = 0;
           void deliver(frame.blocks).then(() => from.release?.(bytes));
           break;
         case 'gone':
@@ -145,6 +183,13 @@ export function createBlockLink(deps: LinkDeps): BlockLink {
           break;
         case 'forbidden':
           deps.onForbidden(frame.drive);
+          break;
+        case 'load':
+          noteLoad(frame.waitMs);
+          break;
+        case 'busy':
+          noteBusy(frame.waitMs);
+          deps.onBusy(frame.ids.map(blockKey).filter(wasAsked));
           break;
         default:
           throw new AppError('protocol_violation', `A providing peer sent "${frame.t}".`);
@@ -181,6 +226,12 @@ export function createBlockLink(deps: LinkDeps): BlockLink {
     },
     get rate() {
       return meter.rate();
+    },
+    get waitMs() {
+      return Math.max(0, waitTold - (clock.now() - answeredAt));
+    },
+    get isBusy() {
+      return clock.now() < busyUntil;
     },
     get lastHeard() {
       return lastHeard;
@@ -219,7 +270,10 @@ export function createBlockLink(deps: LinkDeps): BlockLink {
       if (known.length === 0) return;
       for (const key of known) {
         settle(key);
-        if (cancelled.add(key).size > cancelledRemembered) cancelled.delete(cancelled.values().next().value!);
+        const times = (cancelled.get(key) ?? 0) + 1;
+        cancelled.delete(key);
+        if (cancelled.set(key, times).size > cancelledRemembered)
+          cancelled.delete(cancelled.keys().next().value!);
       }
       send(encodeBlockFrame({ t: 'cancel', drive, ids: known.map(keyToId) }));
       if (asked.size === 0) meter.pause();

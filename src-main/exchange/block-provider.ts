@@ -3,9 +3,10 @@ import type { Logger } from '../../src-shared/runtime.ts';
 import { releaseShared } from '../../src-shared/shared-memory.ts';
 import type { FrameStream } from '../network/index.ts';
 import { decodeBlockFrame, encodeBlockFrame } from './block-frames.ts';
-import type { Block } from './block-frames.ts';
+import type { Block, Want } from './block-frames.ts';
 import { blockKey } from './block-key.ts';
 import { limits } from './limits.ts';
+import type { LoadShare } from './serving-load.ts';
 import type { BlockSource } from './types.ts';
 
 /** What a provider may serve of one drive to one peer, or why it may not. */
@@ -14,6 +15,8 @@ export interface Servable {
   /** Ciphertext still in memory from an early announcement; the provider's own from then on. */
   readonly cached: (key: string) => Uint8Array | null;
   readonly onSent: (bytes: number) => void;
+  /** For a peer whose share of the upload is bounded: counts what is about to be sent, and waits for its turn. */
+  readonly pay?: (bytes: number) => Promise<void> | null;
 }
 
 export interface ProviderDeps {
@@ -21,6 +24,8 @@ export interface ProviderDeps {
   readonly logger: Logger;
   /** Asked for each batch, so that a removed member is refused at once; null refuses. */
   readonly servable: (drive: string) => Servable | null;
+  /** This peer's part of what the node has to send. */
+  readonly load: LoadShare;
   /** The peer asked for a drive it is no member of. */
   readonly onRefused: () => void;
 }
@@ -34,6 +39,8 @@ interface QueuedWant {
 
 /** Batches being read or sent at once: enough to keep disk, worker and wire busy together. */
 const batchesAtOnce = 3;
+/** A load is told anew when it differs by so much, and by a quarter, from what was told last. ms */
+const toldSteps = 100;
 
 /**
  * Serves one blocks stream until it ends. Memory is bounded by the wants' sizes; a peer that understates a size, or asks for
@@ -41,7 +48,7 @@ const batchesAtOnce = 3;
  * @throws AppError `malformed`, `too_large`, `protocol_violation`, or what the transport says
  */
 export async function serveBlocks(deps: ProviderDeps): Promise<void> {
-  const { stream } = deps;
+  const { stream, load } = deps;
   const queue = new Map<string, QueuedWant>();
   let queuedBytes = 0;
   let running = 0;
@@ -49,6 +56,7 @@ export async function serveBlocks(deps: ProviderDeps): Promise<void> {
   // Grows with each batch whose sizes were stated honestly: the sizes decide how much is read at once.
   let batchCount = 4;
   let sending: Promise<void> = Promise.resolve();
+  let told = 0;
   const failure = Promise.withResolvers<never>();
   failure.promise.catch(() => {});
 
@@ -82,11 +90,31 @@ export async function serveBlocks(deps: ProviderDeps): Promise<void> {
     return found.map((bytes) => bytes ?? rest[next++] ?? null);
   }
 
+  /** Lets the other side know when it does better to ask elsewhere, and when that is over. */
+  async function tellLoad(): Promise<void> {
+    const waitMs = Math.round(load.waitMs());
+    if (Math.abs(waitMs - told) <= Math.max(toldSteps, told / 4)) return;
+    told = waitMs;
+    await stream.send(encodeBlockFrame({ t: 'load', waitMs }));
+  }
+
   async function serve(batch: readonly QueuedWant[]): Promise<void> {
+    const wanted = batch.reduce((sum, want) => sum + want.size, 0);
+    let sent = 0;
+    try {
+      sent = await answer(batch);
+    } finally {
+      load.done(wanted, sent);
+    }
+  }
+
+  /** @returns bytes of blocks sent */
+  async function answer(batch: readonly QueuedWant[]): Promise<number> {
     const drive = batch[0]!.drive;
     const before = deps.servable(drive);
     const found = before ? await read(batch, before) : [];
     const giveUp = (): void => found.forEach((bytes) => bytes && releaseShared(bytes));
+    let bytes = 0;
     sending = sending.then(async () => {
       if (ended) return giveUp();
       const servable = deps.servable(drive);
@@ -98,7 +126,6 @@ export async function serveBlocks(deps: ProviderDeps): Promise<void> {
       }
       const blocks: Block[] = [];
       const gone: Uint8Array[] = [];
-      let bytes = 0;
       batch.forEach((want, i) => {
         const block = found[i];
         if (!block) return void gone.push(want.id);
@@ -110,12 +137,35 @@ export async function serveBlocks(deps: ProviderDeps): Promise<void> {
       });
       if (gone.length > 0) await stream.send(encodeBlockFrame({ t: 'gone', ids: gone }));
       if (blocks.length > 0) {
+        await tellLoad();
+        await servable.pay?.(bytes);
         await stream.send(encodeBlockFrame({ t: 'blocks', blocks }));
         servable.onSent(bytes);
       }
       batchCount = Math.min(batchCount * 2, limits.blocksBatchCount);
     });
     await sending;
+    return bytes;
+  }
+
+  /** Queues what is taken on; the rest is sent back at once. */
+  function take(drive: string, wants: readonly Want[]): Promise<void> | null {
+    const back: Uint8Array[] = [];
+    if (ended) return null;
+    for (const { id, size } of wants) {
+      const key = blockKey(id);
+      if (queue.has(key)) continue;
+      if (!load.takesOn(size)) {
+        back.push(id);
+        continue;
+      }
+      queue.set(key, { drive, id, key, size });
+      queuedBytes += size;
+      load.add(size);
+    }
+    if (back.length === 0) return null;
+    told = Math.round(load.waitMs());
+    return stream.send(encodeBlockFrame({ t: 'busy', waitMs: told, ids: back }));
   }
 
   function pump(): void {
@@ -136,22 +186,19 @@ export async function serveBlocks(deps: ProviderDeps): Promise<void> {
       if (bytes === null) return;
       const frame = decodeBlockFrame(bytes);
       if (frame.t === 'want') {
-        for (const { id, size } of frame.wants) {
-          const key = blockKey(id);
-          if (queue.has(key)) continue;
-          queue.set(key, { drive: frame.drive, id, key, size });
-          queuedBytes += size;
-        }
+        const sentBack = take(frame.drive, frame.wants);
         if (queue.size > limits.wantsPerPeer || queuedBytes > limits.wantBytesPerPeer) {
           throw new AppError('protocol_violation', 'A peer asks for more blocks at once than it may.');
         }
         pump();
+        await sentBack;
       } else if (frame.t === 'cancel') {
         for (const id of frame.ids) {
           const want = queue.get(blockKey(id));
           if (!want) continue;
           queue.delete(want.key);
           queuedBytes -= want.size;
+          load.done(want.size, 0);
         }
       } else {
         throw new AppError('protocol_violation', `An asking peer sent "${frame.t}".`);
@@ -164,5 +211,6 @@ export async function serveBlocks(deps: ProviderDeps): Promise<void> {
   } finally {
     ended = true;
     queue.clear();
+    load.close();
   }
 }

@@ -6,6 +6,7 @@ import { ciphertextBound, decodeBlockFrame, encodeBlockFrame } from './block-fra
 import type { BlockFrame } from './block-frames.ts';
 import { decodeHistoryMessage, encodeHistoryMessage } from './history-messages.ts';
 import type { HistoryMessage } from './history-messages.ts';
+import { decodeHolds, encodeHolds, type HoldsMessage } from './holdings.ts';
 import { limits } from './limits.ts';
 
 const seed = { seed: 20261122 };
@@ -26,12 +27,13 @@ const early = fc.record({
   weak: fc.integer({ min: 0, max: 0xffffffff }),
   offset: fc.maxSafeNat(),
 });
+const rest = fc.constantFrom('busy' as const, 'rest' as const, 'whole' as const);
 const message: fc.Arbitrary<HistoryMessage> = fc.oneof(
   fc.record({ t: fc.constant('hello' as const), drive, frontier }),
   fc.record({ t: fc.constant('have' as const), frontier }),
   fc.record({ t: fc.constant('entries' as const), entries: fc.array(fc.uint8Array(), { maxLength: 5 }) }),
-  fc.record({ t: fc.constant('tips' as const), frontier, settled: fc.boolean() }),
-  fc.record({ t: fc.constant('settled' as const), settled: fc.boolean() }),
+  fc.record({ t: fc.constant('tips' as const), frontier, rest }),
+  fc.record({ t: fc.constant('settled' as const), rest }),
   fc.record({
     t: fc.constant('early' as const),
     token: fc.stringMatching(/^[\x21-\x7e]{1,128}$/),
@@ -60,6 +62,28 @@ const frame: fc.Arbitrary<BlockFrame> = fc.oneof(
   }),
   fc.record({ t: fc.constant('gone' as const), ids: fc.array(bytes32, { minLength: 1, maxLength: 6 }) }),
   fc.record({ t: fc.constant('forbidden' as const), drive }),
+  fc.record({ t: fc.constant('load' as const), waitMs: fc.nat() }),
+  fc.record({
+    t: fc.constant('busy' as const),
+    waitMs: fc.nat(),
+    ids: fc.array(bytes32, { minLength: 1, maxLength: 6 }),
+  }),
+);
+
+const holds: fc.Arbitrary<HoldsMessage> = fc.oneof(
+  fc.record({
+    t: fc.constant('ask' as const),
+    drive,
+    items: fc.array(
+      fc.record({
+        node: fc.uint8Array({ minLength: 16, maxLength: 16 }).map((b) => Buffer.from(b).toString('hex')),
+        version: fc.tuple(drive, fc.nat({ max: 9_999_999 })).map(([entry, index]) => `${entry}/${index}`),
+      }),
+      { minLength: 1, maxLength: 6 },
+    ),
+  }),
+  fc.record({ t: fc.constant('have' as const), held: fc.array(fc.boolean(), { maxLength: 9 }) }),
+  fc.record({ t: fc.constant('forbidden' as const) }),
 );
 
 /** Bytes that come from the network decode to a message or to a typed error, nothing else. */
@@ -137,6 +161,31 @@ describe('history messages', () => {
   });
 });
 
+describe('messages about what is held', () => {
+  test('decode to what was encoded', () => {
+    fc.assert(
+      fc.property(holds, (m) => {
+        expect(decodeHolds(encodeHolds(m))).toEqual(m);
+      }),
+      seed,
+    );
+  });
+  test('garbage and damaged messages are typed errors', () => {
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.uint8Array({ maxLength: 300 }),
+          holds.chain((m) => mutated(encodeHolds(m))),
+          fc.jsonValue().map((v) => encode(v)),
+          fc.jsonValue().map((v) => encode(['ask', 'b'.padEnd(59, 'a'), v])),
+        ),
+        (b) => answersWithTypedError(decodeHolds, b),
+      ),
+      { ...seed, numRuns: 3000 },
+    );
+  });
+});
+
 describe('block frames', () => {
   test('decode to what was encoded', () => {
     fc.assert(
@@ -148,8 +197,10 @@ describe('block frames', () => {
   });
   test('garbage and damaged frames are typed errors', () => {
     fc.assert(
-      fc.property(fc.constantFrom(0, 1, 2, 16, 17, 18, 255), fc.uint8Array({ maxLength: 300 }), (kind, b) =>
-        answersWithTypedError(decodeBlockFrame, Buffer.concat([Buffer.of(kind), b])),
+      fc.property(
+        fc.constantFrom(0, 1, 2, 16, 17, 18, 19, 20, 255),
+        fc.uint8Array({ maxLength: 300 }),
+        (kind, b) => answersWithTypedError(decodeBlockFrame, Buffer.concat([Buffer.of(kind), b])),
       ),
       { ...seed, numRuns: 3000 },
     );

@@ -7,6 +7,7 @@ import type { FrameStream } from '../network/index.ts';
 import { sameFrontier, tipKey, unknownOwnTip } from './frontier.ts';
 import { createFeed } from './history-feed.ts';
 import type { Feed } from './history-feed.ts';
+import type { Rest } from './history-messages.ts';
 import { createSubscription } from './history-subscription.ts';
 import type { Subscription } from './history-subscription.ts';
 import type { Membership } from './membership.ts';
@@ -41,7 +42,7 @@ export interface DriveExchange {
   /** Peers that are told of early blocks. */
   listeners(): readonly DeviceId[];
   announce(token: string, node: string, blocks: readonly SealedBlock[]): void;
-  setSettled(settled: boolean): void;
+  setRest(rest: Rest): void;
   members(): readonly MemberSync[];
   hosts(): readonly HostSync[];
   stop(): Promise<void>;
@@ -59,7 +60,7 @@ export function createDriveExchange(deps: DriveExchangeDeps): DriveExchange {
   const subscriptions = new Map<DeviceId, Subscription>();
   const feeds = new Map<DeviceId, Set<Feed>>();
   const backlogTurn = createTurnQueue(clock, backlogPatienceMs);
-  let settled = false;
+  let rest: Rest = 'busy';
   let passOn: Entry[] = [];
   let cancelPassOn: (() => void) | null = null;
   let membersDue = false;
@@ -169,7 +170,7 @@ export function createDriveExchange(deps: DriveExchangeDeps): DriveExchange {
         stream,
         frontier,
         allowed: () => !stopped && membership.mayHave(drive, peer),
-        settled: () => settled,
+        rest: () => rest,
       });
       noticeOwnFeed(frontier);
       let set = feeds.get(peer);
@@ -198,9 +199,9 @@ export function createDriveExchange(deps: DriveExchangeDeps): DriveExchange {
       }));
       for (const feed of allFeeds()) if (feed.caughtUp()) feed.early(token, node, wire);
     },
-    setSettled(value) {
-      if (value === settled) return;
-      settled = value;
+    setRest(value) {
+      if (value === rest) return;
+      rest = value;
       for (const feed of allFeeds()) feed.settledChanged();
     },
     members() {
@@ -215,7 +216,9 @@ export function createDriveExchange(deps: DriveExchangeDeps): DriveExchange {
             peerId,
             userId,
             sameHistory: tips !== null && sameFrontier(tips, ours),
-            settled: subscription?.settled ?? false,
+            refused: subscription?.refused ?? false,
+            settled: subscription !== undefined && subscription.rest !== 'busy',
+            whole: subscription?.rest === 'whole',
           },
         ];
       });

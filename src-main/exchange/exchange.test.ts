@@ -1,8 +1,9 @@
 import { afterEach, describe, expect, test } from 'vitest';
+import { createShaper } from '../network/index.ts';
 import { createMemoryHub } from './testing/memory-network.ts';
 import type { MemoryHub } from './testing/memory-network.ts';
 import { sameHistory } from './testing/memory-drive.ts';
-import { createReplica, driveId, makeBlocks, put, requestsFor, until } from './testing/world.ts';
+import { createReplica, driveId, makeBlocks, put, realClock, requestsFor, until } from './testing/world.ts';
 import type { Replica } from './testing/world.ts';
 import type { EarlyBlocks } from './types.ts';
 
@@ -81,10 +82,10 @@ describe('history', () => {
   test('settled is told at once and at subscribing', async () => {
     const { replicas, connectAll } = await world(['a', 'b']);
     const [a, b] = replicas as [Replica, Replica];
-    a.exchange.setSettled(driveId, true);
+    a.exchange.setSettled(driveId, true, true);
     connectAll();
     await until(() => b.exchange.members(driveId)[0]?.settled === true);
-    a.exchange.setSettled(driveId, false);
+    a.exchange.setSettled(driveId, false, false);
     await until(() => b.exchange.members(driveId)[0]?.settled === false);
   });
 
@@ -123,7 +124,7 @@ describe('history', () => {
     hub.card('stranger', 'user stranger');
     const stranger = hub.node('stranger');
     hub.connect('a', 'stranger');
-    for (let i = 0; i < 30 && nodes[0]!.peers().some((p) => p.peerId === 'stranger'); i++) {
+    for (let i = 0; i < 700 && nodes[0]!.peers().some((p) => p.peerId === 'stranger'); i++) {
       const stream = await stranger.open('a', 'history/1', {
         maxFrame: 1 << 20,
         maxStreams: 9,
@@ -287,6 +288,51 @@ describe('blocks', () => {
     expect(a.source.reads + c.source.reads).toBeLessThan(160);
   });
 
+  test('load moves off a busy source to another copy', async () => {
+    const crowd = ['p', 'q', 'r'];
+    const names = ['near', 'far', 'z', ...crowd];
+    const { hub, nodes, replicas } = await world(names);
+    const [near, far, z] = replicas as [Replica, Replica, Replica];
+    const [theirs, ours] = [makeBlocks(30, 200_000, 5), makeBlocks(200, 100_000, 6)];
+    put(near.source, [...theirs, ...ours]);
+    put(far.source, ours);
+    const stop = new AbortController();
+    const crowded = replicas.slice(3).map(({ exchange }, i) => {
+      hub.line('near', crowd[i]!).rate = 100_000;
+      hub.connect('near', crowd[i]!);
+      return exchange.fetch(driveId, requestsFor(theirs), stop.signal).catch(() => {});
+    });
+    await until(() => (nodes[0]!.sentBy.get('blocks/1')?.bytes ?? 0) > 200_000);
+    const before = near.source.reads;
+    // As fast as the other one, and nearer: only what it says of its load speaks against it.
+    for (const name of ['far', 'near']) hub.line(name, 'z').rate = 20_000_000;
+    hub.line('far', 'z').delay = 5;
+    hub.connect('near', 'z');
+    hub.connect('far', 'z');
+    const got = new Map<string, Uint8Array>();
+    await z.exchange.fetch(driveId, requestsFor(ours, got), never);
+    expect(got.size).toBe(200);
+    expect(far.source.reads).toBeGreaterThan(3 * (near.source.reads - before));
+    stop.abort();
+    await Promise.all(crowded);
+    expect(nodes[2]!.penalties.size).toBe(0);
+  });
+
+  test('who had a block not is asked again while those who have it have no time', async () => {
+    const { hub, replicas, connectAll } = await world(['only', 'z', 'other']);
+    const [only, z, other] = replicas as [Replica, Replica, Replica];
+    connectAll();
+    const blocks = makeBlocks(60, 100_000);
+    put(only.source, blocks);
+    hub.line('only', 'z').rate = 500_000;
+    const fetching = z.exchange.fetch(driveId, requestsFor(blocks), never);
+    await until(() => other.source.reads >= 5);
+    put(other.source, blocks);
+    const before = other.source.reads;
+    await fetching;
+    expect(other.source.reads - before).toBeGreaterThan(10);
+  });
+
   test('a lost connection is no loss: the rest comes after it is back or from others', async () => {
     const { hub, replicas, connectAll } = await world(['a', 'b', 'c']);
     const [a, b, c] = replicas as [Replica, Replica, Replica];
@@ -383,6 +429,22 @@ describe('early blocks', () => {
     expect(a.source.reads).toBe(0);
   });
 
+  test('of small files are kept as they were sealed, and served from memory to who asks', async () => {
+    const { replicas, connectAll } = await world(['a', 'b']);
+    const [a, b] = replicas as [Replica, Replica];
+    expect(a.exchange.wantsSealed(driveId)).toBe(false);
+    connectAll();
+    await until(() => a.exchange.wantsSealed(driveId));
+    const blocks = makeBlocks(4, 10_000);
+    a.exchange.keepSealed(
+      driveId,
+      blocks.map(({ ref, bytes }) => ({ ref, offset: 0, ciphertext: bytes })),
+    );
+    await a.exchange.sealedRoom();
+    await b.exchange.fetch(driveId, requestsFor(blocks), never);
+    expect(a.source.reads).toBe(0);
+  });
+
   test('without members they cost nothing', async () => {
     const { replicas } = await world(['a', 'b']);
     const blocks = makeBlocks(4, 100_000);
@@ -394,5 +456,38 @@ describe('early blocks', () => {
       blocks.map(({ ref, bytes }) => ({ ref, offset: 0, ciphertext: bytes })),
     );
     expect(performance.now() - at).toBeLessThan(50);
+  });
+});
+
+describe('readers of open drives', () => {
+  test('wait for what is set aside for them; members do not, and what went to readers is counted', async () => {
+    const hub = createMemoryHub();
+    for (const name of ['a', 'b', 'r']) hub.card(name, `user ${name}`);
+    let sent = 0;
+    const rate = 400_000;
+    const shaper = createShaper(realClock, rate);
+    const a = await createReplica(hub.node('a'), 'a', ['a', 'b'], {
+      open: {
+        mayRead: () => true,
+        sources: () => new Set(),
+        introduce: () => Promise.resolve(),
+        introduced: () => true,
+      },
+      readers: { pay: (bytes) => shaper.charge(bytes), sent: (bytes) => void (sent += bytes) },
+    });
+    const member = await createReplica(hub.node('b'), 'b', ['a', 'b']);
+    const reader = await createReplica(hub.node('r'), 'r', ['a', 'r']);
+    started.push(a, member, reader);
+    hub.connect('a', 'b');
+    hub.connect('a', 'r');
+    const blocks = makeBlocks(4, 50_000);
+    put(a.source, blocks);
+    await member.exchange.fetch(driveId, requestsFor(blocks), new AbortController().signal);
+    expect(sent).toBe(0);
+    const since = performance.now();
+    await reader.exchange.fetch(driveId, requestsFor(blocks), new AbortController().signal);
+    expect(sent).toBe(200_000);
+    // A lower bound: a busy machine only makes it longer.
+    expect(performance.now() - since).toBeGreaterThan((1000 * sent) / rate / 2);
   });
 });

@@ -13,11 +13,14 @@ import { createEarlyRing } from './early-ring.ts';
 import { createFetcher } from './fetcher.ts';
 import { fetchWholeHistory } from './history-fetch.ts';
 import { decodeHistoryMessage, encodeHistoryMessage } from './history-messages.ts';
+import { createHoldings, holdsOptions, holdsProtocol } from './holdings.ts';
 import { limits } from './limits.ts';
 import { createMembership } from './membership.ts';
 import { createProgress } from './progress.ts';
 import { createRefusals } from './refusals.ts';
-import type { Exchange, ExchangeEvents, OpenDrives } from './types.ts';
+import { fetchOrRebuild } from './rebuild.ts';
+import { createServingLoad } from './serving-load.ts';
+import type { Exchange, ExchangeEvents, OpenDrives, PlainFetch, Rebuild } from './types.ts';
 
 export interface ExchangeDeps {
   readonly network: Network;
@@ -34,6 +37,16 @@ export interface ExchangeOptions {
   readonly bulk?: () => boolean;
   /** Who may read beside members. Default: nobody. */
   readonly open?: OpenDrives;
+  /** Bounds on what is sent to those who are neither members nor hosts. Default: none. */
+  readonly readers?: ReaderBounds;
+}
+
+/** What readers of open drives may take of this computer's upload. */
+export interface ReaderBounds {
+  /** Counts what is about to be sent to one, and waits until it is their turn; null: now. */
+  pay(bytes: number): Promise<void> | null;
+  /** So many bytes went to one. */
+  sent(bytes: number): void;
 }
 
 const historyProtocol = 'history/1';
@@ -70,12 +83,16 @@ export function createExchange(deps: ExchangeDeps, options: ExchangeOptions = {}
   const open = options.open ?? null;
   const membership = createMembership(network, clock, open);
   const drives = new Map<EntryId, DriveExchange>();
+  const rebuilders = new Map<EntryId, Rebuild>();
+  /** Drives of which only parts are read. */
+  const lookedAt = new Set<EntryId>();
   const serving = new Set<FrameStream>();
   const ring = createEarlyRing(clock, options.earlyBytes ?? limits.earlyRingBytes, earlyPatienceMs);
   const progress = createProgress(clock, (totals) => events.emit('progress', totals));
   const refusals = createRefusals(clock, (peer) =>
     network.penalise(peer, 'it keeps asking for drives it is no member of'),
   );
+  const load = createServingLoad(clock);
   const off: (() => void)[] = [];
   let running = false;
 
@@ -88,6 +105,10 @@ export function createExchange(deps: ExchangeDeps, options: ExchangeOptions = {}
     maxFrame: limits.blocksFrame,
     serve: (stream) => handler(handleBlocks)(stream),
   });
+  /** Whether whole drives come from that peer. */
+  const isTransferring = (peer: DeviceId): boolean =>
+    [...drives].some(([id, { drive }]) => !lookedAt.has(id) && membership.holders(drive).includes(peer));
+
   const fetcher = createFetcher({
     clock,
     logger,
@@ -97,10 +118,24 @@ export function createExchange(deps: ExchangeDeps, options: ExchangeOptions = {}
       return open === null ? holders : holders.filter((peer) => open.introduced(id, peer));
     },
     rtt: (peer) => membership.rtt(peer),
+    self: network.peerId,
     open: async (peer, signal) =>
-      (await bulk.open(peer, signal)) ?? network.open(peer, blocksProtocol, blocksOptions, signal),
+      (isTransferring(peer) ? await bulk.open(peer, signal) : null) ??
+      network.open(peer, blocksProtocol, blocksOptions, signal),
     penalise: (peer, reason) => network.penalise(peer, reason),
     onReceived: (drive, bytes) => progress.received(drive, bytes),
+  });
+
+  const holdings = createHoldings({
+    clock,
+    logger,
+    open: (peer, signal) => network.open(peer, holdsProtocol, holdsOptions, signal),
+    source(id, peer) {
+      const known = drives.get(id);
+      return known && running && membership.isMember(known.drive, peer) ? known.source : null;
+    },
+    onRefused: (peer) => refusals.count(peer),
+    penalise: (peer, reason) => network.penalise(peer, reason),
   });
 
   /** Connections, cards or rights changed: who sees what is worked out anew. */
@@ -157,14 +192,20 @@ export function createExchange(deps: ExchangeDeps, options: ExchangeOptions = {}
     await serveBlocks({
       stream,
       logger,
+      load: load.share(),
       onRefused: () => refusals.count(peer),
       servable: (id) => {
         const known = drives.get(id);
         if (!known || !running || !membership.mayHave(known.drive, peer)) return null;
+        const reader = options.readers !== undefined && !membership.holders(known.drive).includes(peer);
         return {
           source: known.source,
           cached: (key) => ring.take(id, key, peer),
-          onSent: (bytes) => progress.sent(id, bytes),
+          onSent(bytes) {
+            progress.sent(id, bytes);
+            if (reader) options.readers?.sent(bytes);
+          },
+          ...(reader && { pay: (bytes: number) => options.readers?.pay(bytes) ?? null }),
         };
       },
     });
@@ -202,6 +243,7 @@ export function createExchange(deps: ExchangeDeps, options: ExchangeOptions = {}
     async start() {
       running = true;
       network.handle(historyProtocol, historyOptions, handler(handleHistory));
+      network.handle(holdsProtocol, holdsOptions, handler(holdings.serve));
       network.handle(blocksProtocol, blocksOptions, handler(handleBlocks));
       bulk.start();
       off.push(
@@ -234,10 +276,12 @@ export function createExchange(deps: ExchangeDeps, options: ExchangeOptions = {}
       const error = new AppError('shutting_down', 'The node is stopping.');
       for (const stream of serving) stream.abort(error);
       bulk.stop();
+      ring.stop();
       progress.stop();
     },
-    addDrive(drive, source) {
+    addDrive(drive, source, isLookedAt = false) {
       if (drives.has(drive.id)) throw new AppError('already_exists', 'This drive is open here already.');
+      if (isLookedAt) lookedAt.add(drive.id);
       drives.set(
         drive.id,
         createDriveExchange({
@@ -256,10 +300,15 @@ export function createExchange(deps: ExchangeDeps, options: ExchangeOptions = {}
       );
       peersChanged();
     },
+    setRebuilder(driveId, rebuild) {
+      if (rebuild === null) rebuilders.delete(driveId);
+      else rebuilders.set(driveId, rebuild);
+    },
     async removeDrive(driveId) {
       const known = drives.get(driveId);
       if (!known) return;
       drives.delete(driveId);
+      lookedAt.delete(driveId);
       fetcher.dropDrive(driveId);
       ring.forgetDrive(driveId);
       progress.forget(driveId);
@@ -280,7 +329,8 @@ export function createExchange(deps: ExchangeDeps, options: ExchangeOptions = {}
     },
     async fetch(driveId, requests, signal) {
       if (!drives.has(driveId)) throw driveUnknown();
-      await fetcher.fetch(driveId, requests, signal);
+      const plain: PlainFetch = (some, limit) => fetcher.fetch(driveId, some, limit);
+      await fetchOrRebuild(plain, rebuilders.get(driveId), requests, signal);
     },
     async announceEarly(driveId, token, node, blocks) {
       const known = drives.get(driveId);
@@ -295,12 +345,24 @@ export function createExchange(deps: ExchangeDeps, options: ExchangeOptions = {}
       if (listeners.length > 0) known.announce(token, node, blocks);
       await kept;
     },
-    setSettled(driveId, settled) {
-      drives.get(driveId)?.setSettled(settled);
+    wantsSealed: (driveId) => ring.wants(drives.get(driveId)?.listeners() ?? []),
+    keepSealed(driveId, blocks) {
+      const kept = blocks.map(({ ref, ciphertext }) => ({ id: ref.id, bytes: ciphertext }));
+      ring.keep(driveId, kept, drives.get(driveId)?.listeners() ?? []);
+    },
+    sealedRoom: () => ring.halfFree(),
+    setSettled(driveId, settled, whole) {
+      drives.get(driveId)?.setRest(!settled ? 'busy' : whole ? 'whole' : 'rest');
     },
     setHosts(driveId, hosts) {
       membership.setHosts(driveId, hosts);
       peersChanged();
+    },
+    async holders(driveId, items, signal) {
+      const known = drives.get(driveId);
+      if (!known) throw driveUnknown();
+      const peers = membership.holders(known.drive).filter((peer) => membership.isMember(known.drive, peer));
+      return holdings.ask(driveId, peers, items, signal);
     },
     members: (driveId) => drives.get(driveId)?.members() ?? [],
     hosts: (driveId) => drives.get(driveId)?.hosts() ?? [],

@@ -26,8 +26,8 @@ export interface Item {
   waiters: Waiter[];
   /** Asked of these peers and not answered. */
   readonly flying: Set<DeviceId>;
-  /** Peers that have it not, or sent something else. */
-  readonly refused: Set<DeviceId>;
+  /** Peers that had it not, and when they said so (ms); Infinity: it sent something else. */
+  readonly refused: Map<DeviceId, number>;
   /** Was taken from this peer because it is slow; asked there again only when nobody else is left. */
   avoid: DeviceId | null;
   /** Times it was asked of somebody else before an answer. */
@@ -64,7 +64,7 @@ export function addRequests(
         size: ciphertextBound(request.ref.len),
         waiters: [],
         flying: new Set(),
-        refused: new Set(),
+        refused: new Map(),
         avoid: null,
         moves: 0,
         accepting: false,

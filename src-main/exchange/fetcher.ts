@@ -3,6 +3,7 @@ import type { Clock, Logger } from '../../src-shared/runtime.ts';
 import type { DeviceId } from '../identity/index.ts';
 import type { EntryId } from '../history/index.ts';
 import type { FrameStream } from '../network/index.ts';
+import { assignBlocks } from './assign-blocks.ts';
 import { createBlockLink } from './block-link.ts';
 import type { BlockLink } from './block-link.ts';
 import {
@@ -16,7 +17,6 @@ import {
 } from './fetch-items.ts';
 import type { DriveItems, Item, Job } from './fetch-items.ts';
 import { limits } from './limits.ts';
-import { windowBytes } from './pacing.ts';
 import { createSlowSources } from './slow-sources.ts';
 import type { FetchRequest } from './types.ts';
 
@@ -26,12 +26,13 @@ export interface FetcherDeps {
   /** Connected members of the drive, the best first. */
   readonly sources: (drive: EntryId) => readonly DeviceId[];
   readonly rtt: (peer: DeviceId) => number | null;
+  readonly self: DeviceId;
   readonly open: (peer: DeviceId, signal: AbortSignal) => Promise<FrameStream>;
   readonly penalise: (peer: DeviceId, reason: string) => void;
   readonly onReceived: (drive: EntryId, bytes: number) => void;
 }
 
-/** Gets blocks from whoever has them. Each source pulls as much as it can carry, so faster ones do more. */
+/** Gets blocks from whoever has them, each from where it will be here first (see source-choice.ts). */
 export interface Fetcher {
   fetch(drive: EntryId, requests: readonly FetchRequest[], signal: AbortSignal): Promise<void>;
   /** Peers came, went, or became or ceased to be members. */
@@ -45,8 +46,6 @@ export interface Fetcher {
 
 /** How often silent and slow sources are looked at. ms. */
 const watchMs = 500;
-/** Blocks looked at in one round for a source that has refused many of them. */
-const lookedAt = 2048;
 /** A source that failed this often in a row counts as having nothing, until it rested. */
 const failuresAllowed = 4;
 const forbiddenMs = 30_000;
@@ -98,10 +97,13 @@ export function createFetcher(deps: FetcherDeps): Fetcher {
           const [set, item] = find(key);
           if (!set || !item) continue;
           item.flying.delete(peer);
-          item.refused.add(peer);
+          item.refused.set(peer, clock.now());
           giveBack(set, item);
         }
         schedule();
+      },
+      onBusy(keys) {
+        lost(peer, keys);
       },
       onForbidden(drive) {
         forbidden.set(`${peer}/${drive}`, clock.now() + forbiddenMs);
@@ -174,7 +176,7 @@ export function createFetcher(deps: FetcherDeps): Fetcher {
     while (item.waiters.length > 0 && !lie && bytes.length > 0) lie = await acceptOnce(item, bytes);
     item.accepting = false;
     if (lie) {
-      item.refused.add(peer);
+      item.refused.set(peer, Number.POSITIVE_INFINITY);
       deps.penalise(peer, 'it sent a block that does not match its id');
     }
     // Waiters that came meanwhile, or whose bytes were wrong, are still to be served.
@@ -216,36 +218,9 @@ export function createFetcher(deps: FetcherDeps): Fetcher {
     const peers = usable(drive);
     settleGone(set, peers);
     if (set.items.size === 0) return;
-    const now = clock.now();
-    for (const peer of peers) {
-      const link = linkTo(peer);
-      if (link.restsUntil > now) continue;
-      const batch = take(set, peers, link);
-      if (batch.length === 0) continue;
-      for (const item of batch) item.flying.add(peer);
+    const links = peers.map(linkTo);
+    for (const [link, batch] of assignBlocks(set, links, deps.rtt, clock.now(), deps.self))
       link.ask(drive, batch);
-    }
-  }
-
-  function take(set: DriveItems, peers: readonly DeviceId[], link: BlockLink): Item[] {
-    const batch: Item[] = [];
-    let bytes = link.outstandingBytes;
-    let count = link.outstandingCount;
-    let looked = 0;
-    const window = windowBytes({ rate: link.rate, rtt: deps.rtt(link.peer) });
-    for (const queue of [set.urgent, set.pending]) {
-      for (const item of queue.values()) {
-        if (count > 0 && (bytes + item.size > window || count >= limits.windowCount)) return batch;
-        if (++looked > lookedAt) return batch;
-        if (item.refused.has(link.peer) || item.flying.has(link.peer)) continue;
-        if (item.avoid === link.peer && peers.some((p) => p !== link.peer && !item.refused.has(p))) continue;
-        queue.delete(item.key);
-        batch.push(item);
-        bytes += item.size;
-        count++;
-      }
-    }
-    return batch;
   }
 
   /** Blocks that every source refused are gone. Only what came back can have become so, unless the sources changed. */

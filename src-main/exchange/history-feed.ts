@@ -3,7 +3,7 @@ import type { Entry, FeedTip } from '../history/index.ts';
 import type { FrameStream } from '../network/index.ts';
 import { createKnownFrontier } from './frontier.ts';
 import { decodeHistoryMessage, encodeHistoryMessage } from './history-messages.ts';
-import type { HistoryMessage, WireEarlyBlock } from './history-messages.ts';
+import type { HistoryMessage, Rest, WireEarlyBlock } from './history-messages.ts';
 import type { ExchangedDrive } from './types.ts';
 import { limits } from './limits.ts';
 
@@ -14,7 +14,7 @@ export interface FeedDeps {
   readonly frontier: readonly FeedTip[];
   /** Asked again before each message: a removed member gets nothing more. */
   readonly allowed: () => boolean;
-  readonly settled: () => boolean;
+  readonly rest: () => Rest;
 }
 
 /** The serving side of one history stream. */
@@ -87,11 +87,11 @@ export function createFeed(deps: FeedDeps): Feed {
     if (tipsDue) {
       tipsDue = false;
       settledDue = false;
-      return { t: 'tips', frontier: drive.frontier(), settled: deps.settled() };
+      return { t: 'tips', frontier: drive.frontier(), rest: deps.rest() };
     }
     if (settledDue) {
       settledDue = false;
-      return { t: 'settled', settled: deps.settled() };
+      return { t: 'settled', rest: deps.rest() };
     }
     return earlyDue.shift() ?? null;
   }

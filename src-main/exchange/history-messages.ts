@@ -14,6 +14,13 @@ export interface WireEarlyBlock {
 }
 
 /**
+ * How a member's folder stands to its tree. `rest`: nothing is left to do there but to wait for what nobody reachable has;
+ * `whole`: and it holds the bytes of everything, nothing online only, nothing lost, nothing kept apart.
+ */
+export type Rest = 'busy' | 'rest' | 'whole';
+const rests: readonly Rest[] = ['busy', 'rest', 'whole'];
+
+/**
  * `/extrachain/history/1`. The side that opens a stream subscribes with `hello` and may repeat its frontier with `have`;
  * everything else is said by the side that serves. All messages are strict dag-cbor arrays that start with their name.
  */
@@ -21,9 +28,9 @@ export type HistoryMessage =
   | { readonly t: 'hello'; readonly drive: string; readonly frontier: readonly FeedTip[] }
   | { readonly t: 'have'; readonly frontier: readonly FeedTip[] }
   | { readonly t: 'entries'; readonly entries: readonly Uint8Array[] }
-  /** Where the server's feeds end and whether its folder is settled; the first one also ends the backlog. */
-  | { readonly t: 'tips'; readonly frontier: readonly FeedTip[]; readonly settled: boolean }
-  | { readonly t: 'settled'; readonly settled: boolean }
+  /** Where the server's feeds end and how its folder stands; the first one also ends the backlog. */
+  | { readonly t: 'tips'; readonly frontier: readonly FeedTip[]; readonly rest: Rest }
+  | { readonly t: 'settled'; readonly rest: Rest }
   | {
       readonly t: 'early';
       readonly token: string;
@@ -43,9 +50,9 @@ export function encodeHistoryMessage(message: HistoryMessage): Uint8Array {
     case 'entries':
       return encode(['entries', message.entries]);
     case 'tips':
-      return encode(['tips', message.frontier.map(tipToWire), message.settled]);
+      return encode(['tips', message.frontier.map(tipToWire), rests.indexOf(message.rest)]);
     case 'settled':
-      return encode(['settled', message.settled]);
+      return encode(['settled', rests.indexOf(message.rest)]);
     case 'early':
       return encode([
         'early',
@@ -85,10 +92,10 @@ export function decodeHistoryMessage(frame: Uint8Array): HistoryMessage {
     }
     case 'tips':
       count(fields, 3);
-      return { t: 'tips', frontier: frontier(fields[1]), settled: boolean(fields[2]) };
+      return { t: 'tips', frontier: frontier(fields[1]), rest: rest(fields[2]) };
     case 'settled':
       count(fields, 2);
-      return { t: 'settled', settled: boolean(fields[1]) };
+      return { t: 'settled', rest: rest(fields[1]) };
     case 'early':
       count(fields, 4);
       return {
@@ -168,9 +175,8 @@ function integer(value: unknown, max: number): number {
   return value;
 }
 
-function boolean(value: unknown): boolean {
-  if (typeof value !== 'boolean') throw malformed('a flag is missing');
-  return value;
+function rest(value: unknown): Rest {
+  return rests[integer(value, rests.length - 1)] ?? 'busy';
 }
 
 function text(value: unknown, pattern: RegExp): string {

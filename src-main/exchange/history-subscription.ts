@@ -6,7 +6,7 @@ import type { DeviceId } from '../identity/index.ts';
 import type { FrameStream } from '../network/index.ts';
 import { sameFrontier } from './frontier.ts';
 import { decodeHistoryMessage, encodeHistoryMessage } from './history-messages.ts';
-import type { WireEarlyBlock } from './history-messages.ts';
+import type { Rest, WireEarlyBlock } from './history-messages.ts';
 import type { TurnQueue } from './turn-queue.ts';
 import type { ExchangedDrive } from './types.ts';
 
@@ -22,7 +22,7 @@ export interface SubscriptionDeps {
   readonly onIngested: (result: IngestResult) => void;
   readonly onTips: (tips: readonly FeedTip[]) => void;
   readonly onEarly: (token: string, node: string, blocks: readonly WireEarlyBlock[]) => void;
-  /** `sameHistory`, `settled` or being subscribed at all changed. */
+  /** `sameHistory`, `rest` or being subscribed at all changed. */
   readonly onChange: () => void;
 }
 
@@ -30,7 +30,9 @@ export interface SubscriptionDeps {
 export interface Subscription {
   /** The peer's frontier as it last told; null while not subscribed. */
   readonly tips: readonly FeedTip[] | null;
-  readonly settled: boolean;
+  /** It says, and has said again, that it does not serve us the drive: as a rule it does not have it. */
+  readonly refused: boolean;
+  readonly rest: Rest;
   /** Something changed that may let a refused or failed subscription succeed now. */
   retry(): void;
   /** Our own frontier grew. */
@@ -61,13 +63,16 @@ export function createSubscription(deps: SubscriptionDeps): Subscription {
   const { drive, clock } = deps;
   const stopping = new AbortController();
   let tips: readonly FeedTip[] | null = null;
-  let settled = false;
+  let refusals = 0;
+  let rest: Rest = 'busy';
   let stream: FrameStream | null = null;
   let wakeEarlier: () => void = () => {};
   let retryMs = firstRetryMs;
   let repairMs = firstRepairMs;
   let cancelRepair: (() => void) | null = null;
-  let recent = new Set<string>();
+  /** How often each of the latest entries came on this stream, and how often we asked for what we lack. */
+  let arrivals = new Map<string, number>();
+  let asked = 0;
   let replays = 0;
 
   async function session(): Promise<void> {
@@ -75,7 +80,8 @@ export function createSubscription(deps: SubscriptionDeps): Subscription {
     const release = await deps.backlogTurn.take(signal);
     try {
       stream = await deps.open(signal);
-      recent = new Set();
+      arrivals = new Map();
+      asked = 1;
       replays = 0;
       await stream.send(encodeHistoryMessage({ t: 'hello', drive: drive.id, frontier: drive.frontier() }));
       for (;;) {
@@ -92,14 +98,15 @@ export function createSubscription(deps: SubscriptionDeps): Subscription {
             release();
             retryMs = firstRetryMs;
             tips = message.frontier;
-            settled = message.settled;
+            refusals = 0;
+            rest = message.rest;
             deps.onTips(tips);
             deps.onChange();
             considerRepair();
             break;
           case 'settled':
-            if (settled !== message.settled) {
-              settled = message.settled;
+            if (rest !== message.rest) {
+              rest = message.rest;
               deps.onChange();
             }
             break;
@@ -107,6 +114,8 @@ export function createSubscription(deps: SubscriptionDeps): Subscription {
             deps.onEarly(message.token, message.node, message.blocks);
             break;
           case 'forbidden':
+            // Once may mean that it has not heard of our role yet.
+            if (++refusals === 2) deps.onChange();
             throw new AppError('forbidden', 'The other device does not serve this drive to this device.');
           default:
             throw new AppError('protocol_violation', `A serving peer sent "${message.t}".`);
@@ -120,7 +129,7 @@ export function createSubscription(deps: SubscriptionDeps): Subscription {
       stream = null;
       const wasSubscribed = tips !== null;
       tips = null;
-      settled = false;
+      rest = 'busy';
       if (wasSubscribed) deps.onChange();
     }
   }
@@ -138,13 +147,13 @@ export function createSubscription(deps: SubscriptionDeps): Subscription {
     for (const entry of entries) {
       // An entry ends with its signature, which names it well enough here.
       const key = Buffer.from(entry.subarray(-24)).toString('latin1');
-      if (recent.has(key)) {
-        if (++replays > replaysAllowed) {
-          throw new AppError('protocol_violation', 'A peer keeps sending the same entries again.');
-        }
-      } else if (recent.add(key).size > remembered) {
-        recent.delete(recent.values().next().value!);
+      const times = (arrivals.get(key) ?? 0) + 1;
+      arrivals.set(key, times);
+      // What was on its way when we stated our frontier anew comes again with the answer: once each time we asked is honest.
+      if (times > asked && ++replays > replaysAllowed) {
+        throw new AppError('protocol_violation', 'A peer keeps sending the same entries again.');
       }
+      if (arrivals.size > remembered) arrivals.delete(arrivals.keys().next().value!);
     }
   }
 
@@ -160,7 +169,7 @@ export function createSubscription(deps: SubscriptionDeps): Subscription {
         return;
       }
       repairMs = Math.min(repairMs * 2, lastRepairMs);
-      recent = new Set();
+      asked += 1;
       stream.send(encodeHistoryMessage({ t: 'have', frontier: ours })).catch(() => {});
       considerRepair();
     });
@@ -197,8 +206,11 @@ export function createSubscription(deps: SubscriptionDeps): Subscription {
     get tips() {
       return tips;
     },
-    get settled() {
-      return settled;
+    get rest() {
+      return rest;
+    },
+    get refused() {
+      return refusals >= 2;
     },
     retry() {
       retryMs = firstRetryMs;

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { FrameStream, ProtocolOptions } from '../network/index.ts';
 import { encodeBlockFrame, decodeBlockFrame } from './block-frames.ts';
 import type { BlockFrame } from './block-frames.ts';
+import type { Entry } from '../history/index.ts';
 import { decodeHistoryMessage, encodeHistoryMessage } from './history-messages.ts';
 import { limits } from './limits.ts';
 import { makeEntry } from './testing/memory-drive.ts';
@@ -69,6 +70,36 @@ describe('a member that lies about history', () => {
     await until(() => penalties().length > 0);
     expect(replica.drive.entries().length).toBe(1);
     expect(replica.drive.ingests.calls).toBeLessThan(50);
+  });
+
+  test('entries under way when it is asked again may come once more, with the answer', async () => {
+    const entries: Entry[] = [];
+    for (let seq = 0; seq < 40; seq++)
+      entries.push(makeEntry('liar', seq, entries.at(-1)?.hash ?? null, 10 + seq));
+    const bytes = entries.map((entry) => entry.bytes);
+    const { writer, incarnation, seq } = entries.at(-1)!.header;
+    const tips = encodeHistoryMessage({
+      t: 'tips',
+      frontier: [{ writer, incarnation, seq, hash: entries.at(-1)!.hash }],
+      rest: 'busy',
+    });
+    let ended = false;
+    serve('history/1', async (stream) => {
+      decodeHistoryMessage((await stream.read())!);
+      await stream.send(tips);
+      // It lacks what the tips name, so it asks.
+      expect(decodeHistoryMessage((await stream.read())!).t).toBe('have');
+      await stream.send(encodeHistoryMessage({ t: 'entries', entries: bytes }));
+      await stream.send(encodeHistoryMessage({ t: 'entries', entries: bytes }));
+      await stream.send(tips);
+      await until(() => replica.drive.ingests.calls >= 2);
+      ended = true;
+      await stream.read();
+    });
+    hub.connect('honest', 'liar');
+    await until(() => ended || penalties().length > 0);
+    expect(penalties()).toEqual([]);
+    expect(replica.drive.entries().length).toBe(40);
   });
 
   test('endless garbage ends the stream and in the end the connection', async () => {
@@ -198,7 +229,8 @@ describe('a member that lies about blocks', () => {
       }),
     );
     expect(decodeBlockFrame((await stream.read())!)).toEqual({ t: 'forbidden', drive: driveId });
-    for (const { ref } of blocks) {
+    for (let i = 0; i < 700; i++) {
+      const { ref } = blocks[i % blocks.length]!;
       await stream
         .send(encodeBlockFrame({ t: 'want', drive: driveId, wants: [{ id: ref.id, size: 2000 }] }))
         .then(() => stream.read())

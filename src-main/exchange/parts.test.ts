@@ -69,6 +69,46 @@ describe('early ring', () => {
     expect(ring.bytes).toBeLessThanOrEqual(10_000);
   });
 
+  test('keeps what will be told of, as long as there is room and for a while only', async () => {
+    const clock = createFakeClock();
+    const ring = createEarlyRing(clock, 250, 2000);
+    const blocks = ringBlocks(4, 100);
+    ring.keep('d', blocks, ['p']);
+    expect(ring.bytes).toBe(200);
+    expect(ring.take('d', blockKey(blocks[0]!.id), 'p')).toBe(blocks[0]!.bytes);
+    expect(ring.take('d', blockKey(blocks[2]!.id), 'p')).toBeNull();
+    await clock.advance(10_000);
+    expect(ring.bytes).toBe(0);
+    ring.keep('d', blocks, []);
+    expect(ring.bytes).toBe(0);
+  });
+
+  test('waits for half of it to be free a moment while blocks are taken, and once for those who take none', async () => {
+    const clock = createFakeClock();
+    const ring = createEarlyRing(clock, 400, 2000);
+    const blocks = ringBlocks(4, 100);
+    ring.keep('d', blocks, ['p']);
+    let rooms = 0;
+    const first = ring.halfFree().then(() => rooms++);
+    ring.take('d', blockKey(blocks[0]!.id), 'p');
+    await clock.advance(200);
+    expect(rooms).toBe(0);
+    await clock.advance(100);
+    await first;
+    expect(ring.wants(['p'])).toBe(true);
+    const second = ring.halfFree().then(() => rooms++);
+    await clock.advance(1900);
+    expect(rooms).toBe(1);
+    await clock.advance(200);
+    await second;
+    expect(ring.wants(['p'])).toBe(false);
+    expect(ring.bytes).toBeLessThanOrEqual(200);
+    ring.keep('d', ringBlocks(1, 100, 9), ['p']);
+    expect(ring.bytes).toBeLessThanOrEqual(200);
+    await clock.advance(31_000);
+    expect(ring.wants(['p'])).toBe(true);
+  });
+
   test('nobody waits for a peer or drive that is gone', async () => {
     const ring = createEarlyRing(createFakeClock(), 250, 2000);
     const put = ring.put('d', ringBlocks(3, 100), ['p']);
@@ -193,15 +233,16 @@ test('progress is told four times a second with running totals', async () => {
   progress.stop();
 });
 
-test('knocking now and then is no offence, hammering is', async () => {
+test('asking for many drives one is a member of elsewhere is no offence, hammering is', async () => {
   const clock = createFakeClock();
   let reports = 0;
   const refusals = createRefusals(clock, () => reports++);
-  for (let i = 0; i < 20; i++) {
-    refusals.count('p');
-    await clock.advance(10_000);
+  for (const wait of [2000, 4000, 8000, 16_000, 32_000]) {
+    for (let drive = 0; drive < 100; drive++) refusals.count('p');
+    await clock.advance(wait);
   }
   expect(reports).toBe(0);
-  for (let i = 0; i < 20; i++) refusals.count('p');
-  expect(reports).toBeGreaterThan(5);
+  await clock.advance(60_000);
+  for (let i = 0; i < 700; i++) refusals.count('p');
+  expect(reports).toBe(100);
 });

@@ -6,6 +6,7 @@ import type { BlockLink } from './block-link.ts';
 import { giveBack } from './fetch-items.ts';
 import type { DriveItems, Item } from './fetch-items.ts';
 import { drainMs, stallMs } from './pacing.ts';
+import { isWorthMoving } from './source-choice.ts';
 
 export interface SlowSourcesDeps {
   readonly clock: Clock;
@@ -38,7 +39,8 @@ export function createSlowSources(deps: SlowSourcesDeps): SlowSources {
 
   function checkStall(link: BlockLink): void {
     const silent = clock.now() - link.lastHeard;
-    const patience = stallMs({ rate: link.rate, rtt: deps.rtt(link.peer) }, link.largestOutstanding());
+    const pace = { rate: link.rate, rtt: deps.rtt(link.peer) };
+    const patience = stallMs(pace, link.largestOutstanding()) + link.waitMs;
     if (silent < patience) return;
     if (silent > silentStalls * patience) {
       return link.reset(new AppError('timeout', 'The other device stopped answering.'));
@@ -59,7 +61,7 @@ export function createSlowSources(deps: SlowSourcesDeps): SlowSources {
       .filter((link) => link.outstandingCount > 0)
       .map((link) => ({ link, ms: drainMs({ rate: link.rate, rtt: null }, link.outstandingBytes) }))
       .sort((a, b) => b.ms - a.ms)[0];
-    if (!slowest || slowest.ms < 1000) return;
+    if (!slowest) return;
     let left = stolenAtOnce;
     for (const key of slowest.link.outstanding()) {
       if (left === 0) return;
@@ -68,7 +70,7 @@ export function createSlowSources(deps: SlowSourcesDeps): SlowSources {
       const taker = idle.find((peer) => !item.refused.has(peer));
       if (!taker) continue;
       const takes = drainMs({ rate: links.get(taker)?.rate ?? null, rtt: null }, item.size);
-      if (slowest.ms < 2 * takes) continue;
+      if (!isWorthMoving(slowest.ms, takes)) continue;
       askElsewhere(set, item, slowest.link.peer);
       left--;
     }

@@ -14,6 +14,16 @@ export type ExchangedDrive = Pick<
 export interface BlockSource {
   /** Ciphertext of each block, null when it is not (or no longer) here; the caller's own. Called with at most 16 MiB at once. */
   read(ids: readonly Uint8Array[]): Promise<readonly (Uint8Array | null)[]>;
+  /** Whether the bytes of each version are in this folder now, and are not about to leave it. Absent: none are. */
+  holds?(items: readonly HeldVersion[]): Promise<readonly boolean[]>;
+}
+
+/** One version of one file. */
+export interface HeldVersion {
+  /** Id of the tree's node, 32 hex digits. */
+  readonly node: string;
+  /** `<entry id>/<index>`. */
+  readonly version: string;
 }
 
 /** Blocks of a version that does not exist yet: a member is still indexing the file. */
@@ -30,8 +40,12 @@ export interface MemberSync {
   readonly userId: UserId;
   /** It has every entry we have and we have every entry it has. */
   readonly sameHistory: boolean;
-  /** It says that its folder equals its tree (nothing pending). */
+  /** It says that nothing is left to do there. */
   readonly settled: boolean;
+  /** It does not serve us the drive, as a rule because its user has a role in it and has not joined it there. */
+  readonly refused: boolean;
+  /** And that it holds the bytes of everything in the drive. */
+  readonly whole: boolean;
 }
 
 /** A device that keeps the drive's ciphertext and is no member. */
@@ -61,6 +75,16 @@ export interface FetchRequest {
   readonly accept: (ciphertext: Uint8Array) => Promise<void>;
 }
 
+/** Fetches as `Exchange.fetch` does, and computes nothing. */
+export type PlainFetch = (requests: readonly FetchRequest[], signal: AbortSignal) => Promise<void>;
+
+/**
+ * Computes a block that nobody reachable has from others that somebody has (see hosting: erasure-coded files).
+ * @param id the block's id; what comes back is checked by whoever asked for it
+ * @returns null when it cannot be computed
+ */
+export type Rebuild = (id: Uint8Array, fetch: PlainFetch, signal: AbortSignal) => Promise<Uint8Array | null>;
+
 /** Takes part in drives that are open to others than members: unlisted and public ones. */
 export interface OpenDrives {
   /** Whether a peer that is no member may read the drive: it is public, or the peer showed that it knows the link. */
@@ -75,12 +99,18 @@ export interface OpenDrives {
 
 /** Moves entries and blocks between the members of drives. */
 export interface Exchange extends Service, Events<ExchangeEvents> {
-  addDrive(drive: ExchangedDrive, source: BlockSource): void;
+  /**
+   * @param isLookedAt only parts of it are read, as somebody asks for them: blocks come over the stream that is there at once, as making a
+   *   bulk channel takes longer than they do
+   */
+  addDrive(drive: ExchangedDrive, source: BlockSource, isLookedAt?: boolean): void;
   /**
    * Names the devices that keep a drive's ciphertext without being members: they are served, asked and subscribed to as
    * members are, but stand in `hosts`, not in `members`. May be called before the drive is added; an empty set takes all away.
    */
   setHosts(driveId: EntryId, hosts: ReadonlySet<DeviceId>): void;
+  /** How blocks of the drive that are `gone` may be computed; null: not at all. May be called before the drive is added. */
+  setRebuilder(driveId: EntryId, rebuild: Rebuild | null): void;
   removeDrive(driveId: EntryId): Promise<void>;
   /** Fetches the genesis and all entries of a drive not yet known here; used by join. Throws `forbidden`, `unreachable`, `timeout`. */
   fetchHistory(
@@ -96,8 +126,23 @@ export interface Exchange extends Service, Events<ExchangeEvents> {
   fetch(driveId: EntryId, requests: readonly FetchRequest[], signal: AbortSignal): Promise<void>;
   /** Offers blocks while their file is still being indexed, and takes them over; resolves when there is room for more. */
   announceEarly(driveId: EntryId, token: string, node: string, blocks: readonly SealedBlock[]): Promise<void>;
-  /** Tells the members whether this node's folder equals its tree. */
-  setSettled(driveId: EntryId, settled: boolean): void;
+  /** Whether members are here that will ask for new blocks soon, so that it is worth keeping their ciphertext. */
+  wantsSealed(driveId: EntryId): boolean;
+  /** Keeps blocks that nobody has heard of yet for those who will ask, within bounds, and takes them over. */
+  keepSealed(driveId: EntryId, blocks: readonly SealedBlock[]): void;
+  /** Resolves when there is room for more of them again, or a moment later. */
+  sealedRoom(): Promise<void>;
+  /** Tells the members whether anything is left to do here, and whether this node holds the bytes of everything. */
+  setSettled(driveId: EntryId, settled: boolean, whole: boolean): void;
+  /**
+   * Asks the connected members which of them hold these versions. @returns for each the devices that said so; who does not
+   * answer in 10 s counts as not holding anything
+   */
+  holders(
+    driveId: EntryId,
+    items: readonly HeldVersion[],
+    signal: AbortSignal,
+  ): Promise<readonly (readonly DeviceId[])[]>;
   members(driveId: EntryId): readonly MemberSync[];
   /** The connected ones of those named by `setHosts`. */
   hosts(driveId: EntryId): readonly HostSync[];

@@ -21,6 +21,8 @@ export interface FrameStreamDeps {
 const readHighWater = 256 * 1024;
 /** Unsent bytes at which `send` waits. */
 const writeHighWater = 512 * 1024;
+/** Frames handed in while others wait to be written go out with them, up to so many bytes: each write costs the same, however small. */
+const mergedBytes = 64 * 1024;
 /** Memory for received frames that is used again, bytes. */
 const pooledBytes = 8 * 1024 * 1024;
 /** After closing our side: how long the other side may take to close its own while nobody reads, ms. */
@@ -52,6 +54,8 @@ export function createFrameStream(
   let wakeReader: (() => void) | null = null;
   const wakeWriters = new Set<() => void>();
   let sendTail: Promise<void> = Promise.resolve();
+  /** Frames that wait for their turn together. */
+  let batch: { readonly list: Uint8ArrayList; readonly sent: Promise<void> } | null = null;
   let cancelLinger: (() => void) | null = null;
 
   function wake(): void {
@@ -250,9 +254,18 @@ export function createFrameStream(
       let length = 0;
       for (const part of parts) length += part.length;
       if (length > options.maxFrame) return Promise.reject(tooLarge(length, options.maxFrame));
-      const list = new Uint8ArrayList(encodeFrameLength(length), ...parts.map(ownCopy));
+      const pieces = [encodeFrameLength(length), ...parts.map(ownCopy)];
+      if (batch && batch.list.byteLength + length <= mergedBytes) {
+        for (const piece of pieces) batch.list.append(piece);
+        return batch.sent;
+      }
+      const list = new Uint8ArrayList(...pieces);
       // Frames of concurrent senders must not mix when they are sent in slices.
-      const sent = sendTail.then(() => write(list));
+      const sent = sendTail.then(() => {
+        if (batch?.list === list) batch = null;
+        return write(list);
+      });
+      batch = { list, sent };
       sendTail = sent.catch(() => {});
       return sent;
     },

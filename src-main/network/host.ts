@@ -1,8 +1,10 @@
+import { hash } from 'node:crypto';
 import { networkInterfaces } from 'node:os';
 import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2';
 import type { CircuitRelayServerComponents } from '@libp2p/circuit-relay-v2';
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys';
 import { dcutr } from '@libp2p/dcutr';
+import type { GossipSub } from '@libp2p/gossipsub';
 import { identify, identifyPush } from '@libp2p/identify';
 import { contentRoutingSymbol, peerRoutingSymbol, start, stop } from '@libp2p/interface';
 import type { ConnectionGater, Libp2p } from '@libp2p/interface';
@@ -12,11 +14,12 @@ import type { KadDHT, KadDHTComponents, Selectors, Validators } from '@libp2p/ka
 import { noise } from '@libp2p/noise';
 import { ping } from '@libp2p/ping';
 import { tcp } from '@libp2p/tcp';
-import { tls } from '@libp2p/tls';
 import { webSockets } from '@libp2p/websockets';
 import { yamux } from '@libp2p/yamux';
 import { multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
+import { nativeTls } from './native-tls.ts';
+import type { CountWire } from './native-tls.ts';
 
 /** What is inside the host that its public face does not show; libp2p hands it to every service. */
 export interface HostComponents {
@@ -28,6 +31,8 @@ export interface Host {
   readonly libp2p: Libp2p;
   readonly components: HostComponents;
   readonly dht: KadDHT | null;
+  /** Null while gossip is off. */
+  readonly pubsub: GossipSub | null;
   /** True while every listen address is a loopback address. */
   readonly loopbackOnly: boolean;
   /** Starts or stops serving as a relay. */
@@ -46,6 +51,8 @@ export interface HostOptions {
   readonly upnp: boolean;
   readonly gossip: boolean;
   readonly gater: ConnectionGater;
+  /** Told of bytes on the wire that the connections themselves do not see. */
+  readonly onWire: CountWire;
   readonly dhtRules: { readonly validators: Validators; readonly selectors: Selectors };
 }
 
@@ -65,6 +72,24 @@ const relayLimits = {
   defaultDurationLimit: 6 * 60 * 60_000,
 };
 
+/**
+ * Messages carry their own signatures, so libp2p adds none; the name of a message is its hash, so that what two say alike goes round
+ * once. Small networks are the usual case: every message goes to everybody (`floodPublish`).
+ */
+const gossipOptions = {
+  globalSignaturePolicy: 'StrictNoSign',
+  msgIdFn: (message: { readonly topic: string; readonly data: Uint8Array }) =>
+    hash('sha256', Buffer.concat([Buffer.from(message.topic), message.data]), 'buffer'),
+  allowPublishToZeroTopicPeers: true,
+  ignoreDuplicatePublishError: true,
+  floodPublish: true,
+  fallbackToFloodsub: false,
+  // Several peers behind one address are the rule here: a household, a test on one computer.
+  scoreParams: { IPColocationFactorWeight: 0 },
+  maxInboundDataLength: 1024 * 1024,
+  runOnLimitedConnection: true,
+} as const;
+
 export function isLoopbackAddress(address: string): boolean {
   return /^\/ip4\/127\.|^\/ip6\/::1\//.test(address);
 }
@@ -79,7 +104,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
   const mdns = options.mdns ? (await import('@libp2p/mdns')).mdns : null;
   const autoNAT = loopbackOnly ? null : (await import('@libp2p/autonat')).autoNAT;
   const uPnPNAT = options.upnp && !loopbackOnly ? (await import('@libp2p/upnp-nat')).uPnPNAT : null;
-  const gossipsub = options.gossip ? (await import('@libp2p/gossipsub')).gossipsub : null;
+  const gossipsub = options.gossip ? await import('@libp2p/gossipsub') : null;
 
   const libp2p = await createLibp2p({
     start: false,
@@ -88,7 +113,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     addresses: { listen: [...options.listen, ...Array<string>(relayPlaces).fill('/p2p-circuit')] },
     transports: [tcp({ backlog: 256 }), webSockets(), circuitRelayTransport({ reservationConcurrency: 2 })],
     // TLS first: it is the fastest here, and Noise has only a slow cipher under Electron.
-    connectionEncrypters: [tls(), noise()],
+    connectionEncrypters: [nativeTls(options.onWire), noise()],
     streamMuxers: [
       yamux({
         streamOptions: {
@@ -131,7 +156,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
         ),
       ...(autoNAT ? { autoNAT: autoNAT() } : {}),
       ...(uPnPNAT ? { upnp: uPnPNAT() } : {}),
-      ...(gossipsub ? { pubsub: gossipsub() } : {}),
+      ...(gossipsub ? { pubsub: gossipsub.gossipsub(gossipOptions) } : {}),
       inside: (all: HostComponents) => {
         components = all;
         return {};
@@ -146,6 +171,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     libp2p: libp2p as unknown as Libp2p,
     components: inside,
     dht: libp2p.services.dht,
+    pubsub: (libp2p.services as { pubsub?: GossipSub }).pubsub ?? null,
     loopbackOnly,
     async setRelay(on) {
       if (on === (relay !== null)) return;

@@ -85,12 +85,31 @@ describe('keeper', () => {
     expect(dials.filter((dial) => dial.peer !== 'boot')).toEqual([]);
     kept.want('y', ['/y']);
     connected.set('y', 'direct');
+    kept.connected('y');
     await clock.advance(60_000, 100);
     const before = dials.filter((dial) => dial.peer === 'y').length;
     connected.delete('y');
     kept.disconnected('y');
     await clock.advance(1000, 100);
     expect(dials.filter((dial) => dial.peer === 'y').length).toBeGreaterThan(before);
+  });
+
+  it('calls ever more rarely who hangs up at once', async () => {
+    const { kept, clock, dials, connected, reachable } = world();
+    reachable.add('/y');
+    kept.want('y', ['/y']);
+    let calls = 0;
+    for (let second = 0; second < 600; second++) {
+      await clock.advance(1000, 100);
+      if (connected.delete('y')) {
+        calls += 1;
+        kept.connected('y');
+        kept.disconnected('y');
+      }
+    }
+    expect(calls).toBe(dials.filter((dial) => dial.peer === 'y').length);
+    expect(calls).toBeGreaterThan(8);
+    expect(calls).toBeLessThan(20);
   });
 
   it('asks thirds within seconds, relays through the one that is connected, and then tries the direct way', async () => {

@@ -53,12 +53,15 @@ const askedPerRound = 6;
 /** While a wanted peer is away we keep at least so many connections to ask over. */
 const fewConnections = 3;
 const upgradeInterval = 30_000;
+/** A connection that ends sooner did not help: whoever refuses us lets the dial succeed before it hangs up. */
+const lasting = 10_000;
 
 interface Wanted {
   attempts: number;
   dialling: boolean;
   relaying: boolean;
   upgradeAt: number;
+  connectedAt: number;
   cancel: (() => void) | null;
 }
 
@@ -210,7 +213,7 @@ export function createKeeper(deps: KeeperDeps): Keeper {
       if (hints.length > 0) book.add(peer, hints);
       let state = wanted.get(peer);
       if (!state) {
-        state = { attempts: 0, dialling: false, relaying: false, upgradeAt: 0, cancel: null };
+        state = { attempts: 0, dialling: false, relaying: false, upgradeAt: 0, connectedAt: 0, cancel: null };
         wanted.set(peer, state);
       } else if (hints.length === 0) {
         return;
@@ -233,7 +236,7 @@ export function createKeeper(deps: KeeperDeps): Keeper {
       othersTried.delete(peer);
       const state = wanted.get(peer);
       if (state) {
-        state.attempts = 0;
+        state.connectedAt = clock.now();
         state.cancel?.();
         state.cancel = null;
       }
@@ -242,9 +245,12 @@ export function createKeeper(deps: KeeperDeps): Keeper {
     },
     disconnected(peer) {
       const state = wanted.get(peer);
-      if (state) {
+      if (state && clock.now() - state.connectedAt >= lasting) {
         state.attempts = 0;
         schedule(peer, 50 + deps.random() * 450);
+      } else if (state) {
+        state.attempts += 1;
+        schedule(peer, backoff(state.attempts - 1));
       }
       pollSoon(1000);
     },

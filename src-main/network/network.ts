@@ -23,6 +23,7 @@ import { createProviderRecords } from './providers.ts';
 import type { ProviderRecords } from './providers.ts';
 import { createReputation } from './reputation.ts';
 import { createShaper } from './shaper.ts';
+import { createTopics } from './topics.ts';
 import { createTraffic } from './traffic.ts';
 import type { BandwidthLimits, FrameStream, Network, NetworkEvents, ProtocolOptions } from './types.ts';
 
@@ -103,6 +104,8 @@ export async function createNetwork(deps: NetworkDeps): Promise<NodeNetwork> {
     upnp: deps.upnp ?? true,
     gossip: deps.gossip ?? false,
     dhtRules: cardRules,
+    onWire: (connection, sent, received) =>
+      traffic.carried(connection as MultiaddrConnection, sent, received),
     gater: {
       denyDialPeer: refuse,
       denyInboundConnection(connection) {
@@ -137,6 +140,8 @@ export async function createNetwork(deps: NetworkDeps): Promise<NodeNetwork> {
     if (reputation.penalise(peer)) void drop(peer);
   }
   const protocols = createProtocols({ libp2p, clock, logger, up, down, onViolation: penalise });
+
+  const topics = createTopics(host.pubsub, logger, penalise);
 
   const connections = createPeerConnections(libp2p, (connection) => protocols.inUse(connection));
   const { best, state } = connections;
@@ -361,7 +366,7 @@ export async function createNetwork(deps: NetworkDeps): Promise<NodeNetwork> {
       return connections.peers().flatMap((peer) => {
         const connection = best(peer);
         if (!connection) return [];
-        const { sent, received } = traffic.of(peer);
+        const { sent, received, up: upNow, down: downNow } = traffic.of(peer);
         return [
           {
             peerId: peer,
@@ -372,6 +377,8 @@ export async function createNetwork(deps: NetworkDeps): Promise<NodeNetwork> {
             rtt: health.rtt(connection),
             sent,
             received,
+            up: upNow,
+            down: downNow,
             agent: agents.get(peer) ?? '',
           },
         ];
@@ -386,10 +393,16 @@ export async function createNetwork(deps: NetworkDeps): Promise<NodeNetwork> {
         logger.error({ protocol, error: String(error) }, 'a protocol could not be served');
       });
     },
+    unhandle(protocol) {
+      protocols.unhandle(protocol).catch((error: unknown) => {
+        logger.debug({ protocol, error: String(error) }, 'a protocol was served on');
+      });
+    },
     async open(peer, protocol, options, signal) {
       if (state(peer) === 'none') await connect(peer, signal);
       return openStream(peer, protocol, options, signal);
     },
+    topic: (name, options) => topics.join(name, options),
     penalise,
     async ping(peer, signal) {
       if (state(peer) === 'none') await connect(peer, signal);

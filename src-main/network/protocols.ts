@@ -12,6 +12,7 @@ export interface Protocols {
     options: ProtocolOptions,
     handler: (stream: FrameStream) => Promise<void>,
   ): Promise<void>;
+  unhandle(name: string): Promise<void>;
   /** @throws AppError `unreachable`, `rate_limited` (too many streams open), `unsupported`, `timeout`, `cancelled` */
   open(
     connection: Connection,
@@ -130,6 +131,8 @@ export function createProtocols(deps: ProtocolsDeps): Protocols {
         },
       );
     },
+
+    unhandle: (name) => libp2p.unhandle(protocolId(name)),
 
     async open(connection, name, options, signal) {
       const id = protocolId(name);

@@ -44,6 +44,9 @@ export interface PeerInfo {
   readonly rtt: number | null;
   readonly sent: number;
   readonly received: number;
+  /** Bytes a second, over the last seconds. */
+  readonly up: number;
+  readonly down: number;
   readonly agent: string;
 }
 
@@ -60,6 +63,25 @@ export type NetworkEvents = {
   card: { readonly card: ActorCard };
   addresses: { readonly addresses: readonly string[] };
 };
+
+/** `accept`: it is taken and passed on; `ignore`: not now, nobody's fault; `reject`: its sender broke the rules. */
+export type TopicVerdict = 'accept' | 'ignore' | 'reject';
+
+export interface TopicOptions {
+  /** Longer messages are rejected. */
+  readonly maxBytes: number;
+  /** Looks at a message before it is passed on, and takes it. */
+  readonly validate: (from: DeviceId, data: Uint8Array) => TopicVerdict | Promise<TopicVerdict>;
+}
+
+/** A gossip topic this node joined. Messages are named by their SHA-256: the same bytes come once. */
+export interface Topic {
+  /** To all that joined it, without a promise that it arrives. @throws AppError `too_large` */
+  publish(data: Uint8Array): Promise<void>;
+  /** Connected peers that joined it. */
+  peers(): readonly DeviceId[];
+  leave(): void;
+}
 
 /** Actor cards known here, kept on disk; the highest number of each user wins. */
 export interface CardBook {
@@ -85,12 +107,16 @@ export interface Network extends Service, Events<NetworkEvents> {
   unwant(peer: DeviceId): void;
   /** `name` becomes `/extrachain/<name>/<version>`. A handler that throws aborts its stream. */
   handle(protocol: string, options: ProtocolOptions, handler: (stream: FrameStream) => Promise<void>): void;
+  /** Serves a protocol no more; its open streams stay. */
+  unhandle(protocol: string): void;
   open(
     peer: DeviceId,
     protocol: string,
     options: ProtocolOptions,
     signal?: AbortSignal,
   ): Promise<FrameStream>;
+  /** Joins `/extrachain/<name>`, e.g. `chain-id/votes/1`. @throws AppError `unsupported` when gossip is off, `already_exists` */
+  topic(name: string, options: TopicOptions): Topic;
   /** Counts a breach of protocol; a peer with too many is disconnected and refused for a while. */
   penalise(peer: DeviceId, reason: string): void;
   ping(peer: DeviceId, signal?: AbortSignal): Promise<number>;

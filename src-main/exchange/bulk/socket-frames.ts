@@ -7,8 +7,9 @@ import type { DeviceId } from '../../identity/index.ts';
 
 /** Memory for received frames that is used again, bytes. */
 const frameBytes = 16 * 1024 * 1024;
-/** Smaller parts of a frame are written together. Bytes. */
-const smallPart = 32 * 1024;
+/** Smaller parts of a frame are copied together and written so many bytes at a time: each write waits for the one before. */
+const smallPart = 128 * 1024;
+const gatheredBytes = 256 * 1024;
 /** Unread bytes at which the socket is paused. */
 const readHighWater = 1024 * 1024;
 
@@ -28,12 +29,11 @@ export function createSocketFrames(
   let failure: AppError | null = null;
   let ended = false;
   let wakeReader: (() => void) | null = null;
-  let wakeWriter: (() => void) | null = null;
   let tail: Promise<void> = Promise.resolve();
+  let gather: Uint8Array | null = null;
 
   function wake(): void {
     wakeReader?.();
-    wakeWriter?.();
   }
   function fail(error: AppError): AppError {
     failure ??= error;
@@ -52,7 +52,6 @@ export function createSocketFrames(
     ended = true;
     wake();
   });
-  socket.on('drain', () => wakeWriter?.());
   socket.on('error', (error) => {
     failure ??= lost(error);
     wake();
@@ -68,29 +67,29 @@ export function createSocketFrames(
     if (failure) throw failure;
     if (socket.writableEnded) throw lost();
     count(length, 0);
-    let small: Uint8Array[] = [encodeFrameLength(length)];
-    const flush = (): boolean => {
-      const bytes = Buffer.concat(small);
-      for (const part of small) releaseShared(part);
-      small = [];
-      return bytes.length === 0 || socket.write(bytes);
+    // Used again for each frame: they are sent one after another.
+    gather ??= new Uint8Array(gatheredBytes);
+    let filled = 0;
+    // One by one: what waits behind a write is copied together before it is encrypted.
+    const send = async (bytes: Uint8Array): Promise<void> => {
+      await written(bytes);
+      if (failure) throw failure;
     };
-    for (const part of parts) {
-      if (part.length < smallPart) {
-        small.push(part);
+    const flush = async (): Promise<void> => {
+      if (filled > 0) await send(gather!.subarray(0, filled));
+      filled = 0;
+    };
+    for (const part of [encodeFrameLength(length), ...parts]) {
+      if (filled + part.length > gatheredBytes || part.length >= smallPart) await flush();
+      if (part.length >= smallPart) {
+        await send(part);
         continue;
       }
-      flush();
-      // One by one: what waits behind a write is copied together before it is encrypted.
-      await written(part);
-      if (failure) throw failure;
+      gather.set(part, filled);
+      filled += part.length;
+      releaseShared(part);
     }
-    if (flush()) return;
-    while (socket.writableNeedDrain && !failure) {
-      await new Promise<void>((resolve) => (wakeWriter = resolve));
-      wakeWriter = null;
-    }
-    if (failure) throw failure;
+    await flush();
   }
 
   /** Called back when the bytes went to the system, or the socket ended: either way nobody reads them any more. */

@@ -233,6 +233,10 @@ export function createMemoryHub(): MemoryHub {
             .catch((error: Error) => theirs.abort(error));
           return ours;
         },
+        unhandle: (name) => void inner.handlers.delete(name),
+        topic() {
+          throw new AppError('unsupported', 'There is no gossip in memory.');
+        },
         penalise(peer, reason) {
           const list = network.penalties.get(peer) ?? [];
           list.push(reason);
@@ -282,6 +286,8 @@ export function createMemoryHub(): MemoryHub {
       rtt: line(from, to).delay + line(to, from).delay,
       sent: 0,
       received: 0,
+      up: 0,
+      down: 0,
       agent: 'memory',
     };
   }

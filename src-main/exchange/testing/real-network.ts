@@ -21,7 +21,11 @@ const wallClock: Clock = {
 };
 
 /** A libp2p node on a loopback address, with a user of its own whose card it shows. */
-export async function startRealNode(name: string, ip: string): Promise<RealNode> {
+export async function startRealNode(
+  name: string,
+  ip: string,
+  options: { readonly gossip?: boolean; readonly port?: number } = {},
+): Promise<RealNode> {
   const seed = (what: string): Uint8Array => createHash('sha256').update(`${name} ${what}`).digest();
   const root = createSigner(seed('root'));
   const device = createSigner(seed('device'));
@@ -41,7 +45,8 @@ export async function startRealNode(name: string, ip: string): Promise<RealNode>
   const network = await createNetwork({
     deviceSeed: seed('device'),
     db,
-    listen: [`/ip4/${ip}/tcp/0`],
+    listen: [`/ip4/${ip}/tcp/${options.port ?? 0}`],
+    gossip: options.gossip ?? false,
     bootstrap: [],
     mdns: false,
     upnp: false,

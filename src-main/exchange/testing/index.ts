@@ -1,0 +1,2 @@
+export { startRealNode } from './real-network.ts';
+export type { RealNode } from './real-network.ts';
