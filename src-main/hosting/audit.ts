@@ -2,10 +2,10 @@ import { hash } from 'node:crypto';
 import type { EntryId } from '../history/index.ts';
 import type { DeviceId } from '../identity/index.ts';
 import type { RandomBytes } from '../../src-shared/runtime.ts';
-import { leafCount, verifyLeaf } from './leaf-tree.ts';
-import type { LeafProof } from './leaf-tree.ts';
+import { leafCount, verifyLeaf } from '../history/index.ts';
+import type { LeafProof } from '../history/index.ts';
 import type { ReplicaRecords } from './replica-records.ts';
-import type { Challenge } from './types.ts';
+import type { Challenge, HostRole } from './types.ts';
 
 /**
  * Where the randomness of audits comes from. Local randomness serves a keeper that audits for itself; a beacon that
@@ -27,7 +27,7 @@ export interface PreparedChallenge extends Challenge {
 }
 
 /**
- * Questions of one audit: blocks spread over all the drive's blocks and one leaf of each, all of them functions of the seed.
+ * Questions of one audit: blocks spread over all those the host keeps and one leaf of each, all of them functions of the seed.
  * @returns fewer than `count` (repeats are left out) when the drive has few blocks; none when no root is known yet
  */
 export function drawChallenges(
@@ -35,11 +35,12 @@ export function drawChallenges(
   count: number,
   records: Pick<ReplicaRecords, 'blockNear'>,
   drive: EntryId,
+  role: HostRole,
 ): PreparedChallenge[] {
   const drawn = new Map<string, PreparedChallenge>();
   for (let i = 0; i < count; i++) {
     const point = hash('sha256', Buffer.concat([seed, Buffer.from([0, i])]), 'buffer');
-    const block = records.blockNear(drive, point);
+    const block = records.blockNear(drive, point, role);
     if (!block) break;
     const leaf = hash('sha256', Buffer.concat([seed, Buffer.from([1, i])]), 'buffer').readUInt32BE(0);
     const challenge = { ...block, leaf: leaf % leafCount(block.size) };

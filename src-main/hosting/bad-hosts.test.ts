@@ -4,8 +4,9 @@ import { AppError } from '../../src-shared/errors.ts';
 import type { Drive } from '../drive/index.ts';
 import { entryId } from '../history/index.ts';
 import { openDatabase } from '../store/index.ts';
+import { createStripeRecords } from './coding/stripe-records.ts';
 import type { Ask } from './host-protocol.ts';
-import { leafRoot, proveLeaf } from './leaf-tree.ts';
+import { leafRoot, proveLeaf } from '../history/index.ts';
 import type { HostAnswer, HostRequest } from './messages.ts';
 import { createReplicaClient } from './replica-client.ts';
 import { createReplicaRecords } from './replica-records.ts';
@@ -18,7 +19,8 @@ const block = new Uint8Array(randomBytes(5000));
 const id = new Uint8Array(createHash('sha256').update(block).digest());
 const clock = { now: () => 1000, after: () => () => {} };
 const beacon = { seed: () => new Uint8Array(32) };
-const client = createReplicaClient({ drive, records, beacon, clock });
+const stripes = createStripeRecords(db);
+const client = createReplicaClient({ drive, records, stripes, beacon, clock });
 const row = (host: string): HostRow => ({
   host,
   addresses: [],
@@ -31,6 +33,9 @@ const row = (host: string): HostRow => ({
   auditOk: null,
   contract: 1,
   sentSeq: 0,
+  sentStripe: 0,
+  whole: true,
+  slot: null,
 });
 records.addBlocks(drive.id, [{ id, size: block.length }]);
 records.setRoot(drive.id, id, block.length, leafRoot(block));

@@ -2,6 +2,7 @@ import { sealedLength } from '../drive/index.ts';
 import type { Content, Drive, NodeId, TreeNode } from '../drive/index.ts';
 import { rootNode } from '../drive/index.ts';
 import type { BlockSource } from '../exchange/index.ts';
+import type { ColdFiles } from './coding/cold-files.ts';
 import type { LeafPool } from './leaf-pool.ts';
 import type { ReplicaRecords } from './replica-records.ts';
 
@@ -9,8 +10,13 @@ import type { ReplicaRecords } from './replica-records.ts';
 export interface BlockList {
   /** Adds what the tree names by now. Cheap when nothing changed. */
   refresh(signal: AbortSignal): Promise<void>;
-  /** Looks at the whole tree and retires blocks it names no more. */
-  retire(signal: AbortSignal): Promise<number>;
+  /**
+   * Looks at the whole tree and retires blocks it names no more; returns how many.
+   * @param which `lost`: of these, only what this device cannot read any more: a host that lacks it would wait for ever
+   */
+  retire(which: 'all' | 'lost', signal: AbortSignal): Promise<number>;
+  /** All files and folders of the tree, in pages. */
+  walk(signal: AbortSignal): AsyncGenerator<readonly TreeNode[]>;
   /** Computes audit roots of some blocks that this device has; returns whether there may be more to do. */
   commit(signal: AbortSignal): Promise<boolean>;
 }
@@ -20,6 +26,8 @@ const sliceNodes = 100;
 /** Ciphertext read for roots at once. */
 const commitBytes = 16 * 1024 * 1024;
 const commitBlocks = 64;
+/** Blocks of at most 16 MiB in memory when it is looked whether they can be read. */
+const readAtOnce = 4;
 
 const pause = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
@@ -28,14 +36,29 @@ export function createBlockList(deps: {
   readonly source: BlockSource;
   readonly records: ReplicaRecords;
   readonly leaves: LeafPool;
+  /** Files to be erasure-coded: new blocks of theirs are told to nobody before. */
+  readonly cold: Pick<ColdFiles, 'isCold' | 'note'>;
+  /** Whether any file is to be now. */
+  readonly mayCode: () => boolean;
 }): BlockList {
   const { drive, records } = deps;
   /** Blocks this device could not read; asked again after a restart. */
   const unreadable = new Set<string>();
 
-  function add(nodes: readonly (TreeNode | null)[]): void {
-    const blocks = nodes.flatMap((node) => blocksOf(node?.content ?? null));
-    if (blocks.length > 0) records.addBlocks(drive.id, blocks);
+  function add(all: readonly (TreeNode | null)[]): void {
+    const nodes = all.filter((node) => node !== null);
+    const coded = deps.mayCode() ? nodes.filter((node) => deps.cold.isCold(node)) : [];
+    const isCoded = new Set(coded);
+    const put = (some: readonly TreeNode[], whole: boolean): void => {
+      const blocks = some.flatMap((node) => blocksOf(node.content));
+      if (blocks.length > 0) records.addBlocks(drive.id, blocks, whole);
+    };
+    put(
+      nodes.filter((node) => !isCoded.has(node)),
+      true,
+    );
+    put(coded, false);
+    deps.cold.note(coded);
   }
 
   async function* walk(signal: AbortSignal): AsyncGenerator<readonly TreeNode[]> {
@@ -58,7 +81,20 @@ export function createBlockList(deps: {
     }
   }
 
+  /** Adds to `used` the other blocks of the list that can be read here. */
+  async function addReadable(used: Set<string>, signal: AbortSignal): Promise<void> {
+    const unused = records.living(drive.id).filter((id) => !used.has(Buffer.from(id).toString('hex')));
+    // Blocks are large: a few at a time.
+    for (let at = 0; at < unused.length; at += readAtOnce) {
+      signal.throwIfAborted();
+      const part = unused.slice(at, at + readAtOnce);
+      const found = await deps.source.read(part);
+      part.forEach((id, i) => found[i] && used.add(Buffer.from(id).toString('hex')));
+    }
+  }
+
   return {
+    walk,
     async refresh(signal) {
       let revision = records.revision(drive.id);
       while (revision !== drive.tree.revision()) {
@@ -75,7 +111,7 @@ export function createBlockList(deps: {
         signal.throwIfAborted();
       }
     },
-    async retire(signal) {
+    async retire(which, signal) {
       const revision = drive.tree.revision();
       const used = new Set<string>();
       for await (const page of walk(signal)) {
@@ -83,6 +119,7 @@ export function createBlockList(deps: {
           for (const { id } of blocksOf(node.content)) used.add(Buffer.from(id).toString('hex'));
         }
       }
+      if (which === 'lost') await addReadable(used, signal);
       // What changed during the walk is not known to be unused.
       return drive.tree.revision() === revision ? records.retire(drive.id, used) : 0;
     },

@@ -14,7 +14,7 @@ import {
 import type { DeviceId, Signer, UserId } from '../identity/index.ts';
 import type { EntryId } from '../history/index.ts';
 import { limits } from './limits.ts';
-import type { HostAddress, ReplicaContract } from './types.ts';
+import type { HostAddress, HostRole, ReplicaContract } from './types.ts';
 
 const domain = Buffer.from('extrachain replica contract v1\0');
 const what = 'replica contract';
@@ -74,10 +74,11 @@ export function signContract(
     bytes: contract.bytes,
     members: contract.members,
     managers: contract.managers,
-    hosts: contract.hosts.map(({ peerId, addresses }) => [
-      deviceKeyOf(peerId),
-      addresses.slice(0, limits.addressesPerHost),
-    ]),
+    hosts: contract.hosts.map(({ peerId, addresses, whole, slot }) => {
+      const host = [deviceKeyOf(peerId), addresses.slice(0, limits.addressesPerHost)];
+      // Most drives have no erasure-coded files: nothing more is said of their hosts.
+      return whole && slot === null ? host : [...host, whole, slot];
+    }),
     from: contract.from,
     until: contract.until,
   });
@@ -146,9 +147,11 @@ function tag(value: unknown): Uint8Array {
   throw malformed(what, 'a tag is not 32 bytes');
 }
 
-function hostAddress(value: unknown): HostAddress {
-  if (!Array.isArray(value) || value.length !== 2) throw malformed(what, 'a host is not a pair');
-  const [key, addresses] = value as readonly unknown[];
+function hostAddress(value: unknown): HostAddress & HostRole {
+  if (!Array.isArray(value) || (value.length !== 2 && value.length !== 4)) {
+    throw malformed(what, 'a host is not a list of two or four');
+  }
+  const [key, addresses, whole = true, slot = null] = value as readonly unknown[];
   if (
     !(key instanceof Uint8Array) ||
     !Array.isArray(addresses) ||
@@ -159,7 +162,20 @@ function hostAddress(value: unknown): HostAddress {
   if (!addresses.every((one): one is string => typeof one === 'string' && one.length <= 512)) {
     throw malformed(what, 'an address is not text');
   }
-  return { peerId: device(key), addresses };
+  if (
+    typeof whole !== 'boolean' ||
+    !(slot === null || isSlot(slot)) ||
+    (whole && slot === null) !== (value.length === 2)
+  ) {
+    throw malformed(what, 'the role of a host is none');
+  }
+  return { peerId: device(key), addresses, whole, slot };
+}
+
+function isSlot(value: unknown): value is number {
+  return (
+    typeof value === 'number' && Number.isInteger(value) && value >= 0 && value < limits.hostsPerContract
+  );
 }
 
 function isSorted(tags: readonly Uint8Array[]): boolean {

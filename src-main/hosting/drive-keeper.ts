@@ -6,18 +6,26 @@ import type { DeviceId, Signer } from '../identity/index.ts';
 import type { Network } from '../network/index.ts';
 import type { AuditBeacon } from './audit.ts';
 import { createBlockList } from './block-list.ts';
-import { memberTags, signContract } from './contract.ts';
+import type { CodingPool } from './coding/coding-pool.ts';
+import { createColdFiles } from './coding/cold-files.ts';
+import type { CodingRules } from './coding/cold-files.ts';
+import type { StripeRecords } from './coding/stripe-records.ts';
+import { codeFor } from './coding/stripe.ts';
+import type { ErasureCode } from './coding/stripe.ts';
+import { createContractMaker } from './contract-maker.ts';
 import { createKnownContracts } from './contracts-known.ts';
 import type { KnownContracts } from './contracts-known.ts';
 import { talkTo } from './host-protocol.ts';
+import { createIdleHosts } from './idle-hosts.ts';
 import type { LeafPool } from './leaf-pool.ts';
 import type { OfferBook } from './offers.ts';
 import type { Candidate } from './placement.ts';
-import { planReplicas } from './repair.ts';
-import type { ReplicaPlan, ReplicaRules } from './repair.ts';
+import { planDrive } from './drive-plan.ts';
+import type { DrivePlan, SlotsWanted } from './drive-plan.ts';
+import type { ReplicaRules } from './repair.ts';
 import { createReplicaClient } from './replica-client.ts';
 import type { HostRow, ReplicaRecords } from './replica-records.ts';
-import type { HostAddress } from './types.ts';
+import type { Asks, HostAddress } from './types.ts';
 
 /** How often things happen. ms. */
 export interface HostingTimes extends ReplicaRules {
@@ -29,6 +37,9 @@ export interface DriveKeeperDeps {
   readonly drive: Drive;
   readonly source: BlockSource;
   readonly records: ReplicaRecords;
+  readonly stripes: StripeRecords;
+  readonly coding: CodingPool;
+  readonly codingRules: () => CodingRules;
   readonly network: Network;
   readonly exchange: Exchange;
   readonly offers: OfferBook;
@@ -40,6 +51,9 @@ export interface DriveKeeperDeps {
   /** This device's key, and the card of the actor it speaks for in this drive. */
   readonly signer: Signer;
   readonly card: () => Uint8Array;
+  readonly learnOwnCard: (signal: AbortSignal) => Promise<void>;
+  /** What is paid for a copy on a ledger; null: nothing. */
+  readonly pays: () => Asks | null;
   readonly onChange: () => void;
   readonly onProblem: (error: AppError) => void;
 }
@@ -51,22 +65,37 @@ export interface DriveKeeper {
   wake(): void;
   /** Sets how many copies there should be (0: none) and waits until those that can be had now are asked for. */
   replicate(copies: number): Promise<void>;
+  /** A host failed the audits that others see, too: it is replaced. */
+  failed(host: DeviceId, error: AppError): void;
   stop(): Promise<void>;
 }
 
-const contractMs = 90 * 86_400_000;
-const renewMs = 60 * 86_400_000;
-const MiB = 1024 * 1024;
+const hourMs = 3_600_000;
 /** While a copy is not complete it is looked at so often. ms. */
 const busyMs = 1_000;
 const wakeMs = 200;
 const stepMs = 60_000;
+/** Blocks looked at to know whether a host lacks what is to be had here. */
+const sampled = 4;
+/** A card of our own is asked for so often. ms. */
+const cardMs = 10_000;
+/** How long a host lacks blocks before it is looked whether anybody can have them; then less and less often. ms. */
+const firstLostLookMs = 3_000;
+const lastLostLookMs = 300_000;
 
 export function createDriveKeeper(deps: DriveKeeperDeps): DriveKeeper {
-  const { drive, records, network, exchange, clock, logger } = deps;
+  const { drive, records, stripes, network, exchange, clock, logger } = deps;
   const contracts = createKnownContracts(deps);
-  const blocks = createBlockList(deps);
+  const maker = createContractMaker({ ...deps, contracts });
+  const cold = createColdFiles({ ...deps, rules: deps.codingRules });
+  let code: ErasureCode | null = null;
+  let coldLookAt = clock.now();
+  let codeAgainAt = clock.now();
+  /** When every slot had a host. */
+  let filledAt = clock.now();
+  const blocks = createBlockList({ ...deps, cold, mayCode: () => code !== null });
   const client = createReplicaClient(deps);
+  const idle = createIdleHosts(clock, () => deps.times().repairMs);
   const stopping = new AbortController();
   let cancelTimer: (() => void) | null = null;
   let running: Promise<void> | null = null;
@@ -74,13 +103,24 @@ export function createDriveKeeper(deps: DriveKeeperDeps): DriveKeeper {
   let askedAt = Number.NEGATIVE_INFINITY;
   let asked = 0;
   let keeperSeen = clock.now();
+  let cardAt = clock.now();
+  let lostLookMs = firstLostLookMs;
+  let lostLookAt = clock.now() + lostLookMs;
   let retireAt = clock.now();
   const wantedPeers = new Set<DeviceId>();
+  /** Hosts that may hold blocks of the drive that are not theirs (any more). */
+  const untidy = new Set<DeviceId>();
 
   const rows = (): readonly HostRow[] => records.hosts(drive.id);
   const isConnected = (peer: DeviceId): boolean => network.peers().some(({ peerId }) => peerId === peer);
   const hasHistory = (peer: DeviceId): boolean =>
-    exchange.hosts(drive.id).some((one) => one.peerId === peer && one.sameHistory);
+    [...exchange.hosts(drive.id), ...exchange.members(drive.id)].some(
+      (one) => one.peerId === peer && one.sameHistory,
+    );
+  const isMember = (peer: DeviceId): boolean => {
+    const user = network.cards.userOf(peer);
+    return user !== null && drive.roleOf(user) !== null;
+  };
   const isManager = (): boolean => ['owner', 'manager'].includes(drive.ownRole() ?? '');
 
   /** Copies this device sees to: as it was told, or in place of a keeper that is away for long. */
@@ -89,7 +129,9 @@ export function createDriveKeeper(deps: DriveKeeperDeps): DriveKeeper {
     if (told !== null) return told;
     const known = contracts.newest()?.contract;
     if (!known || !isManager()) return null;
-    if (known.keeper === network.peerId || isConnected(known.keeper)) keeperSeen = clock.now();
+    // This device took over before; it goes on until another one makes a newer contract.
+    if (known.keeper === network.peerId) return known.copies;
+    if (isConnected(known.keeper)) keeperSeen = clock.now();
     return clock.now() - keeperSeen >= deps.times().silenceMs ? known.copies : null;
   }
 
@@ -110,45 +152,140 @@ export function createDriveKeeper(deps: DriveKeeperDeps): DriveKeeper {
     }
   }
 
+  /** Whether the drive pays what a host asks for. */
+  function isMet(asks: Asks | null): boolean {
+    const pays = asks && deps.pays();
+    return asks === null || (pays?.chain === asks.chain && pays.price >= asks.price);
+  }
+
   function candidates(): Candidate[] {
     return deps.offers.list().flatMap(({ peerId, userId, offer, rtt }) => {
       // Members have the drive anyway.
-      if (userId !== null && drive.roleOf(userId) !== null) return [];
+      if (isMember(peerId)) return [];
       const reputation = records.reputation(peerId);
-      if (offer.leaving || reputation.disqualified) return [];
+      if (offer.leaving || reputation.disqualified || !isMet(offer.asks)) return [];
       const score = reputation.alpha / (reputation.alpha + reputation.beta);
       const vetted = reputation.audits >= 100;
-      return [{ peerId, owner: userId, free: offer.free, reputation: score, vetted, rtt }];
+      const { quota, free } = offer;
+      return [{ peerId, owner: userId, quota, free, reputation: score, vetted, rtt }];
     });
   }
 
-  /** What a contract reserves: what there is, what the history may need, and room to grow before the next one. */
-  function bytesNeeded(): number {
-    const { bytes } = records.totals(drive.id);
-    const chain = Math.max(0, ...rows().map((row) => row.bytes - bytes));
-    return Math.ceil((1.25 * (bytes + Math.min(chain, bytes + 64 * MiB) + 8 * MiB)) / (16 * MiB)) * 16 * MiB;
+  /** Code of files that are to be coded from now on; null: as there are too few hosts, all are kept whole. */
+  function codeNow(wanted: number): ErasureCode | null {
+    const code = codeFor(wanted);
+    if (code === null || clock.now() < codeAgainAt) return null;
+    const broken = new Set(rows().flatMap((row) => (row.broken === null ? [] : row.host)));
+    const there = new Set(
+      [...rows(), ...candidates().map(({ peerId }) => ({ host: peerId }))].map(({ host }) => host),
+    );
+    return [...there].filter((host) => !broken.has(host)).length >= code.data + code.parity ? code : null;
   }
 
-  function plan(wanted: number): ReplicaPlan {
+  /** With fewer offers than that more are looked for: some to choose from, and some for a repair. */
+  function hostsToChooseFrom(wanted: number): number {
+    const coded = codeFor(wanted);
+    return Math.max(2 * wanted, coded ? coded.data + coded.parity + 2 : 0);
+  }
+
+  function slotsWanted(): SlotsWanted | null {
+    const codes = stripes.codes(drive.id);
+    if (codes.length === 0) return null;
+    return {
+      slots: Math.max(...codes.map(({ data, parity }) => data + parity)),
+      parity: Math.min(...codes.map(({ parity }) => parity)),
+      bytes: maker.reserved({ whole: false, slot: 0 }),
+    };
+  }
+
+  function plan(wanted: number): DrivePlan {
     const now = clock.now();
-    return planReplicas({
+    return planDrive({
       key: drive.id,
       wanted,
-      bytes: bytesNeeded(),
+      bytes: maker.reserved({ whole: true, slot: null }),
+      coded: slotsWanted(),
       hosts: rows().map((row) => ({
         peerId: row.host,
         connected: isConnected(row.host),
         lastSeen: row.lastSeen,
         complete: row.complete,
-        leaving: deps.offers.get(row.host)?.leaving ?? false,
+        // Whose person has become a member keeps the drive for himself.
+        leaving: isMember(row.host) || (deps.offers.get(row.host)?.leaving ?? false),
         disqualified: records.reputation(row.host).disqualified,
         missSince: row.missSince,
         broken: row.broken !== null,
+        whole: row.whole,
+        slot: row.slot,
       })),
       candidates: candidates(),
       now,
       rules: deps.times(),
     });
+  }
+
+  /** Gives hosts their new roles, and releases those without one. */
+  async function follow({ changes }: DrivePlan): Promise<void> {
+    const known = new Map(rows().map((row) => [row.host, row]));
+    for (const [host, role] of changes) {
+      const row = known.get(host);
+      if (!role.whole && role.slot === null) {
+        if (row) await release(host);
+        continue;
+      }
+      const addresses = deps.offers.get(host)?.addresses ?? [];
+      const base = row ?? { ...newRow, host, addresses, lastSeen: clock.now() };
+      put({ ...base, ...role, complete: false, sentSeq: 0 });
+      if (row) untidy.add(host);
+    }
+    if (changes.size > 0) applyHosts();
+  }
+
+  /** Makes stripes of large files that rarely change; the rest is kept whole. */
+  async function codeFiles(wanted: number): Promise<void> {
+    const slots = slotsWanted()?.slots ?? 0;
+    const filled = new Set(rows().flatMap((row) => (row.broken === null ? (row.slot ?? []) : [])));
+    if (filled.size >= slots) filledAt = clock.now();
+    const isStuck = clock.now() - filledAt >= deps.times().silenceMs;
+    // No host is found for some shard, or fewer hosts may be lost than with as many copies as are wanted now.
+    if (stripes.dissolve(drive.id, isStuck ? Number.POSITIVE_INFINITY : wanted - 1) > 0) {
+      again = true;
+      if (isStuck) codeAgainAt = clock.now() + hourMs;
+    }
+    if (code === null || stripes.count(drive.id).dissolving > 0) {
+      if (stripes.endWaiting(drive.id) > 0) again = true;
+      return;
+    }
+    if (clock.now() >= coldLookAt) {
+      coldLookAt = clock.now() + hourMs;
+      for await (const page of blocks.walk(stopping.signal)) cold.note(page);
+    }
+    if (await cold.step(code, stopping.signal)) again = true;
+    else stripes.endWaiting(drive.id);
+  }
+
+  /** Goes on with stripes whose shards, or whose blocks' whole copies, are in place. */
+  function settleStripes(wanted: number): void {
+    const { placing, dissolving } = stripes.count(drive.id);
+    if (placing + dissolving === 0) return;
+    const seq = records.seq(drive.id);
+    const good = rows().filter(
+      (row) =>
+        row.complete &&
+        row.sentSeq === seq &&
+        row.broken === null &&
+        row.missSince === null &&
+        isConnected(row.host),
+    );
+    const slots = slotsWanted()?.slots ?? 0;
+    const filled = new Set(good.flatMap(({ slot }) => slot ?? []));
+    if (placing > 0 && filled.size >= slots && stripes.settle(drive.id) > 0) again = true;
+    const whole = good.filter((row) => row.whole).length;
+    if (dissolving > 0 && whole >= wanted && stripes.finishDissolving(drive.id) > 0) {
+      again = true;
+      // They may be coded anew.
+      coldLookAt = clock.now();
+    }
   }
 
   function put(row: HostRow): void {
@@ -164,46 +301,6 @@ export function createDriveKeeper(deps: DriveKeeperDeps): DriveKeeper {
     again = true;
   }
 
-  /** The contract as it should be now: a new one when anything in it changed or it will end. */
-  function currentContract(copies: number): number {
-    const now = clock.now();
-    const users = drive.members();
-    const members = memberTags(
-      drive.id,
-      users.map(({ userId }) => userId),
-    );
-    const managers = memberTags(
-      drive.id,
-      users.filter(({ role }) => role === 'owner' || role === 'manager').map(({ userId }) => userId),
-    );
-    const hosts = rows().map(({ host, addresses }) => ({ peerId: host, addresses }));
-    const old = contracts.newest()?.contract;
-    const needed = bytesNeeded();
-    const isSame =
-      old !== undefined &&
-      old.keeper === network.peerId &&
-      old.copies === copies &&
-      old.until - now > renewMs &&
-      old.bytes >= 0.9 * needed &&
-      sameTags(old.members, members) &&
-      sameTags(old.managers, managers) &&
-      JSON.stringify(old.hosts) === JSON.stringify(hosts);
-    if (isSame) return old.number;
-    const number = (old?.number ?? 0) + 1;
-    const bytes = Math.max(needed, old?.bytes ?? 0);
-    // Stored as it would be for ourselves; each host gets its own copy with its own name in it.
-    contracts.learn(
-      make({ number, copies, bytes, members, managers, hosts, from: now, until: now + contractMs }),
-    );
-    return number;
-  }
-
-  type Terms = Omit<Parameters<typeof signContract>[0], 'v' | 'drive' | 'host' | 'keeper'>;
-  function make(terms: Terms, host: DeviceId = network.peerId) {
-    const contract = { v: 1 as const, drive: drive.id, host, keeper: network.peerId, ...terms };
-    return signContract(contract, deps.signer, deps.card());
-  }
-
   async function lookAfter(row: HostRow, number: number): Promise<void> {
     await talkTo(
       network,
@@ -212,18 +309,32 @@ export function createDriveKeeper(deps: DriveKeeperDeps): DriveKeeper {
       async (ask) => {
         let now = row;
         if (now.contract < number) {
-          const { v: _v, drive: _d, host: _h, keeper: _k, ...terms } = contracts.newest()!.contract;
-          const genesis = genesisOf(drive);
-          await ask({ t: 'contract', contract: make(terms, row.host).bytes, genesis });
+          await ask({
+            t: 'contract',
+            contract: maker.of(row, untidy.has(row.host)).bytes,
+            genesis: genesisOf(drive),
+          });
           put((now = { ...now, contract: number }));
         }
+        const isTidied = now.sentSeq < 0;
+        // It forgets what others keep only while they do.
+        if (isTidied && !rows().every((one) => one.host === row.host || one.complete))
+          now = { ...now, sentSeq: 0 };
         now = await client.sendBlocks(ask, now, true);
         const { bytes, missing } = await ask({ t: 'status', drive: drive.id });
         const complete = missing === 0 && hasHistory(row.host) && now.sentSeq === records.seq(drive.id);
         now = { ...now, bytes, complete, lastSeen: clock.now() };
+        const isIdle = idle.note(row.host, missing) && (await isAtHand());
         const due = now.missSince !== null || clock.now() - (now.auditTime ?? 0) >= deps.times().auditMs;
-        if (due && (missing === 0 || now.missSince !== null)) now = await client.audit(ask, now);
+        if (isIdle || (due && (missing === 0 || now.missSince !== null))) now = await client.audit(ask, now);
         put(now);
+        // It was complete never: it has no room, or meant nothing by its contract.
+        if (isIdle && row.auditTime === null && now.auditOk === false) {
+          noteBroken(
+            row.host,
+            new AppError('overcommitted', 'A host takes in nothing of what it promised to keep.'),
+          );
+        }
         if (now.missSince !== null && clock.now() - now.missSince >= deps.times().repairMs) {
           noteBroken(row.host, new AppError('repair_refused', 'A host did not bring back what it lost.'));
         }
@@ -231,11 +342,20 @@ export function createDriveKeeper(deps: DriveKeeperDeps): DriveKeeper {
     );
   }
 
+  /** Whether this computer has the bytes itself, so that nobody has to wait for them. */
+  async function isAtHand(): Promise<boolean> {
+    const some = records.living(drive.id);
+    const sample = Array.from({ length: sampled }, (_, i) => some[Math.floor((i * some.length) / sampled)]);
+    const ids = [...new Set(sample)].filter((id) => id !== undefined);
+    return ids.length > 0 && (await deps.source.read(ids)).every((bytes) => bytes !== null);
+  }
+
   async function visit(row: HostRow, number: number): Promise<void> {
     try {
       await lookAfter(row, number);
     } catch (error) {
       if (stopping.signal.aborted) return;
+      if (!isConnected(row.host)) idle.forget(row.host);
       logger.debug({ host: row.host, error }, 'a host could not be looked after');
       const isFirst = row.contract === 0;
       // A host that refuses at once was a wrong choice, not a breach.
@@ -248,6 +368,13 @@ export function createDriveKeeper(deps: DriveKeeperDeps): DriveKeeper {
           ? new AppError('audit_failed', 'A host no longer keeps anything of the drive.', { cause: error })
           : error;
         noteBroken(row.host, failed);
+      } else if (isAppError(error, 'forbidden') && clock.now() >= cardAt) {
+        // The host may know a card of another computer of this user, which lacks this one.
+        cardAt = clock.now() + cardMs;
+        await deps.learnOwnCard(stopping.signal).catch((failed: unknown) => {
+          logger.debug({ error: failed }, 'nobody here knows another card of ours');
+        });
+        again = true;
       } else if (isAppError(error, 'contract_invalid')) {
         // Another manager's device made a newer one; it will be learnt.
         askedAt = Number.NEGATIVE_INFINITY;
@@ -271,8 +398,13 @@ export function createDriveKeeper(deps: DriveKeeperDeps): DriveKeeper {
   }
 
   async function keep(wanted: number): Promise<void> {
-    await blocks.refresh(stopping.signal);
     await deps.offers.refresh(stopping.signal);
+    if (wanted > 0 && candidates().length < hostsToChooseFrom(wanted)) {
+      await deps.offers.listen(stopping.signal);
+      await deps.offers.reach(drive.id, stopping.signal);
+    }
+    code = codeNow(wanted);
+    await blocks.refresh(stopping.signal);
     if (wanted === 0) {
       for (const { host } of rows()) await release(host);
       if (records.wanted(drive.id) === 0) records.want(drive.id, null);
@@ -281,29 +413,45 @@ export function createDriveKeeper(deps: DriveKeeperDeps): DriveKeeper {
     }
     adoptHosts();
     for (const row of rows()) if (isConnected(row.host)) put({ ...row, lastSeen: clock.now() });
-    const { add, release: leaving } = plan(wanted);
-    for (const host of add) {
-      const addresses = deps.offers.get(host)?.addresses ?? [];
-      put({ ...newRow, host, addresses, lastSeen: clock.now() });
-    }
-    if (add.length > 0) applyHosts();
-    for (const host of leaving) await release(host);
-    if (leaving.length > 0) applyHosts();
-    const number = currentContract(wanted);
+    await codeFiles(wanted);
+    await follow(plan(wanted));
+    const number = maker.current(wanted);
     await Promise.all(
       rows()
         .filter((row) => isConnected(row.host) && row.broken === null)
         .map((row) => visit(row, number)),
     );
+    settleStripes(wanted);
     await blocks.commit(stopping.signal);
     await retire();
   }
 
   /** Blocks of old versions leave the hosts once all copies are complete, looked at about once an hour. */
   async function retire(): Promise<void> {
+    await retireLost();
     if (clock.now() < retireAt || !rows().every((row) => row.complete)) return;
-    retireAt = clock.now() + 3_600_000;
-    if ((await blocks.retire(stopping.signal)) > 0) again = true;
+    retireAt = clock.now() + hourMs;
+    if ((await blocks.retire('all', stopping.signal)) > 0) again = true;
+    for (const row of rows()) if (untidy.delete(row.host)) put({ ...row, sentSeq: -1 });
+  }
+
+  /**
+   * A file that was written again at once may leave blocks in the list that nobody has any more. A host that waits for them would
+   * never be complete.
+   */
+  async function retireLost(): Promise<void> {
+    const seq = records.seq(drive.id);
+    const isWaiting = rows().some(
+      (row) => isConnected(row.host) && row.broken === null && !row.complete && row.sentSeq === seq,
+    );
+    if (!isWaiting) {
+      lostLookMs = firstLostLookMs;
+      lostLookAt = clock.now() + lostLookMs;
+    } else if (clock.now() >= lostLookAt) {
+      if ((await blocks.retire('lost', stopping.signal)) > 0) again = true;
+      lostLookMs = Math.min(2 * lostLookMs, lastLostLookMs);
+      lostLookAt = clock.now() + lostLookMs;
+    }
   }
 
   /** What a member that is not the keeper does: looks how the copies are, and names new blocks while the keeper is away. */
@@ -315,9 +463,9 @@ export function createDriveKeeper(deps: DriveKeeperDeps): DriveKeeper {
     const isKeeperAway = !isConnected(known.keeper);
     if (isKeeperAway) await blocks.refresh(stopping.signal);
     const told = new Map(rows().map((row) => [row.host, row]));
-    for (const { peerId, addresses } of known.hosts) {
+    for (const { peerId, addresses, whole, slot } of known.hosts) {
       if (!isConnected(peerId)) continue;
-      const row = told.get(peerId) ?? { ...newRow, host: peerId, addresses };
+      const row = { ...(told.get(peerId) ?? { ...newRow, host: peerId, addresses }), whole, slot };
       const signal = AbortSignal.any([stopping.signal, AbortSignal.timeout(stepMs)]);
       await talkTo(network, peerId, signal, async (ask) => {
         const now = isKeeperAway ? await client.sendBlocks(ask, row, false) : row;
@@ -333,9 +481,11 @@ export function createDriveKeeper(deps: DriveKeeperDeps): DriveKeeper {
     const known = contracts.newest()?.contract;
     if (!known || known.keeper === network.peerId) return;
     const own = new Set(rows().map(({ host }) => host));
-    for (const { peerId, addresses } of known.hosts) {
+    for (const { peerId, addresses, whole, slot } of known.hosts) {
       if (own.has(peerId)) continue;
-      put({ ...newRow, host: peerId, addresses, contract: known.number, lastSeen: clock.now() });
+      const role = { whole, slot, contract: known.number };
+      put({ ...newRow, host: peerId, addresses, ...role, lastSeen: clock.now() });
+      untidy.add(peerId);
     }
   }
 
@@ -363,6 +513,7 @@ export function createDriveKeeper(deps: DriveKeeperDeps): DriveKeeper {
     const isBusy =
       wantedHere() !== null &&
       (records.totals(drive.id).rootless > 0 ||
+        cold.pending ||
         rows().some(
           (row) => isConnected(row.host) && row.broken === null && (!row.complete || row.missSince !== null),
         ));
@@ -416,6 +567,10 @@ export function createDriveKeeper(deps: DriveKeeperDeps): DriveKeeper {
       await running;
       await run();
     },
+    failed(host, error) {
+      noteBroken(host, error);
+      wake();
+    },
     async stop() {
       stopping.abort(new AppError('shutting_down', 'The drive is being closed.'));
       for (const end of off) end();
@@ -437,13 +592,12 @@ const newRow: Omit<HostRow, 'host' | 'addresses'> = {
   auditOk: null,
   contract: 0,
   sentSeq: 0,
+  sentStripe: 0,
+  whole: false,
+  slot: null,
 };
 
 function genesisOf(drive: Drive): Uint8Array {
   for (const entry of drive.missingFor([])) return entry.bytes;
   throw new AppError('corrupt', 'The first entry of the drive is missing.');
-}
-
-function sameTags(a: readonly Uint8Array[], b: readonly Uint8Array[]): boolean {
-  return a.length === b.length && a.every((tag, i) => Buffer.compare(tag, b[i]!) === 0);
 }

@@ -23,24 +23,32 @@ const options: ProtocolOptions = {
 /** What kind of answer each request gets. */
 interface AnswerKinds {
   readonly offer: 'offered';
+  readonly others: 'offers';
   readonly contract: 'ok';
   readonly keep: 'ok';
   readonly drop: 'ok';
+  readonly stripes: 'ok';
+  readonly search: 'found';
   readonly status: 'state';
   readonly check: 'state';
   readonly audit: 'proofs';
   readonly release: 'ok';
+  readonly paid: 'ok';
   readonly contracts: 'known';
 }
 const answerKinds: AnswerKinds = {
   offer: 'offered',
+  others: 'offers',
   contract: 'ok',
   keep: 'ok',
   drop: 'ok',
+  stripes: 'ok',
+  search: 'found',
   status: 'state',
   check: 'state',
   audit: 'proofs',
   release: 'ok',
+  paid: 'ok',
   contracts: 'known',
 };
 

@@ -3,12 +3,13 @@ import { join } from 'node:path';
 import { AppError } from '../../src-shared/errors.ts';
 import type { ErrorCode } from '../../src-shared/errors.ts';
 import type { Clock, Logger } from '../../src-shared/runtime.ts';
-import type { Exchange } from '../exchange/index.ts';
+import type { BlockSource, Exchange } from '../exchange/index.ts';
 import type { EntryId } from '../history/index.ts';
 import type { DeviceId } from '../identity/index.ts';
 import type { Network } from '../network/index.ts';
 import { createChunkStore } from '../store/index.ts';
 import type { ChunkStore, Database } from '../store/index.ts';
+import type { CodingPool } from './coding/coding-pool.ts';
 import { hasTag, openContract } from './contract.ts';
 import type { SignedContract } from './contract.ts';
 import { openHostedDrive } from './hosted-drive.ts';
@@ -16,10 +17,12 @@ import type { HostedDrive } from './hosted-drive.ts';
 import { createHostRecords } from './host-records.ts';
 import type { HostRecords } from './host-records.ts';
 import { limits } from './limits.ts';
+import { createPaidCopies } from './paid-copies.ts';
+import type { PaidCopies } from './paid-copies.ts';
 import type { LeafPool } from './leaf-pool.ts';
-import type { LeafProof } from './leaf-tree.ts';
+import type { LeafProof } from '../history/index.ts';
 import type { HostAnswer, HostRequest } from './messages.ts';
-import type { Challenge, HostedDriveInfo, Offer } from './types.ts';
+import type { Asks, Challenge, HostAddress, HostedDriveInfo, KeptBlock, Offer } from './types.ts';
 
 export interface HostDeps {
   /** Folder for ciphertext and chains of others; made when missing. */
@@ -28,10 +31,23 @@ export interface HostDeps {
   readonly network: Network;
   readonly exchange: Exchange;
   readonly leaves: LeafPool;
+  readonly coding: CodingPool;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Bytes lent to others; null: none. */
   readonly quota: () => number | null;
+  /** What is wanted for keeping them; null: nothing. */
+  readonly asks: () => Asks | null;
+}
+
+/** What a computer that keeps a drive for others may use of it while its own person has the drive open. */
+export interface Borrowed {
+  /** The blocks kept; none when nothing is. */
+  readonly source: BlockSource;
+  /** The chain kept, its genesis first; null: nothing is kept. */
+  entries(): readonly Uint8Array[] | null;
+  /** The drive is not open any more. Call when it is no longer exchanged. */
+  release(): void;
 }
 
 /** The side that lends disk. */
@@ -42,10 +58,16 @@ export interface Host {
   /** Answers one request of a peer; throws AppError, which the peer is told as a refusal. */
   answer(peer: DeviceId, request: HostRequest): Promise<HostAnswer>;
   drives(): readonly HostedDriveInfo[];
+  /** The person of this computer opens a drive that may be kept here for others: see `Hosting.borrow`. */
+  borrow(drive: EntryId): Promise<Borrowed>;
   /** The contract under which a drive is kept here. */
   contractOf(drive: EntryId): SignedContract | null;
   used(): number;
   reserved(): number;
+  /** Copies that contracts on ledgers pay for. */
+  paid(): PaidCopies;
+  /** A paid contract is over: what was to go while it ran goes now. */
+  endPaid(chain: string, contract: number): Promise<void>;
 }
 
 /** Left free on the disk whatever the quota says. Bytes. */
@@ -53,13 +75,18 @@ const diskReserve = 512 * 1024 * 1024;
 /** A contract is kept so long beyond its end, in case its keeper was away. ms. */
 const graceMs = 30 * 86_400_000;
 const sweepMs = 3_600_000;
+/** Time another host has to answer when it is dialled, ms. */
+const dialMs = 5_000;
 
 export function createHost(deps: HostDeps): Host {
   const { network, clock, logger } = deps;
   const drives = new Map<EntryId, HostedDrive>();
   let records: HostRecords;
+  let paid: PaidCopies;
   let chunks: ChunkStore;
   let cancelSweep: (() => void) | null = null;
+  /** Drives that are open here for their own person, and how often. */
+  const borrowed = new Map<EntryId, number>();
   /** Contracts are taken one after another: what is free is counted once for each. */
   let taking: Promise<unknown> = Promise.resolve();
   let stopped = false;
@@ -72,7 +99,7 @@ export function createHost(deps: HostDeps): Host {
   async function offer(): Promise<Offer> {
     const quota = deps.quota();
     const addresses = network.addresses().slice(0, limits.addressesPerHost);
-    if (quota === null) return { quota: 0, free: 0, leaving: true, addresses };
+    if (quota === null) return { quota: 0, free: 0, leaving: true, asks: null, addresses };
     const disk = await statfs(deps.dir);
     // What is reserved but not yet written will still have to fit.
     const room = disk.bavail * disk.bsize - diskReserve - Math.max(0, reserved() - used());
@@ -80,6 +107,7 @@ export function createHost(deps: HostDeps): Host {
       quota,
       free: Math.max(0, Math.floor(Math.min(quota - reserved(), room))),
       leaving: false,
+      asks: deps.asks(),
       addresses,
     };
   }
@@ -89,13 +117,31 @@ export function createHost(deps: HostDeps): Host {
       dir: dirOf(contract.contract.drive),
       contract,
       records,
+      paid,
       chunks,
       exchange: deps.exchange,
+      coding: deps.coding,
       ownPeer: network.peerId,
+      isAside: borrowed.has(contract.contract.drive),
+      reach,
       clock,
       logger,
       ...(genesis && { genesis }),
     });
+  }
+
+  async function reach(hosts: readonly HostAddress[], signal: AbortSignal): Promise<void> {
+    const connected = new Set(network.peers().map(({ peerId }) => peerId));
+    const dial = async ({ peerId, addresses }: HostAddress): Promise<void> => {
+      for (const address of addresses) {
+        const limited = AbortSignal.any([signal, AbortSignal.timeout(dialMs)]);
+        // An address names its peer: whoever else answers there is not let in.
+        const isIt = address.endsWith(`/p2p/${peerId}`);
+        const found = isIt ? await network.connect(address, limited).catch(() => null) : null;
+        if (found !== null || signal.aborted) return;
+      }
+    };
+    await Promise.all(hosts.filter(({ peerId }) => !connected.has(peerId)).map(dial));
   }
 
   function refuse(code: ErrorCode, message: string): never {
@@ -113,6 +159,18 @@ export function createHost(deps: HostDeps): Host {
       refuse('forbidden', 'The contract of this drive does not allow you that.');
     }
     return hosted;
+  }
+
+  /** Members, and the drive's other hosts: they rebuild what they lost. */
+  function requireHolder(peer: DeviceId, drive: EntryId): HostedDrive {
+    const hosted = known(drive);
+    const isHost = hosted.contract().contract.hosts.some(({ peerId }) => peerId === peer);
+    return isHost ? hosted : requireMember(peer, drive, 'members');
+  }
+
+  function keep(peer: DeviceId, drive: EntryId, blocks: readonly KeptBlock[]): void {
+    const hosted = requireMember(peer, drive, 'members');
+    hosted.keep(blocks, hosted.contract().contract.keeper === peer);
   }
 
   async function takeContract(peer: DeviceId, bytes: Uint8Array, genesis: Uint8Array): Promise<void> {
@@ -136,6 +194,7 @@ export function createHost(deps: HostDeps): Host {
     const { free, leaving } = await offer();
     if (leaving && !before) refuse('quota_exceeded', 'This computer lends no disk.');
     if (more > 0 && more > free) refuse('quota_exceeded', 'This computer does not lend so much.');
+    records.takeBack(contract.drive);
     if (before) return before.renew(signed);
     await mkdir(dirOf(contract.drive), { recursive: true, mode: 0o700 });
     drives.set(contract.drive, await open(signed, genesis));
@@ -172,14 +231,27 @@ export function createHost(deps: HostDeps): Host {
     if (number < hosted.contract().contract.number) {
       refuse('contract_invalid', 'A newer contract of this drive is known here.');
     }
+    // What is paid for stays until it is not: who has put something down for it would lose that.
+    if (paid.holds(drive)) return records.putReleased(drive);
     drives.delete(drive);
     await hosted.erase();
+  }
+
+  async function endPaid(chain: string, contract: number): Promise<void> {
+    const ended = paid.ended(chain, contract);
+    if (!ended) return;
+    const hosted = drives.get(ended.drive);
+    if (!hosted) return;
+    if (records.isReleased(ended.drive) && !paid.holds(ended.drive)) {
+      drives.delete(ended.drive);
+      await hosted.erase();
+    } else if (ended.ids.length > 0) await hosted.drop(ended.ids);
   }
 
   async function sweep(): Promise<void> {
     const now = clock.now();
     for (const [drive, hosted] of drives) {
-      if (hosted.contract().contract.until + graceMs > now) continue;
+      if (hosted.contract().contract.until + graceMs > now || paid.holds(drive)) continue;
       logger.info({ drive }, 'a contract ended long ago; what was kept for it goes');
       drives.delete(drive);
       await hosted.erase();
@@ -199,6 +271,13 @@ export function createHost(deps: HostDeps): Host {
     async start() {
       await mkdir(deps.dir, { recursive: true, mode: 0o700 });
       records = createHostRecords(deps.db);
+      paid = createPaidCopies({
+        db: deps.db,
+        read: async (drive, id) => (records.isKept(drive, id) ? chunks.get(id) : null),
+        isKept: (drive, id) => records.isKept(drive, id),
+        rootOf: (block) => deps.leaves.root(block),
+        prove: async (block, leaf) => (await deps.leaves.prove(block, [leaf]))[0] ?? null,
+      });
       chunks = createChunkStore({
         dir: join(deps.dir, 'chunks'),
         // What is kept is decided by contracts; nothing is thrown out for room.
@@ -232,6 +311,9 @@ export function createHost(deps: HostDeps): Host {
       switch (request.t) {
         case 'offer':
           return { t: 'offered', ...(await offer()) };
+        case 'others':
+          // Answered where the offers of others are known.
+          return { t: 'offers', offers: [] };
         case 'contract': {
           const taken = taking.then(() => takeContract(peer, request.contract, request.genesis));
           taking = taken.catch(() => {});
@@ -239,11 +321,16 @@ export function createHost(deps: HostDeps): Host {
           return { t: 'ok' };
         }
         case 'keep':
-          requireMember(peer, request.drive, 'members').keep(request.blocks);
+          keep(peer, request.drive, request.blocks);
           return { t: 'ok' };
         case 'drop':
           await requireMember(peer, request.drive, 'managers').drop(request.ids);
           return { t: 'ok' };
+        case 'stripes':
+          requireMember(peer, request.drive, 'managers').noteStripes(request.add, request.remove);
+          return { t: 'ok' };
+        case 'search':
+          return { t: 'found', stripes: requireHolder(peer, request.drive).stripesOf(request.ids) };
         case 'status':
           return { t: 'state', ...requireMember(peer, request.drive, 'members').status() };
         case 'check': {
@@ -254,6 +341,13 @@ export function createHost(deps: HostDeps): Host {
         case 'audit':
           requireMember(peer, request.drive, 'members');
           return { t: 'proofs', proofs: await prove(request.drive, request.challenges) };
+        case 'paid': {
+          const { contract } = requireMember(peer, request.drive, 'managers').contract();
+          if (contract.keeper !== peer)
+            refuse('forbidden', 'Only the keeper of a drive names what is paid for.');
+          paid.note(request, clock.now());
+          return { t: 'ok' };
+        }
         case 'release':
           requireMember(peer, request.drive, 'managers');
           await release(request.drive, request.number);
@@ -275,8 +369,26 @@ export function createHost(deps: HostDeps): Host {
           until: contract.until,
         };
       }),
+    async borrow(drive) {
+      borrowed.set(drive, (borrowed.get(drive) ?? 0) + 1);
+      // A contract that is being taken sees it, or is waited for.
+      await taking.catch(() => {});
+      await drives.get(drive)?.stepAside();
+      return {
+        source: { read: async (ids) => drives.get(drive)?.source.read(ids) ?? ids.map(() => null) },
+        entries: () => drives.get(drive)?.entries() ?? null,
+        release() {
+          const left = (borrowed.get(drive) ?? 1) - 1;
+          if (left > 0) return void borrowed.set(drive, left);
+          borrowed.delete(drive);
+          drives.get(drive)?.comeBack();
+        },
+      };
+    },
     contractOf: (drive) => drives.get(drive)?.contract() ?? null,
     used,
     reserved,
+    paid: () => paid,
+    endPaid,
   };
 }

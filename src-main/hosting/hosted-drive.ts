@@ -11,10 +11,14 @@ import type { History } from '../history/index.ts';
 import { createSigner } from '../identity/index.ts';
 import { openDatabase } from '../store/index.ts';
 import type { ChunkStore, Database } from '../store/index.ts';
+import type { CodingPool } from './coding/coding-pool.ts';
+import { createRebuilder } from './coding/rebuilder.ts';
+import { decodeStripe, stripeId } from './coding/stripe.ts';
 import { hasTag } from './contract.ts';
 import type { SignedContract } from './contract.ts';
 import type { HostRecords } from './host-records.ts';
-import type { KeptBlock, ReplicaStatus } from './types.ts';
+import type { PaidCopies } from './paid-copies.ts';
+import type { HostAddress, KeptBlock, ReplicaStatus } from './types.ts';
 
 export interface HostedDriveDeps {
   /** Folder of the drive's chain and its index. */
@@ -23,9 +27,15 @@ export interface HostedDriveDeps {
   /** The first time. */
   readonly genesis?: Uint8Array;
   readonly records: HostRecords;
+  readonly paid: PaidCopies;
   readonly chunks: ChunkStore;
   readonly exchange: Exchange;
+  readonly coding: CodingPool;
   readonly ownPeer: string;
+  /** The drive is open here for its own person, who exchanges it: see `stepAside`. */
+  readonly isAside: boolean;
+  /** Connects to other hosts of the drive, as far as they answer. */
+  readonly reach: (hosts: readonly HostAddress[], signal: AbortSignal) => Promise<void>;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -33,11 +43,30 @@ export interface HostedDriveDeps {
 /** One drive kept for others: its chain and its ciphertext, fetched from members and other hosts, served to both. */
 export interface HostedDrive {
   contract(): SignedContract;
+  /** The blocks kept. */
+  readonly source: BlockSource;
+  /** All entries of the chain as they were signed. */
+  entries(): readonly Uint8Array[];
+  /**
+   * The person of this computer opens the drive: from now on it is exchanged as that one's. What is kept here stays, is answered for, and goes on
+   * being fetched.
+   */
+  stepAside(): Promise<void>;
+  /** That is over. */
+  comeBack(): void;
   /** A newer contract of the same drive. */
   renew(contract: SignedContract): void;
   status(): ReplicaStatus;
-  /** Throws `quota_exceeded` when that is more than the contract reserves. */
-  keep(blocks: readonly KeptBlock[]): void;
+  /**
+   * Throws `quota_exceeded` when that is more than the contract reserves.
+   * @param isKeeper whether the contract's own keeper asks: any other leaves out blocks that are shards of a stripe, as it does not
+   *   know whose they are
+   */
+  keep(blocks: readonly KeptBlock[], isKeeper: boolean): void;
+  /** Remembers stripes and forgets others; throws `malformed`, `quota_exceeded`. */
+  noteStripes(add: readonly Uint8Array[], remove: readonly Uint8Array[]): void;
+  /** Encoded stripes that hold these blocks. */
+  stripesOf(ids: readonly Uint8Array[]): Uint8Array[];
   drop(ids: readonly Uint8Array[]): Promise<void>;
   /** Blocks may be missing now: fetch them. */
   pull(): void;
@@ -77,6 +106,7 @@ export async function openHostedDrive(deps: HostedDriveDeps): Promise<HostedDriv
   let again = false;
   let retryMs = firstRetryMs;
   let cancelRetry: (() => void) | null = null;
+  let isAside = deps.isAside;
 
   const chain: ExchangedDrive = {
     id: driveId,
@@ -118,6 +148,7 @@ export async function openHostedDrive(deps: HostedDriveDeps): Promise<HostedDriv
   }
 
   function applyHosts(): void {
+    if (isAside) return;
     const others = signed.contract.hosts.map(({ peerId }) => peerId).filter((peer) => peer !== deps.ownPeer);
     exchange.setHosts(driveId, new Set(others));
   }
@@ -163,6 +194,10 @@ export async function openHostedDrive(deps: HostedDriveDeps): Promise<HostedDriv
         if (stopping.signal.aborted) return;
         if (!isAppError(error, 'gone'))
           logger.warn({ driveId, error }, 'blocks of a hosted drive did not come');
+        // No member is there, and other hosts need not be connected for anything else.
+        const others = signed.contract.hosts.filter(({ peerId }) => peerId !== deps.ownPeer);
+        await deps.reach(others, stopping.signal);
+        if (stopping.signal.aborted) return;
         const ms = retryMs;
         retryMs = Math.min(retryMs * 2, lastRetryMs);
         cancelRetry = clock.after(ms, pull);
@@ -170,8 +205,32 @@ export async function openHostedDrive(deps: HostedDriveDeps): Promise<HostedDriv
     }
   }
 
-  exchange.addDrive(chain, source);
-  applyHosts();
+  function encodedStripes(ids: readonly Uint8Array[]): Uint8Array[] {
+    const found = ids.map((id) => records.stripeOf(driveId, id)).filter((one) => one !== null);
+    return [...new Map(found.map((bytes) => [Buffer.from(stripeId(bytes)).toString('hex'), bytes])).values()];
+  }
+
+  function attach(): void {
+    exchange.addDrive(chain, source);
+    // What no member and no other host has as it is may be computed from other shards.
+    exchange.setRebuilder(
+      driveId,
+      createRebuilder({
+        driveId,
+        coding: deps.coding,
+        local: { block: (id) => source.read([id]).then(([bytes]) => bytes ?? null) },
+        stripes: async (ids) => encodedStripes(ids),
+      }),
+    );
+    applyHosts();
+  }
+
+  async function detach(): Promise<void> {
+    await exchange.removeDrive(driveId);
+    exchange.setRebuilder(driveId, null);
+  }
+
+  if (!isAside) attach();
   // Somebody who may have what is missing came or learnt something.
   const off = exchange.on('members', (event) => {
     if (event.driveId === driveId && totals.missing > 0 && pulling === null) pull();
@@ -183,8 +242,10 @@ export async function openHostedDrive(deps: HostedDriveDeps): Promise<HostedDriv
     stopping.abort();
     off();
     cancelRetry?.();
-    await exchange.removeDrive(driveId);
-    exchange.setHosts(driveId, new Set());
+    if (!isAside) {
+      await detach();
+      exchange.setHosts(driveId, new Set());
+    }
     await pulling;
     history.close();
     db.close();
@@ -192,22 +253,63 @@ export async function openHostedDrive(deps: HostedDriveDeps): Promise<HostedDriv
 
   return {
     contract: () => signed,
+    source,
+    entries: () => Array.from(history.missingFor([]), ({ bytes }) => bytes),
+    async stepAside() {
+      if (isAside || stopping.signal.aborted) return;
+      isAside = true;
+      await detach();
+    },
+    comeBack() {
+      if (!isAside || stopping.signal.aborted) return;
+      isAside = false;
+      attach();
+      pull();
+    },
     renew(contract) {
       signed = contract;
       records.putContract(driveId, contract.bytes);
       applyHosts();
     },
     status: () => ({ bytes: totals.bytes + chainBytes, blocks: totals.blocks, missing: totals.missing }),
-    keep(blocks) {
-      if (chainBytes + totals.named + records.bytesOfNew(driveId, blocks) > signed.contract.bytes) {
+    keep(named, isKeeper) {
+      const blocks = isKeeper ? named : named.filter(({ id }) => records.stripeOf(driveId, id) === null);
+      const added = records.bytesOfNew(driveId, blocks);
+      if (added > 0 && chainBytes + totals.named + added > signed.contract.bytes) {
         throw new AppError('quota_exceeded', 'The contract of this drive reserves less than that.');
       }
       records.keep(driveId, blocks);
+      deps.paid.keptAgain(
+        driveId,
+        blocks.map(({ id }) => id),
+      );
       totals = records.totals(driveId);
       pull();
     },
+    noteStripes(add, remove) {
+      for (const id of remove) records.removeStripe(driveId, id);
+      const size = add.reduce((sum, bytes) => sum + bytes.length, 0);
+      if (chainBytes + totals.named + size > signed.contract.bytes) {
+        throw new AppError('quota_exceeded', 'The contract of this drive reserves less than that.');
+      }
+      for (const bytes of add) {
+        const { blocks, parity } = decodeStripe(bytes);
+        records.addStripe(
+          driveId,
+          stripeId(bytes),
+          bytes,
+          [...blocks, ...parity].map(({ id }) => id),
+        );
+      }
+      totals = records.totals(driveId);
+    },
+    stripesOf: (ids) => encodedStripes(ids),
     async drop(ids) {
-      const there = records.drop(driveId, ids);
+      const held = new Set(deps.paid.held(driveId, ids));
+      const there = records.drop(
+        driveId,
+        ids.filter((id) => !held.has(id)),
+      );
       totals = records.totals(driveId);
       await deps.chunks.delete(there);
     },

@@ -1,6 +1,6 @@
 import { Piscina } from 'piscina';
-import { leafRoot, proveLeaf } from './leaf-tree.ts';
-import type { LeafProof } from './leaf-tree.ts';
+import { leafRoot, proveLeaf } from '../history/index.ts';
+import type { LeafProof } from '../history/index.ts';
 import type { LeafAnswer, LeafTask } from './leaf-worker.ts';
 
 /** Merkle trees over blocks, computed where they do not hold up anything else. The blocks are copied there. */

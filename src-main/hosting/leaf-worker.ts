@@ -1,5 +1,5 @@
-import { leafRoot, proveLeaf } from './leaf-tree.ts';
-import type { LeafProof } from './leaf-tree.ts';
+import { leafRoot, proveLeaf } from '../history/index.ts';
+import type { LeafProof } from '../history/index.ts';
 
 /** What the thread is asked: the root of a block, or proofs of some of its leaves. */
 export type LeafTask =

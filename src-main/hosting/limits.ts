@@ -20,4 +20,16 @@ export const limits = {
   hostsPerContract: 64,
   addressesPerHost: 8,
   copies: 32,
+  /** Offers of others told in one answer, and addresses of each. */
+  offersPerMessage: 16,
+  addressesPerOffer: 4,
+  /** At most 24 shards with id and size. */
+  stripeBytes: 1536,
+  stripesPerMessage: 128,
+  /** Blocks of a drive and host that are paid for, blocks of one contract on a ledger, and contracts of a drive that wait to be taken. */
+  paidBlocks: 65_536,
+  blocksPerPaidCopy: 8192,
+  paidCopiesNamed: 8,
+  /** Blocks whose stripes are asked for at once. */
+  blocksPerSearch: 64,
 } as const;

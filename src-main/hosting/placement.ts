@@ -5,7 +5,8 @@ export interface Candidate {
   readonly peerId: string;
   /** Whose it is: copies go to different people where they can; null: nobody's, counted as a person of its own. */
   readonly owner: string | null;
-  /** Bytes it says are free. */
+  /** Bytes it lends in all, and those it says are free. */
+  readonly quota: number;
   readonly free: number;
   /** Score of its reputation in [0, 1]; see reputation.ts. */
   readonly reputation: number;
@@ -44,9 +45,29 @@ export function claim(key: string, peerId: string, weight: number): number {
   return -weight / Math.log(uniform);
 }
 
+/** A node may be filled so many times as far as its candidates are on average before others come first. */
+const loadBound = 1.25;
+/** Up to this share of what it lends a node counts as empty: a first large drive is no load yet. */
+const emptyShare = 0.02;
+
 /**
- * The best `count` nodes for a key, the best first. Nodes of one owner stand in for each other: a second one of the same is taken
- * only when there are not enough others.
+ * Which candidates would still be within the bound with `bytes` more: consistent hashing with bounded loads (Mirrokni,
+ * Thorup and Zadimoghaddam 2018), with the mean of those that are known here in place of that of all nodes.
+ */
+function lightlyLoaded(candidates: readonly Candidate[], bytes: number): (one: Candidate) => boolean {
+  let quota = 0;
+  let used = bytes;
+  for (const one of candidates) {
+    quota += one.quota;
+    used += one.quota - one.free;
+  }
+  const bound = Math.max(emptyShare, (loadBound * used) / Math.max(quota, 1));
+  return ({ quota: lent, free }) => lent - free + bytes <= bound * lent;
+}
+
+/**
+ * The best `count` nodes for a key, the best first. Nodes that are filled far beyond the mean come after all others. Nodes of one
+ * owner stand in for each other: a second one of the same is taken only when there are not enough others.
  * @param bytes room each of them must have
  */
 export function chooseHosts(
@@ -55,10 +76,20 @@ export function chooseHosts(
   count: number,
   bytes: number,
 ): Candidate[] {
+  const isLight = lightlyLoaded(candidates, bytes);
   const ranked = candidates
-    .map((candidate) => ({ candidate, claim: claim(key, candidate.peerId, weightOf(candidate, bytes)) }))
+    .map((candidate) => ({
+      candidate,
+      claim: claim(key, candidate.peerId, weightOf(candidate, bytes)),
+      isLight: isLight(candidate),
+    }))
     .filter((one) => one.claim > Number.NEGATIVE_INFINITY)
-    .sort((a, b) => b.claim - a.claim || (a.candidate.peerId < b.candidate.peerId ? -1 : 1));
+    .sort(
+      (a, b) =>
+        Number(b.isLight) - Number(a.isLight) ||
+        b.claim - a.claim ||
+        (a.candidate.peerId < b.candidate.peerId ? -1 : 1),
+    );
   const owners = new Set<string>();
   const chosen: Candidate[] = [];
   const others: Candidate[] = [];

@@ -5,12 +5,13 @@ import { isAppError } from '../../src-shared/errors.ts';
 import { createSigner, deviceIdOf } from '../identity/index.ts';
 import { entryId } from '../history/index.ts';
 import { hasTag, memberTags, openContract, signContract } from './contract.ts';
-import { leafBytes, leafCount, leafRoot, proveLeaf, verifyLeaf } from './leaf-tree.ts';
+import { createIdleHosts } from './idle-hosts.ts';
+import { leafBytes, leafCount, leafRoot, proveLeaf, verifyLeaf } from '../history/index.ts';
 import { decodeHostAnswer, decodeHostRequest, encodeHostAnswer, encodeHostRequest } from './messages.ts';
 import type { HostAnswer, HostRequest } from './messages.ts';
 import { chooseHosts, weightOf } from './placement.ts';
 import type { Candidate } from './placement.ts';
-import { planReplicas, usualRules } from './repair.ts';
+import { patienceMs, planReplicas, usualRules } from './repair.ts';
 import type { ReplicaState } from './repair.ts';
 import { afterAudit, newcomer, score } from './reputation.ts';
 
@@ -18,6 +19,7 @@ const GiB = 1024 ** 3;
 const candidate = (n: number, more: Partial<Candidate> = {}): Candidate => ({
   peerId: `peer-${n}`,
   owner: null,
+  quota: 10 * GiB,
   free: 10 * GiB,
   reputation: 1,
   vetted: true,
@@ -78,8 +80,23 @@ describe('placement', () => {
     expect(moved).toBeLessThan(35);
   });
 
+  it('passes over nodes that are filled far beyond the others, unless nobody else is there', () => {
+    const nodes = [...many(10), candidate(20, { free: 2 * GiB }), candidate(21, { quota: GiB, free: 0 })];
+    const half = nodes.map((one, n) => (n < 10 ? { ...one, free: 5 * GiB } : one));
+    for (let drive = 0; drive < 200; drive++) {
+      const chosen = chooseHosts(`d${drive}`, half, 10, GiB / 4).map(({ peerId }) => peerId);
+      expect(chosen).not.toContain('peer-20');
+    }
+    expect(chooseHosts('d', half, 12, GiB / 4).at(-1)?.peerId).toBe('peer-20');
+    expect(chooseHosts('d', half, 12, GiB / 4)).toHaveLength(11);
+  });
+
   it('gives more to those with more room, none to those without, and spreads over people', () => {
-    const nodes = [...many(20), candidate(50, { free: 160 * GiB }), candidate(51, { free: 10 })];
+    const nodes = [
+      ...many(20),
+      candidate(50, { quota: 160 * GiB, free: 160 * GiB }),
+      candidate(51, { quota: 10, free: 10 }),
+    ];
     const counts = new Map<string, number>();
     for (let drive = 0; drive < 2000; drive++) {
       for (const { peerId } of chooseHosts(`d${drive}`, nodes, 2, GiB)) {
@@ -92,7 +109,7 @@ describe('placement', () => {
     expect(counts.get('peer-50')! / usual).toBeGreaterThan(2.3);
     const sybils = [
       ...many(2),
-      ...[10, 11, 12].map((n) => candidate(n, { owner: 'one person', free: 4000 * GiB })),
+      ...[10, 11, 12].map((n) => candidate(n, { owner: 'one person', quota: 4000 * GiB, free: 4000 * GiB })),
     ];
     for (let drive = 0; drive < 50; drive++) {
       const owners = chooseHosts(`d${drive}`, sybils, 3, 1).filter(({ owner }) => owner !== null);
@@ -127,6 +144,21 @@ describe('the plan of copies', () => {
     expect(late.release).toEqual([]);
   });
 
+  it('waits less for a silent host the fewer complete copies are within reach', () => {
+    const away = (n: number, minutes: number) =>
+      host(n, { connected: false, lastSeen: now - minutes * 60_000 });
+    expect(patienceMs(2, 3, usualRules)).toBe(30 * 60_000);
+    expect(plan([host(1), host(2), away(3, 20)]).add).toHaveLength(0);
+    // Two of three away: three minutes; all but a copy in the making: one.
+    expect(plan([host(1), away(2, 2), away(3, 20)]).add).toHaveLength(1);
+    expect(plan([host(1), away(2, 4), away(3, 20)]).add).toHaveLength(2);
+    expect(plan([away(1, 0.9), away(2, 0.9), away(3, 0.9)]).add).toHaveLength(0);
+    expect(plan([away(1, 1.1), away(2, 1.1), away(3, 1.1)]).add).toHaveLength(3);
+    // However impatient the settings: a program is given time to start again.
+    expect(patienceMs(0, 3, { ...usualRules, silenceMs: 5 * 60_000 })).toBe(30_000);
+    expect(patienceMs(0, 3, { ...usualRules, silenceMs: 5_000 })).toBe(5_000);
+  });
+
   it('gives nobody up before enough others have everything', () => {
     const broken = host(3, { broken: true });
     expect(plan([host(1), host(2), broken]).release).toEqual([]);
@@ -142,6 +174,23 @@ describe('the plan of copies', () => {
     expect(plan([host(1), host(2), host(3)]).add.length).toBeLessThanOrEqual(1);
     const best = chooseHosts('drive', many(20), 3, 1).map(({ peerId }) => ({ ...host(0), peerId }));
     expect(plan(best).add).toEqual([]);
+  });
+
+  it('gives a host that joins and fits much better a copy, and lets the least fitting one go beyond the spare ones', () => {
+    const ranked = chooseHosts('drive', many(20), 20, 1);
+    const named = (from: readonly Candidate[]) => from.map(({ peerId }) => ({ ...host(0), peerId }));
+    const three = ranked.slice(-3);
+    const [joined] = ranked;
+    expect(plan(named(three), three).add).toEqual([]);
+    expect(plan(named(three), [...three, joined!])).toMatchObject({ add: [joined!.peerId], release: [] });
+    // Not while anything is wrong, and one at a time.
+    const away = { connected: false, lastSeen: now - 60_000 };
+    const [one, ...others] = named(three);
+    expect(plan([{ ...one!, ...away }, ...others], [...three, joined!]).add).toEqual([]);
+    expect(plan(named(three), ranked).add).toHaveLength(1);
+    const seven = ranked.slice(0, 7);
+    expect(plan(named(seven.slice(0, 6))).release).toEqual([]);
+    expect(plan(named(seven)).release).toEqual([seven[6]!.peerId]);
   });
 
   it('never leaves fewer complete copies than there were, up to those wanted', () => {
@@ -184,7 +233,11 @@ describe('contracts and messages', () => {
     bytes: 1000,
     members: memberTags(drive, ['user a', 'user b', 'user a']),
     managers: memberTags(drive, ['user a']),
-    hosts: [{ peerId: keeper, addresses: ['/ip4/127.0.0.1/tcp/1'] }],
+    hosts: [
+      { peerId: keeper, addresses: ['/ip4/127.0.0.1/tcp/1'], whole: true, slot: null },
+      { peerId: keeper, addresses: [], whole: false, slot: 5 },
+      { peerId: keeper, addresses: [], whole: true, slot: 0 },
+    ],
     from: 1,
     until: 2,
   };
@@ -207,9 +260,13 @@ describe('contracts and messages', () => {
     const id = new Uint8Array(randomBytes(32));
     const requests: HostRequest[] = [
       { t: 'offer' },
+      { t: 'paid', drive, chain: 'c', contract: 3, at: 0, count: 2, ids: [id] },
+      { t: 'others' },
       { t: 'contract', contract: id, genesis: id },
       { t: 'keep', drive, blocks: [{ id, size: 5 }] },
       { t: 'drop', drive, ids: [id] },
+      { t: 'stripes', drive, add: [id], remove: [id] },
+      { t: 'search', drive, ids: [id] },
       { t: 'status', drive },
       { t: 'check', drive },
       { t: 'audit', drive, challenges: [{ id, leaf: 2 }] },
@@ -219,10 +276,13 @@ describe('contracts and messages', () => {
     for (const one of requests) expect(decodeHostRequest(encodeHostRequest(one))).toEqual(one);
     const answers: HostAnswer[] = [
       { t: 'ok' },
-      { t: 'offered', quota: 5, free: 4, leaving: false, addresses: ['/ip4/127.0.0.1/tcp/1'] },
+      { t: 'offered', quota: 5, free: 4, leaving: false, asks: null, addresses: ['/ip4/127.0.0.1/tcp/1'] },
+      { t: 'offered', quota: 5, free: 4, leaving: false, asks: { chain: 'c', price: 7n }, addresses: [] },
+      { t: 'offers', offers: [{ peerId: keeper, addresses: ['/ip4/127.0.0.1/tcp/1'], quota: 9, free: 8 }] },
       { t: 'state', bytes: 1, blocks: 2, missing: 3 },
       { t: 'proofs', proofs: [null, { leaf: id, path: [id] }] },
       { t: 'known', contracts: [id] },
+      { t: 'found', stripes: [id] },
       { t: 'refused', code: 'quota_exceeded', message: 'No.' },
     ];
     for (const one of answers) expect(decodeHostAnswer(encodeHostAnswer(one))).toEqual(one);
@@ -249,4 +309,18 @@ describe('contracts and messages', () => {
       }),
     );
   });
+});
+
+it('a host is idle when it lacks something and takes nothing in for longer than it may', () => {
+  let now = 0;
+  const idle = createIdleHosts({ now: () => now, after: () => () => {} }, () => 300_000);
+  const at = (minutes: number, missing: number): boolean => {
+    now = minutes * 60_000;
+    return idle.note('host', missing);
+  };
+  expect([at(0, 9), at(4, 9), at(5, 9)]).toEqual([false, false, true]);
+  expect([at(6, 8), at(10, 8), at(11, 20)]).toEqual([false, false, true]);
+  expect([at(12, 0), at(20, 3), at(24, 3)]).toEqual([false, false, false]);
+  idle.forget('host');
+  expect([at(26, 3), at(30, 3), at(31, 3)]).toEqual([false, false, true]);
 });

@@ -18,7 +18,7 @@ export interface ReplicaState {
 }
 
 export interface ReplicaRules {
-  /** A host that was silent for so long is replaced. */
+  /** A host that was silent for so long is replaced; sooner when few copies are left (see `patienceMs`). */
   readonly silenceMs: number;
   /** So long a host may take to bring back what it lost; other copies are made at once if there are too few. */
   readonly repairMs: number;
@@ -54,6 +54,22 @@ function mayComeBack(host: ReplicaState, now: number, rules: ReplicaRules): bool
   return now - host.lastSeen < givenUpAfter * rules.silenceMs;
 }
 
+/** What is left of the patience with silent hosts when one copy is out of reach, two, or more. */
+const patienceShares = [1, 1 / 10, 1 / 30];
+/** A program that is started again is back within this time. ms. */
+const restartMs = 30_000;
+
+/**
+ * How long a silent host is waited for. Most absences are short, and the first one costs nothing but patience; each further copy
+ * out of reach makes it likelier that the last ones go before others are made.
+ * @param reachable complete copies on connected hosts
+ */
+export function patienceMs(reachable: number, wanted: number, rules: ReplicaRules): number {
+  const away = Math.max(1, wanted - reachable);
+  const share = patienceShares[Math.min(away, patienceShares.length) - 1]!;
+  return Math.min(rules.silenceMs, Math.max(restartMs, rules.silenceMs * share));
+}
+
 /** Whether a host still counts as one of the copies. */
 export function countsAsCopy(host: ReplicaState, now: number, rules: ReplicaRules): boolean {
   if (host.leaving || host.disqualified || host.broken) return false;
@@ -80,7 +96,10 @@ export function planReplicas(input: {
   readonly rules: ReplicaRules;
 }): ReplicaPlan {
   const { key, wanted, bytes, hosts, now, rules } = input;
-  const counting = hosts.filter((host) => countsAsCopy(host, now, rules));
+  const isReachable = (host: ReplicaState): boolean =>
+    host.connected && host.complete && countsAsCopy(host, now, rules);
+  const patience = patienceMs(hosts.filter(isReachable).length, wanted, rules);
+  const counting = hosts.filter((host) => countsAsCopy(host, now, { ...rules, silenceMs: patience }));
   const isHost = new Set(hosts.map(({ peerId }) => peerId));
   const lacking = Math.max(0, wanted - counting.length);
   const claimOf = (peer: string): number => {

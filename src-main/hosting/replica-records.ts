@@ -4,9 +4,10 @@ import type { EntryId } from '../history/index.ts';
 import type { DeviceId } from '../identity/index.ts';
 import { newcomer } from './reputation.ts';
 import type { Reputation } from './reputation.ts';
+import type { HostRole } from './types.ts';
 
 /** What a keeper remembers of one host of a drive. Times in ms since the epoch. */
-export interface HostRow {
+export interface HostRow extends HostRole {
   readonly host: DeviceId;
   readonly addresses: readonly string[];
   readonly lastSeen: number;
@@ -19,8 +20,13 @@ export interface HostRow {
   readonly auditOk: boolean | null;
   /** Number of the contract it took last. */
   readonly contract: number;
-  /** It was told of all changes of the block list up to this one. */
+  /**
+   * It was told of all changes of the block list up to this one; negative: it is to be told of all, and to forget whatever is
+   * not its own, as every copy is complete.
+   */
   readonly sentSeq: number;
+  /** It was told of all changes of stripes up to this one. */
+  readonly sentStripe: number;
 }
 
 /** A block the drive's hosts are to keep, or (gone) to forget. */
@@ -29,6 +35,17 @@ export interface BlockRow {
   readonly size: number;
   readonly seq: number;
   readonly gone: boolean;
+  /** Kept by hosts of whole files. */
+  readonly whole: boolean;
+  /** Kept, as a shard, by the host of that slot; null: it is none. */
+  readonly slot: number | null;
+  /** All shards of its stripe were placed: who need not keep it may forget it. */
+  readonly settled: boolean;
+}
+
+/** Whether a host of that role is to keep a block. */
+export function keeps(role: HostRole, block: Pick<BlockRow, 'whole' | 'slot' | 'gone'>): boolean {
+  return !block.gone && ((role.whole && block.whole) || (block.slot !== null && block.slot === role.slot));
 }
 
 /** The member's side: what is wanted, where copies are, which blocks they hold and with which audit roots. */
@@ -48,22 +65,51 @@ export interface ReplicaRecords {
   /** The revision of the tree that the block list stands for; null: never looked. */
   revision(drive: EntryId): number | null;
   setRevision(drive: EntryId, revision: number): void;
-  /** Names blocks that are to be kept; known ones that were gone come back. True when that changed anything. */
-  addBlocks(drive: EntryId, blocks: readonly { readonly id: Uint8Array; readonly size: number }[]): boolean;
-  /** Blocks that are not among `used` (hex ids) are gone from now on; returns how many. */
+  /**
+   * Names blocks that are to be kept; known ones that were gone come back. True when that changed anything.
+   * @param whole false: they wait for their stripe and are told to nobody before
+   */
+  addBlocks(
+    drive: EntryId,
+    blocks: readonly { readonly id: Uint8Array; readonly size: number }[],
+    whole?: boolean,
+  ): boolean;
+  /**
+   * Blocks that are not among `used` (hex ids) are gone from now on; returns how many. A stripe goes as one: not before none of
+   * its blocks is used.
+   */
   retire(drive: EntryId, used: ReadonlySet<string>): number;
+  /** Blocks that are not gone. */
+  living(drive: EntryId): readonly Uint8Array[];
   /** Changes of the list after `seq`, in order. */
   changesSince(drive: EntryId, seq: number, limit: number): readonly BlockRow[];
   seq(drive: EntryId): number;
-  totals(drive: EntryId): { readonly blocks: number; readonly bytes: number; readonly rootless: number };
-  /** Blocks whose audit root was not computed yet. */
+  totals(drive: EntryId): {
+    readonly blocks: number;
+    readonly bytes: number;
+    readonly rootless: number;
+    /** Bytes of what is kept whole. */
+    readonly whole: number;
+    /** Blocks that wait for their stripe. */
+    readonly waiting: number;
+  };
+  /** Bytes of the fullest slot. */
+  slotBytes(drive: EntryId): number;
+  /** Blocks whose audit root was not computed yet; those that wait for their stripe get it there. */
   rootless(drive: EntryId, limit: number): readonly { readonly id: Uint8Array; readonly size: number }[];
   setRoot(drive: EntryId, id: Uint8Array, size: number, root: Uint8Array): void;
-  /** The first block with a root at or after a point of the space of ids; null when there is none at all. */
+  /** The first block that such a host keeps, with a root, at or after a point of the space of ids; null: there is none at all. */
   blockNear(
     drive: EntryId,
     point: Uint8Array,
+    role: HostRole,
   ): { readonly id: Uint8Array; readonly size: number; readonly root: Uint8Array } | null;
+  /** Blocks with a root that such a host keeps, in the order they were named. */
+  rooted(
+    drive: EntryId,
+    role: HostRole,
+    limit: number,
+  ): readonly { readonly id: Uint8Array; readonly size: number; readonly root: Uint8Array }[];
   forget(drive: EntryId): void;
 }
 
@@ -104,6 +150,28 @@ const migrations = [
    ) STRICT, WITHOUT ROWID;
    CREATE INDEX replica_changes ON replica_blocks (drive, seq);
    CREATE INDEX replica_rootless ON replica_blocks (drive) WHERE root IS NULL AND gone = 0;`,
+  `ALTER TABLE replica_blocks ADD COLUMN whole INTEGER NOT NULL DEFAULT 1;
+   ALTER TABLE replica_blocks ADD COLUMN slot INTEGER;
+   ALTER TABLE replica_blocks ADD COLUMN stripe BLOB;
+   ALTER TABLE replica_blocks ADD COLUMN settled INTEGER NOT NULL DEFAULT 0;
+   CREATE INDEX replica_shards ON replica_blocks (drive, stripe) WHERE stripe IS NOT NULL;
+   CREATE INDEX replica_waiting ON replica_blocks (drive) WHERE whole = 0 AND stripe IS NULL AND gone = 0;
+   ALTER TABLE replica_hosts ADD COLUMN whole INTEGER NOT NULL DEFAULT 1;
+   ALTER TABLE replica_hosts ADD COLUMN slot INTEGER;
+   ALTER TABLE replica_hosts ADD COLUMN sent_stripe INTEGER NOT NULL DEFAULT 0;
+   CREATE TABLE replica_stripes (
+     drive TEXT NOT NULL,
+     id BLOB NOT NULL,
+     number INTEGER NOT NULL,
+     bytes BLOB NOT NULL,
+     data INTEGER NOT NULL,
+     parity INTEGER NOT NULL,
+     content INTEGER NOT NULL,
+     state TEXT NOT NULL,
+     PRIMARY KEY (drive, id)
+   ) STRICT, WITHOUT ROWID;
+   CREATE UNIQUE INDEX replica_stripe_numbers ON replica_stripes (drive, number);
+   CREATE INDEX replica_stripe_states ON replica_stripes (drive, state);`,
 ];
 
 /** Opens the member's tables in a database of the data folder. */
@@ -130,12 +198,16 @@ export function createReplicaRecords(db: Database): ReplicaRecords {
     audit_ok: number | null;
     contract: number;
     sent_seq: number;
+    sent_stripe: number;
+    whole: number;
+    slot: number | null;
   };
   const hosts = db.prepare<[string], HostDbRow>('SELECT * FROM replica_hosts WHERE drive = ? ORDER BY host');
   const putHost = db.prepare(
     `INSERT OR REPLACE INTO replica_hosts
-       (drive, host, addresses, last_seen, miss_since, broken, complete, bytes, audit_time, audit_ok, contract, sent_seq)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+       (drive, host, addresses, last_seen, miss_since, broken, complete, bytes, audit_time, audit_ok, contract, sent_seq,
+        sent_stripe, whole, slot)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   );
   const removeHost = db.prepare('DELETE FROM replica_hosts WHERE drive = ? AND host = ?');
   const reputation = db.prepare<
@@ -152,26 +224,67 @@ export function createReplicaRecords(db: Database): ReplicaRecords {
   const block = db.prepare<[string, Uint8Array], { gone: number }>(
     'SELECT gone FROM replica_blocks WHERE drive = ? AND id = ?',
   );
-  const insert = db.prepare('INSERT INTO replica_blocks (drive, id, size, seq) VALUES (?, ?, ?, ?)');
+  const insert = db.prepare(
+    'INSERT INTO replica_blocks (drive, id, size, seq, whole) VALUES (?, ?, ?, ?, ?)',
+  );
   const mark = db.prepare('UPDATE replica_blocks SET gone = ?, seq = ? WHERE drive = ? AND id = ?');
-  const living = db.prepare<[string], { id: Uint8Array }>(
-    'SELECT id FROM replica_blocks WHERE drive = ? AND gone = 0',
+  const living = db.prepare<[string], { id: Uint8Array; stripe: Uint8Array | null }>(
+    'SELECT id, stripe FROM replica_blocks WHERE drive = ? AND gone = 0',
   );
-  type ChangeRow = { id: Uint8Array; size: number; seq: number; gone: number };
+  const removeStripe = db.prepare(
+    "UPDATE replica_stripes SET state = 'removed', number = ? WHERE drive = ? AND id = ?",
+  );
+  const lastStripe = db
+    .prepare<[string], number>('SELECT coalesce(max(number), 0) FROM replica_stripes WHERE drive = ?')
+    .pluck();
+  /** What comes back is kept whole until it is coded anew: its stripe ended. */
+  const comeBack = db.prepare(
+    `UPDATE replica_blocks SET gone = 0, whole = 1, slot = NULL, stripe = NULL, settled = 0, seq = ?
+      WHERE drive = ? AND id = ?`,
+  );
+  type ChangeRow = {
+    id: Uint8Array;
+    size: number;
+    seq: number;
+    gone: number;
+    whole: number;
+    slot: number | null;
+    settled: number;
+  };
   const changes = db.prepare<[string, number, number], ChangeRow>(
-    'SELECT id, size, seq, gone FROM replica_blocks WHERE drive = ? AND seq > ? ORDER BY seq LIMIT ?',
+    `SELECT id, size, seq, gone, whole, slot, settled FROM replica_blocks
+      WHERE drive = ? AND seq > ? ORDER BY seq LIMIT ?`,
   );
-  const totals = db.prepare<[string], { blocks: number; bytes: number; rootless: number }>(
-    `SELECT count(*) AS blocks, coalesce(sum(size), 0) AS bytes, coalesce(sum(root IS NULL), 0) AS rootless
+  const totals = db.prepare<[string], ReturnType<ReplicaRecords['totals']>>(
+    `SELECT count(*) AS blocks, coalesce(sum(size), 0) AS bytes, coalesce(sum(root IS NULL AND (whole = 1 OR stripe IS NOT NULL)), 0) AS rootless,
+            coalesce(sum(size * whole), 0) AS whole, coalesce(sum(whole = 0 AND stripe IS NULL), 0) AS waiting
        FROM replica_blocks WHERE drive = ? AND gone = 0`,
   );
+  const slotBytes = db
+    .prepare<[string], number>(
+      `SELECT coalesce(max(bytes), 0) FROM (
+         SELECT sum(size) AS bytes FROM replica_blocks WHERE drive = ? AND slot IS NOT NULL AND gone = 0 GROUP BY slot)`,
+    )
+    .pluck();
   const rootless = db.prepare<[string, number], { id: Uint8Array; size: number }>(
-    'SELECT id, size FROM replica_blocks WHERE drive = ? AND root IS NULL AND gone = 0 LIMIT ?',
+    `SELECT id, size FROM replica_blocks
+      WHERE drive = ? AND root IS NULL AND gone = 0 AND (whole = 1 OR stripe IS NOT NULL) LIMIT ?`,
   );
   const setRoot = db.prepare('UPDATE replica_blocks SET root = ?, size = ? WHERE drive = ? AND id = ?');
-  const near = db.prepare<[string, Uint8Array], { id: Uint8Array; size: number; root: Uint8Array }>(
+  const near = db.prepare<
+    [string, Uint8Array, number, number | null],
+    { id: Uint8Array; size: number; root: Uint8Array }
+  >(
     `SELECT id, size, root FROM replica_blocks
-      WHERE drive = ? AND id >= ? AND gone = 0 AND root IS NOT NULL ORDER BY id LIMIT 1`,
+      WHERE drive = ? AND id >= ? AND gone = 0 AND root IS NOT NULL AND ((? AND whole) OR slot = ?) ORDER BY id LIMIT 1`,
+  );
+
+  const rooted = db.prepare<
+    [string, number, number | null, number],
+    { id: Uint8Array; size: number; root: Uint8Array }
+  >(
+    `SELECT id, size, root FROM replica_blocks
+      WHERE drive = ? AND gone = 0 AND root IS NOT NULL AND ((? AND whole) OR slot = ?) ORDER BY seq LIMIT ?`,
   );
 
   const listOf = (drive: EntryId) => list.get(drive) ?? { revision: null, seq: 0 };
@@ -195,12 +308,16 @@ export function createReplicaRecords(db: Database): ReplicaRecords {
         auditOk: row.audit_ok === null ? null : row.audit_ok === 1,
         contract: row.contract,
         sentSeq: row.sent_seq,
+        sentStripe: row.sent_stripe,
+        whole: row.whole === 1,
+        slot: row.slot,
       })),
     putHost(drive, row) {
       const auditOk = row.auditOk === null ? null : Number(row.auditOk);
       putHost.run(
         ...[drive, row.host, JSON.stringify(row.addresses), row.lastSeen, row.missSince, row.broken],
         ...[Number(row.complete), row.bytes, row.auditTime, auditOk, row.contract, row.sentSeq],
+        ...[row.sentStripe, Number(row.whole), row.slot],
       );
     },
     removeHost: (drive, host) => void removeHost.run(drive, host),
@@ -212,37 +329,61 @@ export function createReplicaRecords(db: Database): ReplicaRecords {
       void putReputation.run(host, alpha, beta, audits, Number(disqualified)),
     revision: (drive) => listOf(drive).revision,
     setRevision: (drive, revision) => void putList.run(drive, revision, listOf(drive).seq),
-    addBlocks: db.transaction((drive: EntryId, blocks: readonly { id: Uint8Array; size: number }[]) => {
-      const { revision, seq: before } = listOf(drive);
-      let seq = before;
-      for (const { id, size } of blocks) {
-        const known = block.get(drive, id);
-        if (!known) insert.run(drive, id, size, ++seq);
-        else if (known.gone === 1) mark.run(0, ++seq, drive, id);
-      }
-      if (seq !== before) putList.run(drive, revision, seq);
-      return seq !== before;
-    }),
+    addBlocks: db.transaction(
+      (drive: EntryId, blocks: readonly { id: Uint8Array; size: number }[], whole = true) => {
+        const { revision, seq: before } = listOf(drive);
+        let seq = before;
+        for (const { id, size } of blocks) {
+          const known = block.get(drive, id);
+          if (!known) insert.run(drive, id, size, ++seq, Number(whole));
+          else if (known.gone === 1) comeBack.run(++seq, drive, id);
+        }
+        if (seq !== before) putList.run(drive, revision, seq);
+        return seq !== before;
+      },
+    ),
     retire: db.transaction((drive: EntryId, used: ReadonlySet<string>) => {
       const { revision, seq: before } = listOf(drive);
       let seq = before;
-      for (const { id } of living.all(drive)) {
-        if (!used.has(Buffer.from(id).toString('hex'))) mark.run(1, ++seq, drive, id);
+      const all = living.all(drive);
+      const isUsed = (id: Uint8Array): boolean => used.has(hex(id));
+      const usedStripes = new Set(
+        all.flatMap(({ id, stripe }) => (stripe !== null && isUsed(id) ? [hex(stripe)] : [])),
+      );
+      const ended = new Map<string, Uint8Array>();
+      for (const { id, stripe } of all) {
+        if (stripe === null ? isUsed(id) : usedStripes.has(hex(stripe))) continue;
+        if (stripe !== null) ended.set(hex(stripe), stripe);
+        mark.run(1, ++seq, drive, id);
       }
+      for (const stripe of ended.values()) removeStripe.run(lastStripe.get(drive)! + 1, drive, stripe);
       if (seq !== before) putList.run(drive, revision, seq);
       return seq - before;
     }),
+    living: (drive) => living.all(drive).map(({ id }) => id),
     changesSince: (drive, seq, limit) =>
-      changes.all(drive, seq, limit).map((row) => ({ ...row, gone: row.gone === 1 })),
+      changes.all(drive, seq, limit).map((row) => ({
+        ...row,
+        gone: row.gone === 1,
+        whole: row.whole === 1,
+        settled: row.settled === 1,
+      })),
     seq: (drive) => listOf(drive).seq,
     totals: (drive) => totals.get(drive)!,
+    slotBytes: (drive) => slotBytes.get(drive)!,
     rootless: (drive, limit) => rootless.all(drive, limit),
     setRoot: (drive, id, size, root) => void setRoot.run(root, size, drive, id),
-    blockNear: (drive, point) => near.get(drive, point) ?? near.get(drive, start) ?? null,
+    blockNear: (drive, point, { whole, slot }) =>
+      near.get(drive, point, Number(whole), slot) ?? near.get(drive, start, Number(whole), slot) ?? null,
+    rooted: (drive, { whole, slot }, limit) => rooted.all(drive, Number(whole), slot, limit),
     forget: db.transaction((drive: EntryId) => {
-      for (const table of ['wanted', 'contracts', 'hosts', 'lists', 'blocks']) {
+      for (const table of ['wanted', 'contracts', 'hosts', 'lists', 'blocks', 'stripes']) {
         db.prepare(`DELETE FROM replica_${table} WHERE drive = ?`).run(drive);
       }
     }),
   };
+}
+
+function hex(id: Uint8Array): string {
+  return Buffer.from(id).toString('hex');
 }

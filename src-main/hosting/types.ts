@@ -7,6 +7,14 @@ export interface HostAddress {
   readonly addresses: readonly string[];
 }
 
+/** What a host keeps of a drive. */
+export interface HostRole {
+  /** Every file that is kept whole. */
+  readonly whole: boolean;
+  /** Its place among those that keep one shard of each erasure-coded file; null: none. */
+  readonly slot: number | null;
+}
+
 /**
  * What a drive's keeper asks of one host, signed by the keeper's device. The host reads whom it may serve from it and
  * nothing else of the drive; members who are shown it learn where the drive's hosts are.
@@ -28,11 +36,19 @@ export interface ReplicaContract {
   /** Those of them who may change or end the contract, sorted. */
   readonly managers: readonly Uint8Array[];
   /** All hosts of the drive: they get blocks from each other when no member is there. Sorted by peer id. */
-  readonly hosts: readonly HostAddress[];
+  readonly hosts: readonly (HostAddress & HostRole)[];
   /** ms since the epoch. */
   readonly from: number;
   /** After this the host owes nothing. */
   readonly until: number;
+}
+
+/** What a host wants to be paid by contracts on a ledger. */
+export interface Asks {
+  /** Id of the ledger. */
+  readonly chain: string;
+  /** Units of its base coin for a GiB and period. */
+  readonly price: bigint;
 }
 
 /** What a node lends, as it says itself. */
@@ -42,8 +58,16 @@ export interface Offer {
   readonly free: number;
   /** Takes nothing new and wants to be rid of what it has. */
   readonly leaving: boolean;
+  /** null: it keeps drives for nothing. */
+  readonly asks: Asks | null;
   /** Where it listens: full multiaddrs. */
   readonly addresses: readonly string[];
+}
+
+/** What a node knows of another that lends disk, from asking it. */
+export interface HeardOffer extends HostAddress {
+  readonly quota: number;
+  readonly free: number;
 }
 
 /** What a host says of one drive it keeps. */
