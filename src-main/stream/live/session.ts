@@ -1,0 +1,585 @@
+import { AppError, isAppError } from '../../../src-shared/errors.ts';
+import { createSteadyClock } from '../../../src-shared/steady-clock.ts';
+import { createChainCheck } from '../chain-check.ts';
+import { makeReceipt, readReceipt } from '../codec/records.ts';
+import type { Description, Genesis } from '../codec/records.ts';
+import { createHlsOrigin } from '../hls/origin.ts';
+import type { HlsOrigin } from '../hls/origin.ts';
+import { createPartWindow, payloadOf } from '../part-window.ts';
+import type { PartEntry, PartWindow } from '../part-window.ts';
+import { limits } from '../types.ts';
+import type { SignedHeader, StreamId } from '../types.ts';
+import { createWaiters } from '../waiters.ts';
+import type { LiveFrame } from './frames.ts';
+import { createIntake } from './intake.ts';
+import type { Intake } from './intake.ts';
+import { createKnowledge } from './knowledge.ts';
+import { createLinks } from './links.ts';
+import { createOverlay, decodeMessage, encodeMessage } from './overlay-driver.ts';
+import type { Conditions, Effect, Overlay, OverlayEvent, Peer } from './overlay-driver.ts';
+import type { Contact, Session, SessionDeps } from './session-types.ts';
+
+/** A timer that is so late was held up by other work. */
+const heldUpMs = 60;
+/** Parts of data from before its coming that a node asks for. */
+const mostFetched = 1000;
+/** Children are handed over before this node goes; a program that stops has 4.5 s for everything. */
+const leaveMs = 1_500;
+/** Parts that are still on their way when a stream ends get so long. */
+const endMs = 3_000;
+const tellEvery = 1_000;
+const receiptEvery = 10_000;
+
+/** @param own set at the source: the genesis, and what only the source may say */
+export function createSession(
+  deps: SessionDeps,
+  streamId: StreamId,
+  own: { readonly genesis: Genesis; readonly fanOut: number | null } | null,
+): Session {
+  const { logger, network } = deps;
+  /** For everything that waits; capture times and receipts are in the time of day. */
+  const clock = createSteadyClock(deps.clock);
+  let window: PartWindow | null = null;
+  let origin: HlsOrigin | null = null;
+  let overlay: Overlay | null = null;
+  let intake: Intake | null = null;
+  let contacts: Contact[] = [];
+  const listeners = new Set<(header: SignedHeader) => void>();
+  const waiters = createWaiters();
+  const viewersOf = new Map<Peer, number>();
+  const droppedOf = new Map<Peer, number>();
+  const receivedOf = new Map<Peer, { bytes: number; parts: number; told: number }>();
+  const arrived = new Map<number, number>();
+  let refusal: AppError | null = null;
+  let watched: readonly number[] = [0];
+  let players = 0;
+  let stopping = false;
+  let ended = false;
+  let dropped = 0;
+  let ingested = 0;
+  let latencyMs: number | null = null;
+  let switches = -1;
+  let longestPauseMs = 0;
+  let run = 0;
+  let left: (() => void) | null = null;
+  let cancelWake = (): void => {};
+  let cancelTell = (): void => {};
+  let probed = false;
+
+  const knowledge = createKnowledge(
+    { streamId, logger, random: deps.random, tryUnwrap: deps.tryUnwrap },
+    own?.genesis ?? null,
+    {
+      described,
+      programme(programme) {
+        origin?.programme(programme);
+        run = programme.runs.at(-1)?.run ?? run;
+      },
+      readable: (header) => origin?.add(header),
+      excluded() {
+        refusal = new AppError('not_invited', 'This stream is no longer for you.');
+        finish();
+      },
+    },
+  );
+  const links = createLinks(
+    { streamId, network, clock, logger, onUplink: (sample) => deps.uplink.add(sample, false) },
+    {
+      frame: onFrame,
+      part(peer, bytes) {
+        if (!intake) throw new AppError('protocol_violation', 'A part came before the stream was described.');
+        if (own) throw new AppError('protocol_violation', 'A part was sent to the source.');
+        return intake.part(peer, bytes);
+      },
+      drained: (peer, { header: { rendition, seq } }) =>
+        step({ type: 'drained', to: peer, part: { rendition, seq } }),
+      unreachable(peer, error) {
+        failContact(peer, error);
+        step({ type: 'lost', peer });
+      },
+      closed(peer, broken, byOther) {
+        viewersOf.delete(peer);
+        if (broken || (byOther && isRelated(peer))) step({ type: 'lost', peer });
+      },
+      bad: (peer) => step({ type: 'bad', peer }),
+    },
+  );
+
+  function wakeWaiting(): void {
+    waiters.wake();
+    deps.changed();
+  }
+
+  // ---- what is known of the stream -----------------------------------------------------------------------------------------
+
+  function described(description: Description): void {
+    begin();
+    if (description.state === 'ended') {
+      clock.after(own ? 0 : endMs, () => finish());
+      finishWhenWhole();
+    }
+    wakeWaiting();
+  }
+
+  function begin(): void {
+    const genesis = knowledge.genesis();
+    const description = knowledge.description();
+    if (!genesis || !description || overlay) return;
+    const check = createChainCheck(genesis, deps.without === 'signatures' ? { without: 'signatures' } : {});
+    window = createPartWindow({ parts: Math.ceil((description.dvrSeconds * 1000) / description.partMs) });
+    origin = createHlsOrigin({
+      partMs: description.partMs,
+      targetLatency: description.targetLatency,
+      kinds: description.ladder.map(({ kind }) => kind),
+      payload,
+    });
+    const programme = knowledge.programme();
+    if (programme) origin.programme(programme);
+    intake = createIntake({
+      streamId,
+      logger,
+      check,
+      window,
+      renditions: () => knowledge.description()?.ladder.length ?? 0,
+      step,
+      received(peer, bytes) {
+        receivedFrom(peer).bytes += bytes;
+      },
+      completed(entry, peer) {
+        receivedFrom(peer).parts += 1;
+        completed(entry, peer);
+      },
+      withoutHashes: deps.without === 'signatures',
+    });
+    overlay = createOverlay(
+      {
+        self: network.peerId,
+        source: genesis.device,
+        ladder: description.ladder.map(({ bandwidth }) => ({ bitrate: bandwidth })),
+        partMs: description.partMs,
+        ...(own?.fanOut ? { fanOut: own.fanOut } : {}),
+        ...(deps.without === 'backups' || deps.without === 'repeaters' ? { without: deps.without } : {}),
+      },
+      clock.now(),
+      deps.random,
+    );
+    step({ type: 'conditions', conditions: deps.conditions() });
+    if (!own) {
+      step({ type: 'watch', renditions: watched });
+      step({ type: 'join', contacts: withSource(genesis) });
+    }
+    tell();
+    wakeWaiting();
+  }
+
+  const withSource = (genesis: Genesis): Contact[] =>
+    !contacts.some((one) => one.peer === genesis.device)
+      ? [...contacts, { peer: genesis.device, addresses: [] }]
+      : contacts;
+
+  /** Nothing is waited for when the last part is here, and all before it that is still fetched. */
+  function finishWhenWhole(): void {
+    const description = knowledge.description();
+    if (description?.state !== 'ended' || description.last <= 0) return;
+    const rendition = watched[0] ?? 0;
+    if (!window?.get(rendition, description.last)?.complete) return;
+    const next = origin?.next(rendition) ?? null;
+    if (next === null || next > description.last) finish();
+  }
+
+  function finish(): void {
+    if (ended) return;
+    ended = true;
+    origin?.end();
+    wakeWaiting();
+  }
+
+  // ---- links ---------------------------------------------------------------------------------------------------------------
+
+  const failed = new Set<Peer>();
+  function failContact(peer: Peer, error: unknown): void {
+    if (overlay) return;
+    failed.add(peer);
+    if (contacts.length > 0 && contacts.every((one) => failed.has(one.peer))) {
+      refusal = isAppError(error, 'stream_unknown')
+        ? error
+        : new AppError('stream_unknown', 'Nobody who has this stream can be reached.', { cause: error });
+      wakeWaiting();
+    }
+  }
+
+  /** Do we owe each other anything in the tree? */
+  function isRelated(peer: Peer): boolean {
+    const view = overlay?.view();
+    if (!view) return false;
+    return view.parent === peer || [...view.backups, ...view.children, ...view.standbys].includes(peer);
+  }
+
+  function onFrame(peer: Peer, frame: LiveFrame): void {
+    switch (frame.t) {
+      case 'message':
+        step({ type: 'message', from: peer, message: decodeMessage(frame.bytes) });
+        return;
+      case 'genesis':
+        if (knowledge.take(frame)) begin();
+        return;
+      case 'description':
+      case 'audience':
+      case 'key':
+        if (!knowledge.take(frame)) return;
+        links.spread(frame, peer);
+        wakeWaiting();
+        return;
+      case 'receipt': {
+        const receipt = readReceipt(frame.bytes);
+        if (receipt.streamId === streamId && receipt.from === network.peerId && receipt.to === peer)
+          deps.receipt(receipt);
+        return;
+      }
+      case 'unknown':
+        failContact(peer, new AppError('stream_unknown', 'That computer has no such stream, or no longer.'));
+        links.close(peer);
+        return;
+      case 'viewers':
+        viewersOf.set(peer, Math.min(frame.count, 1_000_000));
+        deps.changed();
+        return;
+      default:
+        throw new AppError('protocol_violation', 'A frame came that has no place here.');
+    }
+  }
+
+  // ---- parts ---------------------------------------------------------------------------------------------------------------
+
+  function receivedFrom(peer: Peer): { bytes: number; parts: number; told: number } {
+    let from = receivedOf.get(peer);
+    if (!from) receivedOf.set(peer, (from = { bytes: 0, parts: 0, told: 0 }));
+    return from;
+  }
+
+  function completed(entry: PartEntry, from: Peer | null): void {
+    const { header } = entry;
+    const now = clock.now();
+    latencyMs = deps.clock.now() - header.captured;
+    if (
+      from !== null &&
+      !arrived.has(header.rendition) &&
+      knowledge.description()?.ladder[header.rendition]?.kind === 'data'
+    )
+      fetchFromStart(header);
+    arrived.set(header.rendition, now);
+    run = Math.max(run, header.run);
+    if (knowledge.canRead(header)) origin?.add(header);
+    const { rendition, seq, independent, length: bytes } = header;
+    step({ type: 'part', from, part: { rendition, seq, independent, bytes } });
+    origin?.cut(window!.floor());
+    for (const listener of listeners) listener(header);
+    finishWhenWhole();
+    deps.changed();
+  }
+
+  /** Data is wanted whole: what was sent before this node came. */
+  function fetchFromStart({ rendition, seq }: SignedHeader): void {
+    const seqs = Array.from({ length: Math.min(seq, mostFetched) }, (_, n) => seq - 1 - n).reverse();
+    if (seqs.length > 0) step({ type: 'fetch', rendition, seqs });
+  }
+
+  function payload(header: SignedHeader): Uint8Array {
+    const entry = window?.get(header.rendition, header.seq);
+    if (!entry?.complete) throw new AppError('gone', 'This part is not kept any more.');
+    const bytes = payloadOf(entry);
+    return header.epoch === 0 ? bytes : knowledge.keys.openPart(header, bytes);
+  }
+
+  // ---- the overlay ---------------------------------------------------------------------------------------------------------
+
+  /** What effects themselves bring about is taken when all of them are done. */
+  const events: OverlayEvent[] = [];
+  let stepping = false;
+
+  function step(event: OverlayEvent, look?: (effect: Effect) => void): void {
+    if (!overlay) return;
+    events.push(event);
+    if (stepping) return;
+    stepping = true;
+    try {
+      for (let next = events.shift(); next; next = events.shift()) {
+        for (const effect of overlay.step(next, clock.now())) {
+          if (next === event) look?.(effect);
+          perform(effect);
+        }
+      }
+    } finally {
+      stepping = false;
+    }
+    cancelWake();
+    const at = overlay.wakeAt();
+    if (at !== null && !stopping) wakeLater(at);
+  }
+
+  /** After this process was held up, what came meanwhile is looked at before anybody is taken to be silent. */
+  function wakeLater(at: number, held = false): void {
+    cancelWake = clock.after(Math.max(0, at - clock.now()), () => {
+      const now = clock.now();
+      if (!held && now - at > heldUpMs) wakeLater(now + heldUpMs, true);
+      else step({ type: 'wake' });
+    });
+  }
+
+  function perform(effect: Effect): void {
+    switch (effect.type) {
+      case 'send':
+        links.send(effect.to, effect.addresses, { t: 'message', bytes: encodeMessage(effect.message) });
+        return;
+      case 'push': {
+        const entry = window?.get(effect.part.rendition, effect.part.seq);
+        const link = links.to(effect.to);
+        if (!entry || entry.failed) step({ type: 'unavailable', to: effect.to, part: effect.part });
+        else if (!link) step({ type: 'drained', to: effect.to, part: effect.part });
+        else link.push(entry);
+        return;
+      }
+      case 'cancel':
+        for (const part of effect.parts) {
+          const entry = window?.get(part.rendition, part.seq);
+          dropped += 1;
+          droppedOf.set(effect.to, (droppedOf.get(effect.to) ?? 0) + 1);
+          if (entry) links.to(effect.to)?.cancel(entry);
+        }
+        return;
+      case 'drop':
+        return;
+      case 'close':
+        links.close(effect.peer);
+        return;
+      case 'ban':
+        links.ban(effect.peer);
+        return;
+      case 'gap':
+        origin?.gap(effect.part.rendition, effect.part.seq);
+        finishWhenWhole();
+        return;
+      case 'attached':
+        switches += 1;
+        if (effect.afterMs !== null) longestPauseMs = Math.max(longestPauseMs, effect.afterMs);
+        deps.changed();
+        tellParent();
+        measure(effect.parent);
+        return;
+      case 'alone':
+        if (!own) logger.info({ streamId }, 'no member of a stream has a place; it is tried again');
+        return;
+      case 'left':
+        left?.();
+        return;
+      case 'dissolved':
+        finish();
+        return;
+    }
+  }
+
+  /** What this computer's uplink carries: measured against the first one it is linked to, unless it is known. */
+  function measure(peer: Peer): void {
+    if (probed) return;
+    probed = true;
+    if (deps.uplink.rate() !== null) return;
+    void links
+      .to(peer)
+      ?.probe()
+      .then((sample) => {
+        if (sample === null) {
+          probed = false;
+          return;
+        }
+        deps.uplink.add(sample, true);
+        if (!stopping) step({ type: 'conditions', conditions: conditions() });
+      });
+  }
+
+  /** Bytes a second. */
+  const knownUplink = (): number => (deps.uplink.rate() ?? 0) / 8;
+
+  function conditions(): Conditions {
+    const given = deps.conditions();
+    return given.uplink > 0 ? given : { ...given, uplink: deps.uplink.rate() ?? 0 };
+  }
+
+  const viewersHere = (): number => {
+    const children = new Set(overlay?.view().children ?? []);
+    let sum = players;
+    for (const [peer, count] of viewersOf) if (children.has(peer)) sum += count;
+    return sum;
+  };
+
+  function tellParent(): void {
+    const parent = overlay?.view().parent;
+    if (parent) links.to(parent)?.send({ t: 'viewers', count: viewersHere() });
+  }
+
+  /** Once a second: how many watch, what this node can do, and receipts. */
+  function tell(): void {
+    cancelTell = clock.after(tellEvery, () => {
+      if (stopping) return;
+      step({ type: 'conditions', conditions: conditions() });
+      tellParent();
+      const now = clock.now();
+      for (const [peer, from] of receivedOf) {
+        if (now - from.told < receiptEvery || from.bytes === 0) continue;
+        from.told = now;
+        const receipt = makeReceipt(deps.device, {
+          streamId,
+          from: peer,
+          bytes: from.bytes,
+          parts: from.parts,
+          time: deps.clock.now(),
+        });
+        links.to(peer)?.send({ t: 'receipt', bytes: receipt.signed });
+      }
+      deps.changed();
+      tell();
+    });
+  }
+
+  return {
+    streamId,
+    genesis: knowledge.genesis,
+    description: knowledge.description,
+    programme: knowledge.programme,
+    keys: knowledge.keys,
+    unlock(key) {
+      if (knowledge.keys.audienceKey()) return;
+      knowledge.unlock(key);
+      wakeWaiting();
+    },
+    async ready(signal) {
+      for (;;) {
+        if (refusal) throw refusal;
+        const isDescribed = knowledge.description() !== null;
+        const isReadable = knowledge.programme() !== null;
+        if (isDescribed && isReadable) return;
+        if (isDescribed && knowledge.genesis()?.audience === 'unlisted')
+          throw new AppError('not_invited', 'This stream needs its whole link.');
+        if (isDescribed && knowledge.isClosed())
+          throw new AppError('not_invited', 'This stream is for named people, and you are not among them.');
+        if (signal.aborted) throw new AppError('timeout', 'The stream did not answer in time.');
+        await waiters.next(signal);
+      }
+    },
+    origin() {
+      if (origin) return origin;
+      throw new AppError('stream_unknown', 'Nothing of this stream has come yet.');
+    },
+    meet(more) {
+      const known = new Set(contacts.map((one) => one.peer));
+      const fresh = more.filter((one) => one.peer !== network.peerId && !known.has(one.peer));
+      contacts = [...contacts, ...fresh].slice(-64);
+      if (own) return;
+      if (overlay) step({ type: 'join', contacts: fresh });
+      else for (const one of fresh) links.meet(one.peer, one.addresses);
+    },
+    async accept(stream) {
+      if (links.isBanned(stream.peer) || stopping)
+        return stream.abort(new AppError('not_allowed', 'This stream is not sent to you.'));
+      const link = links.attach(stream);
+      for (const frame of knowledge.records()) link.send(frame);
+      if (own) measure(stream.peer);
+      await stream.closed;
+    },
+    watch(wanted, now) {
+      players = now;
+      // Who only passes it on takes the best one: what it does not have it cannot give.
+      const renditions = wanted.length === 0 ? [0] : wanted;
+      const same = renditions.length === watched.length && renditions.every((one, n) => one === watched[n]);
+      watched = renditions;
+      if (!same && !own) step({ type: 'watch', renditions });
+      tellParent();
+      deps.changed();
+    },
+    publish({ header, payload: bytes }) {
+      const entry = window?.begin(header);
+      if (!entry) return;
+      for (let at = 0; at < bytes.length; at += limits.chunkBytes)
+        window!.append(entry, bytes.subarray(at, at + limits.chunkBytes));
+      ingested += 1;
+      completed(entry, null);
+    },
+    describe(next) {
+      if (knowledge.describe(next)) links.spread({ t: 'description', bytes: next.bytes }, null);
+      if (next.state === 'ended') step({ type: 'end' });
+    },
+    publishKey(record) {
+      if (knowledge.addKey(record)) links.spread({ t: 'key', bytes: record.bytes }, null);
+    },
+    publishAudience(record) {
+      if (knowledge.addAudience(record)) links.spread({ t: 'audience', bytes: record.bytes }, null);
+    },
+    onPart(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+    payload,
+    stats() {
+      const view = overlay?.view();
+      const now = clock.now();
+      const rtts = new Map(network.peers().map((one) => [one.peerId, one.rtt]));
+      return {
+        role: view?.role ?? (own ? 'source' : 'viewer'),
+        depth: own ? 0 : view?.parent ? view.depth : null,
+        parent: view?.parent ?? null,
+        backups: view?.backups ?? [],
+        children: view?.children ?? [],
+        branches: (view?.children ?? []).map((peerId) => ({
+          peerId,
+          viewers: viewersOf.get(peerId) ?? 0,
+          queueMs: links.to(peerId)?.queueMs() ?? 0,
+          dropped: droppedOf.get(peerId) ?? 0,
+          rtt: rtts.get(peerId) ?? null,
+        })),
+        sent: links.sent(),
+        received: links.received(),
+        duplicateBytes: intake?.duplicateBytes() ?? 0,
+        rejected: intake?.rejected() ?? 0,
+        latencyMs,
+        gaps: origin?.gaps() ?? 0,
+        switches: Math.max(0, switches),
+        longestPauseMs,
+        viewers: viewersHere(),
+        run,
+        parts: window?.count() ?? 0,
+        ingested,
+        uplink: Math.round(knownUplink()),
+        arriving: (knowledge.programme()?.renditions ?? [])
+          .filter((_, n) => now - (arrived.get(n) ?? -Infinity) < 3_000)
+          .map((one) => one.id),
+      };
+    },
+    health() {
+      const children = overlay?.view().children ?? [];
+      const queues = children.map((peer) => links.to(peer)?.queueMs() ?? 0);
+      return { queueMs: Math.max(0, ...queues), uplink: knownUplink(), dropped };
+    },
+    ended: () => ended,
+    async stop() {
+      if (stopping) return;
+      if (overlay) {
+        const gone = new Promise<void>((resolve) => (left = resolve));
+        const cancel = clock.after(leaveMs, () => left?.());
+        if (!own) {
+          step({ type: 'leave' });
+          await gone;
+        } else if (!ended) step({ type: 'end' });
+        cancel();
+      }
+      stopping = true;
+      links.stop();
+      left = null;
+      cancelWake();
+      cancelTell();
+      // What was said last may still go out.
+      if (own) await new Promise<void>((resolve) => clock.after(200, resolve));
+      links.closeAll();
+      finish();
+      wakeWaiting();
+    },
+  };
+}

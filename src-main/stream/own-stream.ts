@@ -1,0 +1,244 @@
+import { AppError } from '../../src-shared/errors.ts';
+import type { Clock } from '../../src-shared/runtime.ts';
+import { createSigner, wrapFor } from '../identity/index.ts';
+import type { UserId } from '../identity/index.ts';
+import {
+  cleanTitle,
+  encodeProgramme,
+  makeAnnouncement,
+  makeAudience,
+  makeDescription,
+  makeGenesis,
+  makeKeyRecord,
+} from './codec/records.ts';
+import type { Genesis, StreamAnnouncement } from './codec/records.ts';
+import { createSession } from './live/session.ts';
+import type { Session, SessionDeps } from './live/session-types.ts';
+import { createPackager } from './packager.ts';
+import type { AudienceChange, Ingest, StartOptions, StreamsDeps } from './streams-types.ts';
+import { limits } from './types.ts';
+import type { AudienceKind, StreamId } from './types.ts';
+
+/** Parts of encrypted streams get another key so often, ms. */
+const keyEvery = 60_000;
+
+/** A stream that is sent from this computer: its keys, its records and what the encoder hands in. */
+export interface OwnStream {
+  readonly session: Session;
+  readonly genesis: Genesis;
+  readonly title: string;
+  readonly options: StartOptions;
+  readonly ingest: Ingest;
+  /** The key that a link carries; null where none does. */
+  readonly linkKey: Uint8Array | null;
+  /** Tells of it for the first time. */
+  start(): void;
+  /** When the encoder was last heard, ms of the steady clock. */
+  heardAt(): number;
+  /** @see Streams.invite */
+  invite(change: AudienceChange, signal: AbortSignal): Promise<readonly UserId[]>;
+  stop(): Promise<void>;
+  /** Says again that it is live. */
+  announce(): void;
+}
+
+export interface OwnStreamDeps extends Pick<
+  StreamsDeps,
+  'clock' | 'random' | 'device' | 'certificate' | 'encryptionKey'
+> {
+  readonly steady: Clock;
+  readonly sessionDeps: () => SessionDeps;
+  readonly announce: (announcement: StreamAnnouncement) => void;
+  /** Asks those this node is connected to to pass on a stream that they can't read. */
+  readonly askForHelp: (streamId: StreamId) => void;
+  readonly addresses: () => readonly string[];
+  readonly changed: () => void;
+}
+
+/** @throws AppError `invalid_argument`, `too_many`, `user_unknown` */
+export async function beginOwnStream(
+  deps: OwnStreamDeps,
+  options: StartOptions,
+  signal: AbortSignal,
+): Promise<OwnStream> {
+  const { clock, random, steady } = deps;
+  const title = checkedTitle(options);
+  const kind: AudienceKind = typeof options.audience === 'string' ? options.audience : 'private';
+  const signer = createSigner(random(32));
+  const genesis = makeGenesis(deps.device, deps.certificate(), {
+    audience: kind,
+    streamKey: signer.publicKey,
+    startedAt: clock.now(),
+  });
+  const { streamId } = genesis;
+  const isEncrypted = kind !== 'public';
+  const session = createSession(deps.sessionDeps(), streamId, { genesis, fanOut: options.fanOut });
+  const ended = Promise.withResolvers<void>();
+  let users: readonly UserId[] = [];
+  let audiences = 0;
+  let inviting: Promise<unknown> = Promise.resolve();
+  let number = 0;
+  let epoch = 0;
+  let keyedAt = 0;
+  let keyedRun = -1;
+  let heardAt = steady.now();
+  let over = false;
+
+  /** A new audience key for these users and the own one. The old one opens nothing that is sent from the next key on. */
+  async function addressTo(wanted: readonly UserId[], until: AbortSignal): Promise<void> {
+    const all = new Set([...wanted, genesis.user]);
+    if (all.size > limits.viewers) throw new AppError('too_many', 'A stream is for at most 1,000 people.');
+    const key = random(32);
+    const boxes: Uint8Array[] = [];
+    for (const user of all) {
+      boxes.push(wrapFor(await deps.encryptionKey(user, until), key, random));
+      // A tenth of a millisecond each: others get their turn.
+      if (boxes.length % 32 === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+    if (over) throw endedError();
+    users = [...all].filter((user) => user !== genesis.user);
+    audiences += 1;
+    session.keys.setAudienceKey(key);
+    session.publishAudience(makeAudience(signer, { streamId, number: audiences, boxes }));
+  }
+
+  function describe(state: 'live' | 'ended'): void {
+    number += 1;
+    const plain = encodeProgramme({ title, renditions: options.renditions, runs: packager.runs() });
+    session.describe(
+      makeDescription(signer, {
+        streamId,
+        number,
+        state,
+        last: Math.max(0, packager.last()),
+        partMs: options.partMs,
+        targetLatency: options.targetLatency,
+        dvrSeconds: options.dvrSeconds,
+        ladder: options.renditions.map(({ kind: each, bandwidth }) => ({ kind: each, bandwidth })),
+        programme: isEncrypted ? session.keys.sealProgramme(number, plain) : plain,
+      }),
+    );
+  }
+
+  function rotate(): void {
+    if (!isEncrypted) return;
+    epoch += 1;
+    keyedAt = steady.now();
+    session.publishKey(makeKeyRecord(signer, { streamId, epoch, sealed: session.keys.makeEpoch(epoch) }));
+  }
+
+  function announce(): void {
+    if (kind !== 'public') return;
+    deps.announce(
+      makeAnnouncement(signer, {
+        genesis,
+        time: clock.now(),
+        state: over ? 'ended' : 'live',
+        title,
+        renditions: options.renditions,
+        targetLatency: options.targetLatency,
+        dvrSeconds: options.dvrSeconds,
+        viewers: session.stats().viewers,
+        addresses: deps.addresses(),
+      }),
+    );
+  }
+
+  const packager = createPackager({
+    stream: streamId,
+    signer,
+    renditions: options.renditions,
+    keys: isEncrypted ? session.keys : null,
+    epoch: () => epoch,
+    runBegan(run) {
+      if (run.run !== keyedRun) {
+        keyedRun = run.run;
+        rotate();
+      }
+      const init = run.inits[0];
+      if (init) options.record?.init(init);
+      describe('live');
+    },
+  });
+
+  async function stop(): Promise<void> {
+    if (over) return;
+    over = true;
+    describe('ended');
+    announce();
+    ended.resolve();
+    deps.changed();
+  }
+
+  const ingest: Ingest = {
+    async init(rendition, bytes) {
+      if (over) throw endedError();
+      heardAt = steady.now();
+      packager.init(rendition, bytes);
+    },
+    async part(rendition, seq, meta, bytes) {
+      if (over) throw endedError();
+      if (isEncrypted && steady.now() - keyedAt > keyEvery && epoch > 0) rotate();
+      heardAt = steady.now();
+      const made = packager.part(rendition, seq, meta, bytes);
+      session.publish(made);
+      if (made.header.rendition === 0) options.record?.part(bytes);
+    },
+    end: stop,
+    health: () => ({ ...session.health(), viewers: session.stats().viewers }),
+    ended: ended.promise,
+  };
+
+  let linkKey: Uint8Array | null = null;
+  if (typeof options.audience !== 'string') await addressTo(options.audience, signal);
+  else if (kind === 'unlisted') session.keys.setAudienceKey((linkKey = random(32)));
+
+  return {
+    session,
+    genesis,
+    title,
+    options,
+    ingest,
+    linkKey,
+    start() {
+      describe('live');
+      announce();
+      if (isEncrypted) deps.askForHelp(streamId);
+    },
+    heardAt: () => heardAt,
+    async invite(change, until) {
+      if (kind !== 'private')
+        throw new AppError('not_allowed', 'Who may watch can be changed only for a stream for named people.');
+      // One change after another: each begins from what the one before it left.
+      const changing = inviting.then(async () => {
+        if (over) throw endedError();
+        const removed = new Set(change.remove);
+        const wanted = [...new Set([...users, ...change.add])].filter((user) => !removed.has(user));
+        if (wanted.length === users.length && wanted.every((user) => users.includes(user))) return;
+        await addressTo(wanted, until);
+        // Before anybody is sent another part; the programme opens for who has come new.
+        if (epoch > 0) rotate();
+        describe('live');
+        deps.changed();
+      });
+      inviting = changing.catch(() => {});
+      await changing;
+      return users;
+    },
+    stop,
+    announce,
+  };
+}
+
+function checkedTitle(options: StartOptions): string {
+  if (new Set(options.renditions.map((one) => one.id)).size !== options.renditions.length)
+    throw new AppError('invalid_argument', 'Two renditions have one name.');
+  const kinds = new Set(options.renditions.map((one) => one.kind === 'data'));
+  if (kinds.size > 1) throw new AppError('invalid_argument', 'Data goes alone, without sound or pictures.');
+  const title = cleanTitle(options.title);
+  if (title === '' || Buffer.byteLength(title) > limits.titleBytes)
+    throw new AppError('invalid_argument', 'A stream needs a title, and one that is not too long.');
+  return title;
+}
+
+const endedError = (): AppError => new AppError('stream_ended', 'This stream has ended.');

@@ -1,0 +1,436 @@
+import { createEmitter } from '../../src-shared/emitter.ts';
+import { AppError } from '../../src-shared/errors.ts';
+import { createSteadyClock } from '../../src-shared/steady-clock.ts';
+import type { DeviceId } from '../identity/index.ts';
+import type { FrameStream, Network } from '../network/index.ts';
+import type { Receipt } from './codec/records.ts';
+import { createStreamDirectory } from './directory.ts';
+import type { StreamDirectory } from './directory.ts';
+import { formatStreamLink, parseStreamLink, peerOfAddress } from './link-text.ts';
+import { decodeLive } from './live/frames.ts';
+import { liveOptions, liveProtocol } from './live/links.ts';
+import { createSession } from './live/session.ts';
+import type { Contact, Session } from './live/session-types.ts';
+import { measureUplink, noUplink } from './overlay/index.ts';
+import { beginOwnStream } from './own-stream.ts';
+import type { OwnStream } from './own-stream.ts';
+import { createPlayers } from './players.ts';
+import type { Players } from './players.ts';
+import type { StartOptions, StreamInfo, Streams, StreamsDeps, StreamsEvents } from './streams-types.ts';
+import type { StreamId } from './types.ts';
+
+const watchMs = 8_000;
+const helloMs = 5_000;
+const announceEvery = 60_000;
+const helpEvery = 15_000;
+const lookEvery = 1_000;
+/** A stream that no player asked for so long is left. */
+const idleMs = 60_000;
+/** An encoder that sends nothing for so long has gone: its stream ends. */
+const silentMs = 120_000;
+/** An ended stream is shown so long, and its last parts are still given to those who come late. */
+const afterlifeMs = 120_000;
+const mostOwn = 4;
+const mostSessions = 32;
+const mostRelayed = 8;
+const mostReceipts = 10_000;
+
+interface Kept {
+  readonly session: Session;
+  readonly players: Players;
+  /** Somebody wants to watch; otherwise it is only passed on. */
+  watching: boolean;
+  /** When it last had a parent, or began to look for one. */
+  parentAt: number;
+  endedAt: number | null;
+  contacts: readonly string[];
+  key: Uint8Array | null;
+  own: OwnStream | null;
+}
+
+export function createStreams(deps: StreamsDeps): Streams {
+  const { network, clock, logger, random } = deps;
+  /** For everything that waits; `clock` tells the time of day. */
+  const steady = createSteadyClock(clock);
+  const events = createEmitter<StreamsEvents>((error) =>
+    logger.error({ err: error }, 'a listener of streams failed'),
+  );
+  const kept = new Map<StreamId, Kept>();
+  const receipts = new Map<string, Receipt>();
+  const startedAt = steady.now();
+  let directory: StreamDirectory | null = null;
+  let estimate = noUplink;
+  let cancelLook = (): void => {};
+  let lastAnnounced = 0;
+  let lastHelp = 0;
+  let stopping = false;
+
+  const changed = (): void => events.emit('changed', {});
+
+  function conditions() {
+    const { enabled, uplink } = deps.relay();
+    const limit = network.limits().up;
+    const most = uplink !== null && limit !== null ? Math.min(uplink, limit) : (uplink ?? limit);
+    const addresses = network.addresses().filter((one) => one.length <= 256 && !one.includes('/p2p-circuit'));
+    return {
+      willing: enabled !== 'off',
+      reachable: isReachable(network, addresses),
+      powered: deps.powered(),
+      uplink: 8 * (most ?? 0),
+      // Who was told to pass on streams is trusted to stay.
+      uptimeMs: enabled === 'on' ? 3_600_000 : steady.now() - startedAt,
+      maxChildren: null,
+      addresses: addresses.slice(0, 4),
+    };
+  }
+
+  function sessionDeps() {
+    return {
+      network,
+      clock,
+      logger,
+      random,
+      device: deps.device,
+      tryUnwrap: deps.tryUnwrap,
+      conditions,
+      uplink: {
+        rate: () => estimate.rate,
+        add(sample: { readonly bytes: number; readonly ms: number }, backlogged: boolean) {
+          estimate = measureUplink(estimate, { ...sample, backlogged }, steady.now());
+        },
+      },
+      changed,
+      receipt(receipt: Receipt) {
+        const key = `${receipt.streamId} ${receipt.to}`;
+        const before = receipts.get(key);
+        if (before && before.bytes >= receipt.bytes) return;
+        receipts.delete(key);
+        receipts.set(key, receipt);
+        if (receipts.size > mostReceipts) receipts.delete(receipts.keys().next().value as string);
+        events.emit('receipt', { receipt });
+      },
+      ...(deps.without ? { without: deps.without } : {}),
+    };
+  }
+
+  function contactsOf(addresses: readonly string[]): Contact[] {
+    const byPeer = new Map<DeviceId, string[]>();
+    for (const address of addresses) {
+      const peer = peerOfAddress(address);
+      byPeer.set(peer, [...(byPeer.get(peer) ?? []), address]);
+    }
+    return [...byPeer].map(([peer, all]) => ({ peer, addresses: all }));
+  }
+
+  function join(streamId: StreamId, addresses: readonly string[], key: Uint8Array | null): Kept {
+    const present = kept.get(streamId);
+    if (present) {
+      if (key) {
+        // Passed on so far without being read.
+        present.session.unlock(key);
+        present.key = key;
+      }
+      present.session.meet(contactsOf(addresses));
+      return present;
+    }
+    if (kept.size >= mostSessions)
+      throw new AppError('too_many', 'This computer takes part in too many streams already.');
+    const session = createSession(sessionDeps(), streamId, null);
+    if (key) session.unlock(key);
+    const one = keptOf(session, key, addresses);
+    kept.set(streamId, one);
+    session.meet(contactsOf(addresses));
+    return one;
+  }
+
+  const keptOf = (session: Session, key: Uint8Array | null, contacts: readonly string[]): Kept => ({
+    session,
+    players: createPlayers(session, steady),
+    watching: false,
+    parentAt: steady.now(),
+    endedAt: null,
+    contacts,
+    key,
+    own: null,
+  });
+
+  async function drop(streamId: StreamId): Promise<void> {
+    const one = kept.get(streamId);
+    if (!one) return;
+    kept.delete(streamId);
+    await one.session.stop();
+    changed();
+  }
+
+  /** By id, by link, or by a part of the id that only one has. */
+  function find(text: string): Kept {
+    const one = kept.get(parseStreamLink(text).streamId);
+    if (one) return one;
+    throw new AppError('stream_unknown', 'This computer takes part in no such stream.');
+  }
+
+  /** Once a second: who still watches, what they want, what is to be said again. */
+  function look(): void {
+    cancelLook = clock.after(lookEvery, () => {
+      if (stopping) return;
+      const now = steady.now();
+      for (const [streamId, one] of [...kept]) {
+        one.players.refresh(one.watching);
+        if (one.own && !one.session.ended() && now - one.own.heardAt() > silentMs) void one.own.stop();
+        if (one.session.ended()) {
+          one.endedAt ??= now;
+          if (now - one.endedAt > afterlifeMs && one.players.count() === 0) void drop(streamId);
+        } else if (isForlorn(one, now)) {
+          // Named by anybody who likes, and nobody has it: the place is for others.
+          void drop(streamId);
+        } else if (!one.own && one.players.count() === 0 && now - one.players.usedAt() > idleMs) {
+          // Watched no more: left, unless this computer was told to pass it on.
+          if (deps.relay().enabled === 'on') one.watching = false;
+          else void drop(streamId);
+        }
+      }
+      if (now - lastAnnounced > announceEvery) {
+        lastAnnounced = now;
+        for (const one of kept.values()) if (!one.session.ended()) one.own?.announce();
+      }
+      if (now - lastHelp > helpEvery) {
+        lastHelp = now;
+        for (const one of kept.values()) {
+          if (one.own && one.own.genesis.audience !== 'public' && !one.session.ended())
+            directory?.askForHelp(one.session.streamId, network.addresses());
+        }
+        relayAll();
+      }
+      look();
+    });
+  }
+
+  /** Only passed on, and for long nobody was found to get it from. */
+  function isForlorn(one: Kept, now: number): boolean {
+    if (one.own || one.watching || one.players.count() > 0) return false;
+    if (one.session.stats().depth !== null) one.parentAt = now;
+    return now - Math.max(one.parentAt, one.players.usedAt()) > idleMs;
+  }
+
+  // ---- passing on ----------------------------------------------------------------------------------------------------------
+
+  function relayAll(): void {
+    if (deps.relay().enabled !== 'on' || stopping) return;
+    for (const said of directory?.list() ?? []) relay(said.genesis.streamId, said.addresses);
+  }
+
+  function relay(streamId: StreamId, addresses: readonly string[]): void {
+    if (kept.has(streamId) || addresses.length === 0) return;
+    let relayed = 0;
+    for (const one of kept.values()) if (!one.own && !one.watching) relayed += 1;
+    if (relayed >= mostRelayed || kept.size >= mostSessions) return;
+    const one = join(streamId, addresses, null);
+    one.session.watch([], 0);
+  }
+
+  // ---- own streams ---------------------------------------------------------------------------------------------------------
+
+  async function begin(options: StartOptions, signal: AbortSignal): Promise<Kept> {
+    let running = 0;
+    for (const one of kept.values()) if (one.own && !one.session.ended()) running += 1;
+    if (running >= mostOwn) throw new AppError('too_many', 'This computer sends too many streams already.');
+    const own = await beginOwnStream(
+      {
+        ...deps,
+        steady,
+        sessionDeps,
+        announce: (announcement) => directory?.announce(announcement),
+        askForHelp: (streamId) => directory?.askForHelp(streamId, ownAddresses()),
+        addresses: ownAddresses,
+        changed,
+      },
+      options,
+      signal,
+    );
+    const one: Kept = { ...keptOf(own.session, own.linkKey, []), watching: true, own };
+    kept.set(own.session.streamId, one);
+    own.start();
+    changed();
+    return one;
+  }
+
+  const ownAddresses = (): string[] =>
+    network
+      .addresses()
+      .filter((one) => one.endsWith(`/p2p/${network.peerId}`) && one.length <= 256)
+      .slice(0, 4);
+
+  function linkOf(one: Kept): string {
+    const addresses = one.own ? ownAddresses() : one.contacts;
+    return formatStreamLink({ streamId: one.session.streamId, addresses, key: one.key });
+  }
+
+  async function serve(stream: FrameStream): Promise<void> {
+    const signal = AbortSignal.timeout(helloMs);
+    const first = await stream.read(signal);
+    const hello = first && decodeLive(first);
+    if (hello?.t !== 'hello')
+      throw new AppError('protocol_violation', 'A link of a stream begins with its id.');
+    const one = kept.get(hello.stream);
+    if (!one || one.session.genesis() === null) {
+      await stream.send([Uint8Array.of(11)]);
+      await stream.close();
+      return;
+    }
+    await one.session.accept(stream);
+  }
+
+  return {
+    on: events.on,
+    async start() {
+      network.handle(liveProtocol, liveOptions, serve);
+      directory = createStreamDirectory({
+        network,
+        clock,
+        logger,
+        random,
+        followed: deps.followed ?? (() => []),
+        heard(announcement, isNew) {
+          if (isNew && announcement.state === 'live') events.emit('live', { announcement });
+          if (announcement.state === 'live' && deps.relay().enabled === 'on')
+            relay(announcement.genesis.streamId, announcement.addresses);
+          changed();
+        },
+        helpWanted(streamId, _, addresses) {
+          if (deps.relay().enabled === 'on') relay(streamId, addresses);
+        },
+      });
+      look();
+    },
+    async stop() {
+      if (stopping) return;
+      cancelLook();
+      for (const one of kept.values()) await one.own?.stop();
+      stopping = true;
+      await Promise.all([...kept.keys()].map(drop));
+      directory?.stop();
+      network.unhandle(liveProtocol);
+    },
+    async begin(options, signal) {
+      const one = await begin(options, signal);
+      return { streamId: one.session.streamId, link: linkOf(one) };
+    },
+    async end(stream) {
+      const one = find(stream);
+      if (!one.own) throw new AppError('not_allowed', 'Only who streams can end a stream; leave it instead.');
+      await one.own.stop();
+    },
+    invite(stream, change, signal) {
+      const { own } = find(stream);
+      if (!own) throw new AppError('not_allowed', 'Only who streams can say whom a stream is for.');
+      return own.invite(change, signal);
+    },
+    list() {
+      const shown: StreamInfo[] = [];
+      for (const one of kept.values()) {
+        const genesis = one.session.genesis();
+        const description = one.session.description();
+        const programme = one.session.programme();
+        if (!genesis || !description || (!programme && !one.watching)) continue;
+        shown.push({
+          streamId: one.session.streamId,
+          title: programme?.title ?? '',
+          user: genesis.user,
+          link: linkOf(one),
+          audience: genesis.audience,
+          state: one.session.ended() || description.state === 'ended' ? 'ended' : 'live',
+          own: one.own !== null,
+          watching: one.own === null,
+          startedAt: genesis.startedAt,
+          viewers: one.session.stats().viewers,
+          renditions: programme?.renditions ?? [],
+          targetLatency: description.targetLatency,
+          dvrSeconds: description.dvrSeconds,
+        });
+      }
+      for (const said of directory?.list() ?? []) {
+        const { genesis } = said;
+        const already = shown.find((each) => each.streamId === genesis.streamId);
+        if (already) continue;
+        shown.push({
+          streamId: genesis.streamId,
+          title: said.title,
+          user: genesis.user,
+          link: formatStreamLink({ streamId: genesis.streamId, addresses: said.addresses, key: null }),
+          audience: 'public',
+          state: 'live',
+          own: false,
+          watching: false,
+          startedAt: genesis.startedAt,
+          viewers: said.viewers,
+          renditions: said.renditions,
+          targetLatency: said.targetLatency,
+          dvrSeconds: said.dvrSeconds,
+        });
+      }
+      const rank = (one: StreamInfo): number =>
+        one.state === 'ended' ? 3 : one.own ? 0 : one.watching ? 1 : 2;
+      return shown.sort((a, b) => rank(a) - rank(b) || b.startedAt - a.startedAt);
+    },
+    async watch(stream, signal) {
+      const link = parseStreamLink(stream);
+      const said = directory?.get(link.streamId);
+      const addresses = [...new Set([...link.addresses, ...(said?.addresses ?? [])])];
+      const present = kept.get(link.streamId);
+      if (!present && addresses.length === 0)
+        throw new AppError(
+          'stream_unknown',
+          'Nobody this computer is connected to knows this stream; use its link.',
+        );
+      const one = join(link.streamId, addresses, link.key);
+      one.watching = true;
+      one.players.used();
+      one.players.refresh(true);
+      try {
+        await one.session.ready(AbortSignal.any([signal, AbortSignal.timeout(watchMs)]));
+      } catch (error) {
+        one.watching = false;
+        if (!present) await drop(link.streamId);
+        throw error;
+      }
+      return link.streamId;
+    },
+    async leave(stream) {
+      const one = find(stream);
+      if (one.own) throw new AppError('not_allowed', 'This is your own stream; end it instead.');
+      await drop(one.session.streamId);
+    },
+    stats: (stream) => find(stream).session.stats(),
+    ingest(stream) {
+      const own = find(stream).own;
+      if (own) return own.ingest;
+      throw new AppError('not_allowed', 'Only who streams can send parts.');
+    },
+    playback(stream) {
+      const one = find(stream);
+      return one.players.open(() => one.watching);
+    },
+    receipts: () => [...receipts.values()].reverse(),
+    relayChanged() {
+      relayAll();
+      if (deps.relay().enabled !== 'on') {
+        for (const [streamId, one] of [...kept]) if (!one.own && !one.watching) void drop(streamId);
+      }
+      changed();
+    },
+  };
+}
+
+/** Can others open connections to this node? Seen so, or it listens where only this computer is, or on a public address. */
+function isReachable(network: Network, addresses: readonly string[]): boolean {
+  if (network.peers().some((one) => one.direction === 'inbound' && !one.relayed)) return true;
+  const hosts = addresses.flatMap((one) => /^\/ip4\/([\d.]+)\//.exec(one)?.[1] ?? []);
+  if (hosts.length === 0) return false;
+  if (hosts.every((host) => host.startsWith('127.'))) return true;
+  return hosts.some(
+    (host) =>
+      !/^(127\.|10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|169\.254\.|100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.)/.test(
+        host,
+      ),
+  );
+}
