@@ -1,0 +1,2 @@
+export { serveApp } from './serve-app.ts';
+export type { OriginDeps } from './serve-app.ts';

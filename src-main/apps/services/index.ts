@@ -1,0 +1,11 @@
+export { checkInterface, checkManifest } from './interface.ts';
+export type { CheckedInterface, ServiceInterface, ServiceManifest } from './interface.ts';
+export { createOffers } from './offers.ts';
+export type { Caller, Offer, OfferedCall, Offers } from './offers.ts';
+export { createServiceServer } from './server.ts';
+export type { Credit } from './server.ts';
+export { createServiceCalls } from './calls.ts';
+export type { CallOutcome, CallRequest, KnownOffer, ServiceCalls } from './calls.ts';
+export { createServiceRecords } from './records.ts';
+export type { Debt, ServiceRecords } from './records.ts';
+export type { Receipt, WirePrice } from './frames.ts';
