@@ -2,13 +2,9 @@ import { AppError, isAppError } from '../../src-shared/errors.ts';
 import type { Clock, RandomBytes } from '../../src-shared/runtime.ts';
 import type { ByteSource } from './node-services.ts';
 import { createReceptions } from './receptions.ts';
-import type { Reception } from './receptions.ts';
+import type { Reception, Unfinished } from './receptions.ts';
 
-export type { Reception } from './receptions.ts';
-
-/** How long an URL stays good after it was last used, ms. */
-const lifetime = 60_000;
-const maxOpen = 1000;
+export type { Reception, Unfinished } from './receptions.ts';
 
 /** Something that can be fetched. */
 export interface Download {
@@ -24,6 +20,16 @@ export interface Downloads {
   offer(download: Download): string;
   /** @returns a URL that takes exactly these bytes, once, begun within a minute: by one PUT, or by several with parts */
   accept(reception: Reception): string;
+  /** Uploads of which something came: they wait a day for the rest. */
+  unfinished(): readonly (Omit<Unfinished, 'token'> & { readonly url: string })[];
+  /**
+   * Gives a part of the origin to a handler that never throws: `<url>/<rest>`, for whoever holds the URL, until it is ended.
+   * @param options `idle`: unused so long (ms) it ends by itself and says so
+   */
+  mount(
+    handler: (request: Request, rest: string) => Promise<Response>,
+    options?: { readonly idle: number; readonly onIdle: () => void },
+  ): { readonly url: string; end(): void };
   /** Answers a GET or HEAD (ranges included), a PUT or DELETE of such an URL. Never throws. */
   serve(request: Request): Promise<Response>;
 }
@@ -33,21 +39,33 @@ export interface DownloadsOptions {
   readonly random: RandomBytes;
   /** The origin that `serve` answers on, without a slash at the end: never the window's. */
   readonly origin: () => string;
+  /** How long an URL stays good after it was last used, ms; default a minute. */
+  readonly lifetime?: number;
+  /** How many may be open; default 1000. */
+  readonly most?: number;
 }
 
 /**
  * Users' bytes, by capability URL. They are served from an origin of their own, as attachments or as
  * something to look at, inside a sandbox that may load and run nothing, so that a hostile file reaches nothing.
  */
-export function createDownloads({ clock, random, origin }: DownloadsOptions): Downloads {
+export function createDownloads({
+  clock,
+  random,
+  origin,
+  lifetime = 60_000,
+  most = 1000,
+}: DownloadsOptions): Downloads {
   const offered = new Map<string, { readonly download: Download; until: number }>();
   const receptions = createReceptions(clock);
+  const mounts = new Map<string, (request: Request, rest: string) => Promise<Response>>();
 
+  const uploadUrl = (token: string) => `${origin()}/uploads/${token}`;
   const newToken = () => Buffer.from(random(32)).toString('base64url');
 
   function prune(entries: Map<string, { readonly until: number }>) {
     for (const [token, { until }] of entries) {
-      if (until >= clock.now() && entries.size < maxOpen) break;
+      if (until >= clock.now() && entries.size < most) break;
       entries.delete(token);
     }
   }
@@ -78,10 +96,38 @@ export function createDownloads({ clock, random, origin }: DownloadsOptions): Do
     accept(reception) {
       const token = newToken();
       receptions.add(token, reception);
-      return `${origin()}/uploads/${token}`;
+      return uploadUrl(token);
+    },
+    unfinished: () => receptions.unfinished().map(({ token, ...one }) => ({ ...one, url: uploadUrl(token) })),
+    mount(handler, options) {
+      const token = newToken();
+      let used = clock.now();
+      let cancel = (): void => {};
+      const end = (): void => {
+        cancel();
+        mounts.delete(token);
+      };
+      const watch = (): void => {
+        if (!options) return;
+        const rest = used + options.idle - clock.now();
+        if (rest > 0) cancel = clock.after(rest, watch);
+        else {
+          end();
+          options.onIdle();
+        }
+      };
+      mounts.set(token, (request, rest) => {
+        used = clock.now();
+        return handler(request, rest);
+      });
+      watch();
+      return { url: `${origin()}/live/${token}`, end };
     },
     async serve(request) {
       const { pathname } = new URL(request.url);
+      const mounted = /^\/live\/([A-Za-z0-9_-]{43})\/(.{1,200})$/.exec(pathname);
+      const handler = mounted && mounts.get(mounted[1]!);
+      if (handler) return handler(request, mounted[2]!);
       const upload = /^\/uploads\/([A-Za-z0-9_-]{43})$/.exec(pathname)?.[1];
       if (['PUT', 'DELETE', 'HEAD'].includes(request.method) && upload !== undefined)
         return receive(upload, request).catch(refusal);

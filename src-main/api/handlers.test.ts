@@ -53,6 +53,8 @@ const peer = (id: string, sent = 0): Peer => ({
   rtt: null,
   sent,
   received: 0,
+  up: 0,
+  down: 0,
   agent: 'x',
 });
 

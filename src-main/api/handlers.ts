@@ -10,15 +10,19 @@ import { createPlatformHandlers } from './platform-handlers.ts';
 import { noPlatform } from './platform-services.ts';
 import type { PlatformServices } from './platform-services.ts';
 import { previewType } from './preview-types.ts';
-import type { ByteSource, NodeEvents, NodeServices } from './node-services.ts';
-import { watchEvents, watchList, watchState } from './watch.ts';
+import type { AppLaunch, ByteSource, NodeEvents, NodeServices } from './node-services.ts';
+import { watchEvents, watchHints, watchList, watchState } from './watch.ts';
 import type { Hints } from './watch.ts';
+import { resolvingNames } from './resolve-names.ts';
+import { createStreamHandlers } from './stream-handlers.ts';
 
 export interface HandlersOptions {
   readonly clock: Clock;
   readonly downloads: Downloads;
   /** Asks the host to stop everything; returns at once. */
   readonly shutdown: () => void;
+  /** Shows a page of an app, or says where it is; left out: there are no pages of apps here. */
+  readonly openApp?: (launch: AppLaunch) => string;
   /** What the computer can do for the window; left out: nothing. */
   readonly platform?: PlatformServices;
 }
@@ -26,7 +30,7 @@ export interface HandlersOptions {
 /** The contract's handlers: they call the node and add what belongs to the carrier (watching, downloads, time limits). */
 export function createHandlers(
   node: NodeServices,
-  { clock, downloads, shutdown, platform = noPlatform }: HandlersOptions,
+  { clock, downloads, shutdown, openApp, platform = noPlatform }: HandlersOptions,
 ): Handlers<AppContract> {
   const on =
     (...names: (keyof NodeEvents)[]): Hints =>
@@ -35,16 +39,25 @@ export function createHandlers(
       return () => ends.forEach((end) => end());
     };
 
-  function offerBytes(fileName: string, bytes: Uint8Array) {
+  function offerBytes(fileName: string, bytes: Uint8Array, type: string | null = null) {
     const url = downloads.offer({
       fileName,
+      type,
       open: (start, end) =>
         Promise.resolve({ size: bytes.length, bytes: oneChunk(bytes.subarray(start, end ?? bytes.length)) }),
     });
     return { url, size: bytes.length };
   }
 
-  return {
+  async function* watchChanges(app: string, signal: AbortSignal) {
+    const hints: Hints = (changed) =>
+      node.events.on('collections', (event) => {
+        if (event.app === app) changed();
+      });
+    for await (const _ of watchHints(hints, clock, signal)) yield { changed: true as const };
+  }
+
+  const handlers: Handlers<AppContract> = {
     node: {
       status: (input, signal) => node.node.status(input, signal),
       watch: (input, signal) =>
@@ -94,6 +107,14 @@ export function createHandlers(
         ),
       watchStatus: (input, signal) =>
         watchState(on('drives'), () => node.drives.status(input, signal), clock, signal),
+      watchShared: (_, signal) =>
+        watchList(
+          on('drives'),
+          () => node.drives.shared({}, signal),
+          (one) => one.driveId,
+          clock,
+          signal,
+        ),
       wait: ({ drive, timeout }, signal) =>
         withTimeLimit(timeout, clock, signal, (limited) => node.drives.wait({ drive }, limited)),
     },
@@ -113,14 +134,37 @@ export function createHandlers(
         await node.files.checkUpload(input);
         return {
           url: downloads.accept({
+            label: {
+              drive: input.drive,
+              path: input.path,
+              modified: input.modified === null ? null : Date.parse(input.modified),
+            },
             size: input.size,
             take: (bytes, reading) => node.files.write(input, bytes, reading),
           }),
         };
       },
+      uploads: () =>
+        downloads.unfinished().map(({ label, ...one }) => ({
+          ...one,
+          ...label,
+          modified: label.modified === null ? null : new Date(label.modified).toISOString(),
+        })),
       async proof(input, signal) {
         return offerBytes(`${input.path.split('/').at(-1)}.proof`, await node.files.proof(input, signal));
       },
+    },
+    directory: node.directory,
+    people: {
+      ...node.people,
+      watch: (_, signal) =>
+        watchList(
+          on('people'),
+          () => node.people.list({}, signal),
+          (one) => one.userId,
+          clock,
+          signal,
+        ),
     },
     trash: node.trash,
     net: {
@@ -136,8 +180,68 @@ export function createHandlers(
     },
     settings: node.settings,
     hosting: node.hosting,
+    streams: createStreamHandlers(node.streams, { clock, downloads, changed: on('streams') }),
+    services: node.services,
+    messages: node.messages,
+    collections: {
+      ...node.collections,
+      watchList: ({ app }, signal) => watchChanges(app, signal),
+    },
+    chain: {
+      ...node.chain,
+      watch: (input, signal) =>
+        watchState(on('chain', 'peers'), () => node.chain.status(input, signal), clock, signal),
+      wait: ({ timeout, ...input }, signal) =>
+        withTimeLimit(timeout, clock, signal, (limited) => node.chain.wait(input, limited)),
+    },
+    wallet: node.wallet,
+    tokens: node.tokens,
+    stakes: node.stakes,
+    pools: node.pools,
+    vaults: node.vaults,
+    names: node.names,
+    storage: node.storage,
+    apps: {
+      ...node.apps,
+      async media(input, signal) {
+        const { fileName, type, bytes } = await node.apps.media(input, signal);
+        return offerBytes(fileName, bytes, type);
+      },
+      async launch(input, signal) {
+        if (!openApp) throw new AppError('unsupported', 'Apps can not be opened here.');
+        const launch = await node.apps.launch(input, signal);
+        return { url: openApp(launch), appId: launch.appId };
+      },
+      watchInstalled: (_, signal) =>
+        watchList(
+          on('apps', 'chain'),
+          () => node.apps.installed({}, signal),
+          (one) => one.appId,
+          clock,
+          signal,
+        ),
+      watchApprovals: (_, signal) =>
+        watchList(
+          on('approvals'),
+          () => node.apps.approvals({}, signal),
+          (one) => one.approvalId,
+          clock,
+          signal,
+        ),
+    },
+    transactions: {
+      ...node.transactions,
+      wait: ({ timeout, ...input }, signal) =>
+        withTimeLimit(timeout, clock, signal, (limited) => node.transactions.wait(input, limited)),
+    },
+    signing: {
+      ...node.signing,
+      wait: ({ timeout, ...input }, signal) =>
+        withTimeLimit(timeout, clock, signal, (limited) => node.signing.wait(input, limited)),
+    },
     platform: createPlatformHandlers(node, platform, clock),
   };
+  return resolvingNames(handlers, (name) => node.names.resolve({ name }, new AbortController().signal));
 }
 
 async function* oneChunk(bytes: Uint8Array) {

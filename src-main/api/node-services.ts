@@ -2,7 +2,9 @@ import type { Events, Service } from '../../src-shared/runtime.ts';
 import type { AppContract } from '../../src-shared/contract/index.ts';
 import type { AnyEntry, OutputOf, ParsedInputOf } from '../../src-shared/rpc/index.ts';
 import type { Activity, Transfer } from '../../src-shared/contract/index.ts';
+import type { AppHost } from '../apps/index.ts';
 import type { KeyProtector } from '../identity/index.ts';
+import type { Ingest, Playback } from '../stream/index.ts';
 import type { Published } from './published.ts';
 
 /** What the daemon's command line hands to `createNode`. */
@@ -21,6 +23,8 @@ export interface NodeOptions {
   readonly logLevel: 'silent' | 'error' | 'warn' | 'info' | 'debug';
   /** Where the log goes besides stderr, line by line. */
   readonly logFile?: { write(line: string): void };
+  /** Folder of the bundles of apps that come with the program; left out: none do. */
+  readonly shippedApps?: string;
   /** No network at all: for commands that only read the data folder while no daemon runs. */
   readonly offline?: boolean;
 }
@@ -42,13 +46,34 @@ export type NodeEvents = {
   status: Record<string, never>;
   /** `drives.list()`; and, with an id, `drives.status()` of that drive. */
   drives: { readonly driveId: string | null };
+  /** `people.list()`. */
+  people: Record<string, never>;
   /** `node.transfers()`. */
   transfers: Record<string, never>;
   /** `net.peers()`. */
   peers: Record<string, never>;
+  /** `chain.status()` of that chain, and all that depends on its state. */
+  chain: { readonly chainId: string };
+  /** Lists of collections and invitations of that app, and what is in them. */
+  collections: { readonly app: string };
+  /** `streams.list()` and `streams.stats()`. */
+  streams: Record<string, never>;
+  /** `apps.installed()`. */
+  apps: Record<string, never>;
+  /** `apps.approvals()`. */
+  approvals: Record<string, never>;
   /** Something a person would like to read about. */
   activity: Activity;
 };
+
+/** What opens a page of an app, once. */
+export interface AppLaunch {
+  readonly appId: string;
+  readonly name: string;
+  readonly secret: string;
+  /** Where in the app; '': its beginning. */
+  readonly path: string;
+}
 
 /** Bytes on their way out of the node. */
 export interface ByteSource {
@@ -87,7 +112,7 @@ export interface NodeServices {
   readonly devices: Group<'devices', keyof AppContract['devices']>;
   readonly drives: Group<
     'drives',
-    Exclude<keyof AppContract['drives'], 'watchList' | 'watchStatus' | 'wait'>
+    Exclude<keyof AppContract['drives'], 'watchList' | 'watchStatus' | 'watchShared' | 'wait'>
   > & {
     /** Resolves when in step; the API aborts the signal at the caller's time limit and answers `timeout`. */
     wait(
@@ -95,7 +120,10 @@ export interface NodeServices {
       signal: AbortSignal,
     ): Promise<OutputOf<AppContract['drives']['wait']>>;
   };
-  readonly files: Group<'files', Exclude<keyof AppContract['files'], 'open' | 'proof' | 'upload'>> & {
+  readonly files: Group<
+    'files',
+    Exclude<keyof AppContract['files'], 'open' | 'proof' | 'upload' | 'uploads'>
+  > & {
     /** Checks that `path` can be written, before bytes are asked for. */
     checkUpload(input: Upload): void | Promise<void>;
     /** Takes all bytes into the drive's folder, or leaves nothing behind. */
@@ -116,10 +144,88 @@ export interface NodeServices {
       signal: AbortSignal,
     ): Promise<Uint8Array>;
   };
+  readonly directory: Group<'directory', keyof AppContract['directory']>;
+  readonly people: Group<'people', Exclude<keyof AppContract['people'], 'watch'>>;
   readonly trash: Group<'trash', keyof AppContract['trash']>;
   readonly net: Group<'net', Exclude<keyof AppContract['net'], 'watchPeers'>>;
   readonly settings: Group<'settings', keyof AppContract['settings']>;
   readonly hosting: Group<'hosting', keyof AppContract['hosting']>;
+  readonly streams: Group<
+    'streams',
+    Exclude<keyof AppContract['streams'], 'watchList' | 'watchStats' | 'start' | 'watch'>
+  > & {
+    start(
+      input: ParsedInputOf<AppContract['streams']['start']>,
+      signal: AbortSignal,
+    ): Promise<{ readonly streamId: string; readonly link: string }>;
+    watch(input: { readonly stream: string }, signal: AbortSignal): Promise<{ readonly streamId: string }>;
+    /** Of an own stream. */
+    ingest(streamId: string): Ingest;
+    /** Of a stream that is watched: one for each player. */
+    playback(streamId: string): Playback;
+  };
+  readonly services: Group<'services', Exclude<keyof AppContract['services'], 'callStream' | 'provide'>> & {
+    callStream(
+      input: ParsedInputOf<AppContract['services']['callStream']>,
+      signal: AbortSignal,
+    ): AsyncIterable<OutputOf<AppContract['services']['callStream']>>;
+    provide(
+      input: ParsedInputOf<AppContract['services']['provide']>,
+      signal: AbortSignal,
+    ): AsyncIterable<OutputOf<AppContract['services']['provide']>>;
+  };
+  readonly messages: Group<'messages', Exclude<keyof AppContract['messages'], 'watch'>> & {
+    watch(
+      input: ParsedInputOf<AppContract['messages']['watch']>,
+      signal: AbortSignal,
+    ): AsyncIterable<OutputOf<AppContract['messages']['watch']>>;
+  };
+  readonly collections: Group<
+    'collections',
+    Exclude<keyof AppContract['collections'], 'watch' | 'watchList'>
+  > & {
+    watch(
+      input: ParsedInputOf<AppContract['collections']['watch']>,
+      signal: AbortSignal,
+    ): AsyncIterable<OutputOf<AppContract['collections']['watch']>>;
+  };
+  readonly chain: Group<'chain', Exclude<keyof AppContract['chain'], 'watch' | 'wait'>> & {
+    /** Resolves when the height is reached; the API aborts the signal at the caller's time limit. */
+    wait(
+      input: { readonly chain: string | null; readonly height: number },
+      signal: AbortSignal,
+    ): Promise<OutputOf<AppContract['chain']['wait']>>;
+  };
+  readonly wallet: Group<'wallet', keyof AppContract['wallet']>;
+  readonly tokens: Group<'tokens', keyof AppContract['tokens']>;
+  readonly stakes: Group<'stakes', keyof AppContract['stakes']>;
+  readonly pools: Group<'pools', keyof AppContract['pools']>;
+  readonly vaults: Group<'vaults', keyof AppContract['vaults']>;
+  readonly names: Group<'names', keyof AppContract['names']>;
+  readonly storage: Group<'storage', keyof AppContract['storage']>;
+  readonly apps: Group<
+    'apps',
+    Exclude<keyof AppContract['apps'], 'watchInstalled' | 'watchApprovals' | 'media' | 'launch'>
+  > & {
+    /** A secret that opens one page of the app; the carrier makes an address of it. */
+    launch(input: ParsedInputOf<AppContract['apps']['launch']>, signal: AbortSignal): Promise<AppLaunch>;
+    media(
+      input: ParsedInputOf<AppContract['apps']['media']>,
+      signal: AbortSignal,
+    ): Promise<{ readonly fileName: string; readonly type: string; readonly bytes: Uint8Array }>;
+  };
+  readonly signing: Group<'signing', Exclude<keyof AppContract['signing'], 'wait'>> & {
+    wait(
+      input: { readonly id: string },
+      signal: AbortSignal,
+    ): Promise<OutputOf<AppContract['signing']['wait']>>;
+  };
+  readonly transactions: Group<'transactions', Exclude<keyof AppContract['transactions'], 'wait'>> & {
+    wait(
+      input: { readonly hash: string },
+      signal: AbortSignal,
+    ): Promise<OutputOf<AppContract['transactions']['wait']>>;
+  };
 }
 
 /** What `createNode(options): Promise<Node>` gives: built but not started. `stop` returns within 5 seconds. */
@@ -131,4 +237,6 @@ export interface Node extends NodeServices, Service {
   addresses(): readonly string[];
   /** What a gateway may show to browsers. */
   readonly published: Published;
+  /** Runs installed apps, for the carrier that shows them. */
+  readonly appHost: AppHost;
 }

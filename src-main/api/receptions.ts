@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { AppError } from '../../src-shared/errors.ts';
 import type { Clock } from '../../src-shared/runtime.ts';
 import { createChannel } from './channel.ts';
@@ -5,15 +6,40 @@ import type { Channel } from './channel.ts';
 
 /** How long an upload that was announced may take to begin, ms. */
 const beginWithin = 60_000;
-/** How long an upload may rest between two parts, ms. A window that pauses asks how far it is now and then. */
-const restAtMost = 5 * 60_000;
+/** How long an upload of which something came may rest, ms: whoever closed the window can go on until then. */
+const restAtMost = 24 * 3_600_000;
+/** An upload whose last bytes came this recently is still being sent by somebody, ms. */
+const sendingFor = 3000;
 const maxOpen = 1000;
+/** So much of the end of what came is remembered: a file that is to go on from there has to be the same there. */
+const tailBytes = 65_536;
+
+/** What an upload is of, for a window that finds it unfinished. */
+export interface UploadLabel {
+  readonly drive: string;
+  readonly path: string;
+  /** Of the file that is sent, as its sender's disk says; ms since the epoch. */
+  readonly modified: number | null;
+}
 
 /** Something that may be sent here, once: whole, or in parts one after another. */
 export interface Reception {
+  readonly label: UploadLabel;
   /** Bytes, exactly. */
   readonly size: number;
   take(bytes: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void>;
+}
+
+/** An upload in parts of which something came and something is missing. */
+export interface Unfinished {
+  readonly token: string;
+  readonly label: UploadLabel;
+  readonly size: number;
+  readonly received: number;
+  /** Of the last 64 KiB received, or of all when there are fewer: SHA-256, hex. */
+  readonly tail: string;
+  /** Somebody sends it at this moment. */
+  readonly sending: boolean;
 }
 
 /** An upload in parts that has begun. */
@@ -22,6 +48,9 @@ interface Running {
   readonly done: Promise<void>;
   readonly abort: AbortController;
   received: number;
+  tail: Buffer;
+  /** When the last bytes came, ms. */
+  last: number;
 }
 
 interface Expected {
@@ -39,6 +68,8 @@ export interface Answer {
 export interface Receptions {
   /** @returns the name under which the bytes may come */
   add(token: string, reception: Reception): void;
+  /** Uploads that can go on where they stopped. */
+  unfinished(): readonly Unfinished[];
   /** Answers PUT, HEAD and DELETE for one of them; null: there is none of that name. Throws what taking the bytes threw. */
   serve(token: string, request: Request): Promise<Answer | null>;
 }
@@ -72,7 +103,7 @@ export function createReceptions(clock: Clock): Receptions {
     const done = reception.take(channel.values, abort.signal);
     // Told where it is awaited; a part may be under way until then.
     done.catch((error: unknown) => channel.fail(error));
-    return { channel, done, abort, received: 0 };
+    return { channel, done, abort, received: 0, tail: Buffer.alloc(0), last: clock.now() };
   }
 
   async function takePart(token: string, one: Expected, request: Request, part: Part): Promise<Answer> {
@@ -90,6 +121,8 @@ export function createReceptions(clock: Clock): Receptions {
           throw new NotTaken({ cause: error });
         });
         running.received += chunk.length;
+        running.tail = tailOf(running.tail, chunk);
+        running.last = clock.now();
       }
     } catch (error) {
       // The connection broke: the rest of this part can still come.
@@ -116,6 +149,22 @@ export function createReceptions(clock: Clock): Receptions {
       prune();
       expected.set(token, { reception, until: clock.now() + beginWithin, running: null, busy: false });
     },
+    unfinished() {
+      prune();
+      const found: Unfinished[] = [];
+      for (const [token, { reception, running, busy }] of expected) {
+        if (!running || running.received === 0) continue;
+        found.push({
+          token,
+          label: reception.label,
+          size: reception.size,
+          received: running.received,
+          tail: createHash('sha256').update(running.tail).digest('hex'),
+          sending: busy || clock.now() - running.last < sendingFor,
+        });
+      }
+      return found;
+    },
     async serve(token, request) {
       const one = expected.get(token);
       if (!one || (one.until < clock.now() && !one.busy)) {
@@ -139,6 +188,12 @@ export function createReceptions(clock: Clock): Receptions {
       return { status: 204 };
     },
   };
+}
+
+/** The last bytes of all that came. */
+function tailOf(before: Buffer, chunk: Uint8Array): Buffer {
+  if (chunk.length >= tailBytes) return Buffer.from(chunk.subarray(chunk.length - tailBytes));
+  return Buffer.concat([before.subarray(Math.max(0, before.length + chunk.length - tailBytes)), chunk]);
 }
 
 /** The bytes came well and were not wanted. */

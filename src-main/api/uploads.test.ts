@@ -1,8 +1,10 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { AppError } from '../../src-shared/errors.ts';
 import { createDownloads } from './downloads.ts';
 import { previewType } from './preview-types.ts';
+
+const label = { drive: 'd', path: 'a.bin', modified: 1000 };
 
 function setUp(size: number, refuse?: AppError) {
   let now = 0;
@@ -10,6 +12,7 @@ function setUp(size: number, refuse?: AppError) {
   const downloads = createDownloads({ clock, random: randomBytes, origin: () => 'http://127.0.0.1:1' });
   const kept: string[] = [];
   const url = downloads.accept({
+    label,
     size,
     async take(bytes) {
       if (refuse) throw refuse;
@@ -80,6 +83,7 @@ function inParts(size: number, refuseAfter = Infinity) {
   const downloads = createDownloads({ clock, random: randomBytes, origin: () => 'http://127.0.0.1:1' });
   const seen = { text: '', done: false, failure: null as unknown };
   const url = downloads.accept({
+    label,
     size,
     async take(bytes) {
       try {
@@ -112,7 +116,7 @@ function inParts(size: number, refuseAfter = Infinity) {
       if (timer.at <= now) timer.run();
       else timers.push(timer);
   };
-  return { seen, send, ask, offset, pass };
+  return { downloads, url, seen, send, ask, offset, pass };
 }
 
 describe('uploads in parts', () => {
@@ -149,6 +153,24 @@ describe('uploads in parts', () => {
     expect(seen).toMatchObject({ text: 'helloworld', done: true });
   });
 
+  it('are found again by whoever opens the window anew, and go on', async () => {
+    const size = 100_000;
+    const text = 'a'.repeat(70_000) + 'b'.repeat(30_000);
+    const { downloads, url, seen, send, pass } = inParts(size);
+    expect(downloads.unfinished()).toEqual([]);
+    await send(0, text.slice(0, 80_000), 80_000);
+    const tail = createHash('sha256')
+      .update(text.slice(80_000 - 65_536, 80_000))
+      .digest('hex');
+    const found = { label, size, received: 80_000, tail, url };
+    expect(downloads.unfinished()).toEqual([{ ...found, sending: true }]);
+    pass(3_600_000);
+    expect(downloads.unfinished()).toEqual([{ ...found, sending: false }]);
+    expect((await send(80_000, text.slice(80_000), 20_000)).status).toBe(204);
+    expect(seen).toMatchObject({ text, done: true });
+    expect(downloads.unfinished()).toEqual([]);
+  });
+
   it('leave nothing behind when cancelled, or when nobody goes on', async () => {
     const cancelled = inParts(10);
     await cancelled.send(0, 'hello', 5);
@@ -158,11 +180,12 @@ describe('uploads in parts', () => {
 
     const forgotten = inParts(10);
     await forgotten.send(0, 'hello', 5);
-    forgotten.pass(4 * 60_000);
+    const hour = 3_600_000;
+    forgotten.pass(20 * hour);
     await forgotten.ask('HEAD');
-    forgotten.pass(4 * 60_000);
+    forgotten.pass(20 * hour);
     expect(forgotten.seen.failure).toBeNull();
-    forgotten.pass(2 * 60_000);
+    forgotten.pass(5 * hour);
     expect((await forgotten.ask('HEAD')).status).toBe(404);
     await expect.poll(() => forgotten.seen.failure).toMatchObject({ code: 'cancelled' });
   });

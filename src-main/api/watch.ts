@@ -47,6 +47,17 @@ function createPulse(hints: Hints, clock: Clock, signal: AbortSignal) {
   };
 }
 
+/** That something may have changed, at most four times a second; the first time at once. */
+export async function* watchHints(hints: Hints, clock: Clock, signal: AbortSignal): AsyncGenerator<true> {
+  const pulse = createPulse(hints, clock, signal);
+  try {
+    yield true;
+    while (await pulse.next()) yield true;
+  } finally {
+    pulse.close();
+  }
+}
+
 async function* watch<T, S, P>(
   hints: Hints,
   read: () => Promise<T> | T,

@@ -9,6 +9,7 @@ import type { NodeNetwork } from '../network/index.ts';
 import type { Database } from '../store/index.ts';
 import type { ActivityLog } from './activity.ts';
 import type { OpenAccess } from './sharing/open-access.ts';
+import type { Readers } from './sharing/reader-bounds.ts';
 import type { Sources } from './sharing/sources.ts';
 import type { NodeSettings } from './settings.ts';
 
@@ -34,4 +35,5 @@ export interface Online extends Base {
   /** Drives read by link rather than by a role. */
   readonly open: OpenAccess;
   readonly sources: Sources;
+  readonly readers: Readers;
 }

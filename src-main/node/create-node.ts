@@ -9,29 +9,58 @@ import type { Node, NodeEvents, NodeOptions, NodeServices } from '../api/index.t
 import { createContentIo } from '../drive/index.ts';
 import { createExchange } from '../exchange/index.ts';
 import { createHosting } from '../hosting/index.ts';
-import { createIdentity, encodeCard } from '../identity/index.ts';
+import { createIdentity, encodeCard, type UserId } from '../identity/index.ts';
 import { createNetwork } from '../network/index.ts';
 import { systemClock } from '../platform/index.ts';
 import { createSettings, openDatabase } from '../store/index.ts';
 import { createActivityLog } from './activity.ts';
+import { createApps } from './apps/app-services.ts';
+import { keepAnnounced } from './announcements.ts';
 import type { Base, Online } from './core.ts';
 import { createDriveServices } from './drive-services.ts';
 import { createDrives, type Drives } from './drives.ts';
 import { createFileServices } from './file-services.ts';
+import { findHosts, hostKey } from './found-hosts.ts';
+import { keepSpaceFree, type FreeSpace } from './free-space.ts';
 import { createHealth } from './health.ts';
-import { createHostingServices, hostingTimes, watchHosting } from './hosting-services.ts';
+import { codingRules, createHostingServices, hostingTimes, watchHosting } from './hosting-services.ts';
 import { createIdentityServices } from './identity-services.ts';
+import { createServicesOfCallers } from './apps/service-services.ts';
+import { createAppData, createAppDataServices, type AppData } from './apps/app-data.ts';
+import { createAccountKeys, type AccountKeys } from './ledger/account-keys.ts';
+import { createActMessages } from './ledger/act-messages.ts';
+import { createAnchors, type Anchors } from './ledger/anchors.ts';
+import { createChainServices } from './ledger/chain-services.ts';
+import { createChains, type Chains } from './ledger/chains.ts';
+import { createLedgerChores, type LedgerChores } from './ledger/ledger-chores.ts';
+import { createDirectoryServices } from './ledger/directory-services.ts';
+import { createMarketServices } from './ledger/market-services.ts';
+import { createCardWatch } from './ledger/card-watch.ts';
+import { createSigningServices } from './ledger/signing-services.ts';
+import { createSigning } from './ledger/signing/signing.ts';
+import type { Signing } from './ledger/signing/signing.ts';
+import { createWalletServices } from './ledger/wallet-services.ts';
+import { createWallet, type Wallet } from './ledger/wallet.ts';
 import { createLinking, type Linking } from './linking.ts';
 import { defaultListen } from './listen.ts';
 import { createLogger } from './logger.ts';
 import { createNetServices } from './net-services.ts';
+import { createRevocations, type Revocations } from './revocations.ts';
 import { createNodeSettings } from './settings.ts';
 import { serveInvites } from './sharing/invite-protocol.ts';
+import { createDirectory, type Directory } from './sharing/directory.ts';
 import { createOpenAccess } from './sharing/open-access.ts';
+import { createPeopleSync, type PeopleSync } from './people-sync.ts';
+import { createPeople } from './people.ts';
 import { createPublished } from './sharing/published.ts';
+import { createSharedWithMe, type SharedWithMe } from './sharing/shared-with-me.ts';
+import { createReaders } from './sharing/reader-bounds.ts';
+import { createRelay, serveRelay, type Relay } from './sharing/relay.ts';
 import { createSources } from './sharing/sources.ts';
-import { keepSharing } from './sharing/upkeep.ts';
+import { keepInvitations, openDriveKeys } from './sharing/upkeep.ts';
 import { createViews, type Views } from './sharing/views.ts';
+import { createNodeStreams, createStreamServices, type NodeStreams } from './stream/stream-services.ts';
+import { createTrafficLog } from './traffic-log.ts';
 import { createTransfers, type Transfers } from './transfers.ts';
 
 const version = (
@@ -43,8 +72,22 @@ const keystoreStates = { none: 'unprotected', password: 'password', keychain: 'k
 interface Session extends Online {
   readonly drives: Drives;
   readonly linking: Linking;
+  readonly revocations: Revocations;
+  readonly directory: Directory;
+  readonly relay: Relay;
   readonly transfers: Transfers;
   readonly views: Views;
+  readonly chains: Chains;
+  readonly wallet: Wallet;
+  readonly keys: AccountKeys;
+  readonly signing: Signing;
+  readonly anchors: Anchors;
+  readonly chores: LedgerChores;
+  readonly shared: SharedWithMe;
+  readonly names: PeopleSync;
+  readonly freeSpace: FreeSpace;
+  readonly streams: NodeStreams;
+  readonly appData: AppData;
   end(): Promise<void>;
 }
 
@@ -86,6 +129,8 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     () => session,
     () => session?.drives ?? null,
   );
+  const people = createPeople(db);
+  const trafficLog = createTrafficLog(db, clock);
   const startedAt = performance.now();
   let session: Session | null = null;
   let stopping = false;
@@ -99,6 +144,9 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   function ownCard(): Uint8Array | null {
     return identity.userId() === null ? null : encodeCard(identity.card());
   }
+
+  /** Whose names for people are shown. */
+  const nameOwner = (): UserId => (identity.status().state === 'open' ? identity.userId() : null) ?? '';
 
   async function begin(): Promise<void> {
     if (session || identity.status().state === 'locked') return;
@@ -116,18 +164,23 @@ export async function createNode(options: NodeOptions): Promise<Node> {
         mdns: options.mdns && !options.offline && settings.get('net.mdns'),
         relay: settings.get('net.relay'),
         limits: { up: settings.get('net.bandwidth.up'), down: settings.get('net.bandwidth.down') },
+        gossip: true,
         ownCard,
         clock,
         logger,
         agent: `extrachain/${version}`,
       });
+      /** The seam of hosting to the ledger: there once networks are. */
+      let paying: LedgerChores | null = null;
       const content = createContentIo({ logger });
       undo.push(() => content.stop());
       const open = createOpenAccess({ network, clock, random, drive: (id) => drives.opened(id) });
       undo.push(() => open.stop());
+      const readers = createReaders(settings, clock);
+      undo.push(() => readers.stop());
       const exchange = createExchange(
         { network, clock, logger, random },
-        { bulk: () => settings.get('net.bulk'), open },
+        { bulk: () => settings.get('net.bulk'), open, readers },
       );
       const hosting = createHosting({
         dir: path.join(dataDir, 'hosting'),
@@ -138,20 +191,54 @@ export async function createNode(options: NodeOptions): Promise<Node> {
         random,
         signer: identity.deviceSigner,
         card: (user) => encodeCard(identity.card(user)),
+        learnOwnCard: async (user, signal) => {
+          identity.acceptCard(await network.cards.find(user, signal));
+        },
         quota: () => settings.get('hosting.quota'),
+        asks: () => paying?.paidHosts.asks() ?? null,
+        pays: (drive) => paying?.paidDrives.asksMet(drive) ?? null,
+        find: (drive, signal) => findHosts(network, drive, signal),
         times: () => hostingTimes(settings),
+        codingRules: () => codingRules(settings),
       });
       const sources = createSources(network);
-      const parts: Online = { ...base, network, exchange, content, hosting, open, sources };
-      const drives: Drives = createDrives(parts);
+      const parts: Online = { ...base, network, exchange, content, hosting, open, sources, readers };
+      const drives: Drives = createDrives(parts, () => appData.users());
+      const appData: AppData = createAppData(parts, {
+        refreshMembers: () => drives.refreshMembers(),
+        accepts: (app) => apps.installed.installs.find(app) !== null,
+        chains: () => chains,
+        wallet: () => wallet,
+      });
       open.serve();
       serveInvites(parts, () => drives);
+      serveRelay(
+        parts,
+        () => drives,
+        () => published,
+      );
+      const shared = createSharedWithMe(parts, () => drives);
+      undo.push(() => shared.stop());
+      const names = createPeopleSync(parts, people);
+      undo.push(() => names.stop());
+      const revocations = createRevocations(parts, function* () {
+        yield* drives.list();
+        yield* appData.collections.list();
+      });
+      const directory = createDirectory(parts, drives);
       const linking = createLinking(parts);
       const transfers = createTransfers(parts, drives);
       undo.push(
+        () => revocations.stop(),
+        () => directory.stop(),
         () => linking.stop(),
         () => transfers.stop(),
         identity.on('card', () => {
+          void revocations
+            .sweep()
+            .catch((error: unknown) =>
+              logger.error({ err: error }, 'drives could not be told of a new card'),
+            );
           network.announceCard();
           drives.refreshMembers();
           events.emit('status', {});
@@ -160,6 +247,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
         network.on('peerDisconnected', () => events.emit('peers', {})),
         exchange.on('members', ({ driveId }) => events.emit('drives', { driveId })),
         watchHosting(parts),
+        trafficLog.follow(() => network.traffic()),
       );
       if (!options.offline) {
         await network.start();
@@ -169,21 +257,100 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       undo.push(() => exchange.stop());
       await hosting.start();
       undo.push(() => hosting.stop());
+      const chains = createChains(parts, { networkOfOthers: (signal) => keys.networkOfOthers(signal) });
+      undo.push(() => chains.stop());
+      const wallet = createWallet(parts, chains);
+      const keys = createAccountKeys(parts, chains, wallet);
+      const signing = createSigning(parts, chains, wallet);
+      const cardWatch = createCardWatch(parts, chains);
+      const anchors = createAnchors({ node: parts, drives, chains, wallet, keys });
+      const chores = createLedgerChores(parts, chains, wallet, keys, () => session?.streams.records ?? null);
+      paying = chores;
+      undo.push(
+        () => anchors.stop(),
+        () => chores.stop(),
+        () => cardWatch.stop(),
+        () => signing.stop(),
+        () => keys.stop(),
+        () => wallet.stop(),
+      );
       const views = createViews(parts);
       undo.push(
         () => drives.stop(),
+        () => appData.stop(),
         () => views.stop(),
-        keepSharing(parts, drives),
+        keepInvitations(parts, drives),
+        keepAnnounced(parts, function* () {
+          yield* openDriveKeys(drives);
+          if (settings.get('hosting.quota') !== null) yield hostKey(network.peerId);
+        }),
       );
-      session = { ...parts, drives, linking, transfers, views, end };
+      const freeSpace = keepSpaceFree(parts, drives);
+      undo.push(() => freeSpace.stop());
+      const streams = createNodeStreams(parts, () => drives);
+      session = {
+        ...parts,
+        drives,
+        revocations,
+        directory,
+        relay: createRelay(parts),
+        linking,
+        transfers,
+        views,
+        chains,
+        wallet,
+        keys,
+        signing,
+        anchors,
+        chores,
+        shared,
+        names,
+        freeSpace,
+        streams,
+        appData,
+        end,
+      };
       // Opened before anybody asks for one; their folders are scanned afterwards.
       await drives.start();
+      await appData.start();
+      if (!options.offline) {
+        await chains.start();
+        await streams.start();
+        undo.push(() => streams.stop(), apps.installed.follow());
+      }
+      void streams
+        .recover()
+        .catch((error: unknown) =>
+          logger.warn({ err: error }, 'interrupted recordings could not be finished'),
+        );
     } catch (error) {
       session = null;
       await end();
       throw error;
     }
   }
+
+  const published = createPublished({
+    drives: () => online().drives,
+    views: () => online().views,
+    exchange: () => online().exchange,
+    random,
+    relay: () => online().relay,
+    readers: () => online().readers,
+  });
+
+  const apps = createApps({
+    base,
+    online,
+    drives: () => online().drives,
+    views: () => online().views,
+    chains: () => online().chains,
+    wallet: () => online().wallet,
+    services: () => services,
+    callers: createServicesOfCallers(() => online().appData.services),
+    chainId: () => session?.chains.current()?.record.chainId ?? null,
+  });
+  const acts = createActMessages({ online, keys: () => online().keys });
 
   const services: Omit<NodeServices, 'node' | 'settings'> = {
     events,
@@ -206,13 +373,14 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       async actorChanged() {
         online().network.announceCard();
         await online().drives.actorChanged();
+        await online().appData.actorChanged();
+        online().names.actorChanged();
         events.emit('status', {});
+        events.emit('people', {});
       },
       async deviceRevoked(device) {
-        for (const { drive } of online().drives.list()) {
-          const role = drive.ownRole();
-          if (role === 'owner' || role === 'manager') await drive.revokeDevice(device);
-        }
+        online().keys.deviceRevoked(device);
+        await online().revocations.sweep();
         await online().network.disconnect(device);
       },
     }),
@@ -220,13 +388,66 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       online,
       () => online().drives,
       () => online().views,
+      () => online().shared,
+      () => online().anchors,
+      () => online().chains,
     ),
     ...createFileServices(
       () => online().drives,
       () => online().views,
+      () => online().anchors,
     ),
-    ...createNetServices(online, base),
-    ...createHostingServices(online, () => online().drives),
+    directory: {
+      search: ({ text, limit }) =>
+        online()
+          .directory.search(text, limit)
+          .map((one) => ({ ...one, time: new Date(one.time).toISOString() })),
+      ...createDirectoryServices({ online, chains: () => online().chains, wallet: () => online().wallet }),
+    },
+    people: {
+      list: () => [...people.list(nameOwner())],
+      name({ user, name }) {
+        people.name(nameOwner(), user, name, clock.now());
+        session?.names.changed(user);
+        events.emit('people', {});
+        return { ok: true };
+      },
+    },
+    ...createNetServices(online, base, trafficLog),
+    ...createHostingServices({
+      online,
+      drives: () => online().drives,
+      chains: () => online().chains,
+      chores: () => online().chores,
+    }),
+    ...createStreamServices(
+      online,
+      () => online().drives,
+      () => online().streams,
+    ),
+    ...createAppDataServices(online, () => online().appData),
+    ...createChainServices(() => online().chains),
+    ...createWalletServices({
+      online,
+      chains: () => online().chains,
+      wallet: () => online().wallet,
+      keys: () => online().keys,
+      acts,
+    }),
+    ...createSigningServices({
+      online,
+      chains: () => online().chains,
+      wallet: () => online().wallet,
+      signing: () => online().signing,
+      acts,
+    }),
+    ...createMarketServices({
+      online,
+      chains: () => online().chains,
+      wallet: () => online().wallet,
+      chores: () => online().chores,
+    }),
+    ...apps.services,
   };
 
   return {
@@ -236,12 +457,8 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     },
     userId: () => (identity.status().state === 'open' ? identity.userId() : null),
     addresses: () => session?.network.addresses() ?? [],
-    published: createPublished({
-      drives: () => online().drives,
-      views: () => online().views,
-      exchange: () => online().exchange,
-      random,
-    }),
+    published,
+    appHost: apps.host,
     node: {
       status: () => ({
         peerId: identity.deviceId,
@@ -249,7 +466,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
         addresses: [...(session?.network.addresses() ?? [])],
         peers: session?.network.peers().length ?? 0,
         drives: session?.drives.list().length ?? 0,
-        chain: { id: null, height: 0 },
+        chain: chainOf(session?.chains ?? null),
         version,
         uptime: (performance.now() - startedAt) / 1000,
         keystore: session === null ? 'locked' : keystoreStates[identity.status().protection],
@@ -268,21 +485,34 @@ export async function createNode(options: NodeOptions): Promise<Node> {
             down: settings.get('net.bandwidth.down'),
           });
         }
+        if (key === 'free.below') session?.freeSpace.look();
         return { key, value: now };
       },
     },
     async start() {
       health.start();
+      await apps.installed.start(options.shippedApps ?? null);
+      await apps.host.start();
       await identity.start({ password: options.password });
       await begin();
     },
     async stop() {
       stopping = true;
       health.stop();
+      await apps.host.stop();
       await session?.end();
       session = null;
+      await apps.installed.stop();
       await identity.stop();
       db.close();
     },
   };
+}
+
+/** The active network, for the node's status. */
+function chainOf(chains: Chains | null): { id: string | null; height: number } {
+  const current = chains?.current() ?? null;
+  return current
+    ? { id: current.record.chainId, height: current.chain.status().height }
+    : { id: null, height: 0 };
 }

@@ -11,6 +11,8 @@ describe('drive links', () => {
   it('reads what it writes', () => {
     const link = { driveId: id, addresses: ['/ip4/127.0.0.2/tcp/4001', '/ip6/::1/tcp/1'], power: null };
     expect(parseDriveLink(formatDriveLink(link))).toEqual(link);
+    const withChain = { ...link, chain: 'harbour-0123456789abcdef' };
+    expect(parseDriveLink(formatDriveLink(withChain))).toEqual(withChain);
     expect(parseDriveLink(` ${id}\n`)).toEqual({ driveId: id, addresses: [], power: null });
   });
 
@@ -19,7 +21,8 @@ describe('drive links', () => {
     { t: 'read', secret: new Uint8Array(32).fill(9) } as const,
     { t: 'read', secret: null } as const,
   ])('tells a link that was cut short or altered: %j', (power) => {
-    const link = { driveId: id, addresses: ['/ip4/127.0.0.2/tcp/4001/p2p-circuit', '/ip6/::1/tcp/1'], power };
+    const addresses = ['/ip4/127.0.0.2/tcp/4001/p2p-circuit', '/ip6/::1/tcp/1'];
+    const link = { driveId: id, addresses, power, chain: 'harbour-0123456789abcdef' };
     const text = formatDriveLink(link);
     expect(parseDriveLink(text)).toEqual(link);
     const from = text.indexOf(id) + id.length;
@@ -36,7 +39,14 @@ describe('drive links', () => {
       );
     }
     const other = text.replace('127.0.0.2', '127.0.0.9');
-    for (const altered of [other, `${text}A`, `${text}.x`]) {
+    const elsewhere = text.replace('harbour-', 'another-');
+    for (const altered of [
+      other,
+      elsewhere,
+      text.replace('&chain=harbour-0123456789abcdef', ''),
+      `${text}A`,
+      `${text}.x`,
+    ]) {
       expect(() => parseDriveLink(altered)).toThrowError(expect.objectContaining({ code: 'link_altered' }));
     }
   });
@@ -48,6 +58,7 @@ describe('drive links', () => {
     `extrachain://stream/${id}`,
     'extrachain://drive/nope',
     `extrachain://drive/${id}?at=zzz`,
+    `extrachain://drive/${id}?chain=No%20Chain`,
   ])('refuses %j with a clear error', (text) =>
     expect(() => parseDriveLink(text)).toThrowError(expect.objectContaining({ code: 'invalid_argument' })),
   );

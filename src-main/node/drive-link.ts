@@ -18,6 +18,8 @@ export interface DriveLink {
   readonly addresses: readonly string[];
   /** null: a link of a private drive, good for members only. */
   readonly power: LinkPower | null;
+  /** The network its maker uses, where its history is anchored. */
+  readonly chain?: string;
 }
 
 const scheme = 'extrachain:';
@@ -26,25 +28,31 @@ const checkChars = 8;
 const published = 'public';
 
 /**
- * Writes `extrachain://drive/<id>?at=<multiaddr>&at=...`; with a power the host is `invite` or `open` and the fragment, which no
+ * Writes `extrachain://drive/<id>?at=<multiaddr>&at=...&chain=<id>`; with a power the host is `invite` or `open` and the fragment, which no
  * program sends to a server, holds secret and checksum: `#<secret>.<checksum>`.
  */
 export function formatDriveLink(link: DriveLink): string {
   const query = new URLSearchParams();
   const addresses = link.addresses.slice(0, maxAddresses);
   for (const address of addresses) query.append('at', address);
+  const { power, chain } = link;
+  if (chain !== undefined) query.set('chain', chain);
   const tail = query.toString();
-  const { power } = link;
   const host = power === null ? 'drive' : power.t === 'invite' ? 'invite' : 'open';
   const body = `extrachain://${host}/${link.driveId}${tail === '' ? '' : `?${tail}`}`;
   if (power === null) return body;
   const secret = power.secret === null ? published : Buffer.from(power.secret).toString('base64url');
-  return `${body}#${secret}.${checksum(host, link.driveId, addresses, secret)}`;
+  return `${body}#${secret}.${checksum(host, link, secret)}`;
 }
 
 /** Over what the link says, not over how it is spelled: programs on its way may write it in another way. */
-function checksum(host: string, driveId: string, addresses: readonly string[], secret: string): string {
-  const text = ['extrachain link v1', host, driveId, secret, ...addresses].join('\n');
+function checksum(
+  host: string,
+  { driveId, addresses, chain }: Omit<DriveLink, 'power'>,
+  secret: string,
+): string {
+  const said = ['extrachain link v1', host, driveId, secret, ...addresses.slice(0, maxAddresses)];
+  const text = [...said, ...(chain === undefined ? [] : [`chain ${chain}`])].join('\n');
   return createHash('sha256').update(text).digest('base64url').slice(0, checkChars);
 }
 
@@ -66,9 +74,11 @@ export function parseDriveLink(text: string): DriveLink {
   }
   const id = url.pathname.replace(/^\//, '');
   const addresses = url.searchParams.getAll('at').slice(0, maxAddresses);
+  const named = url.searchParams.get('chain');
+  const chain = named === null ? {} : { chain: named };
   if (url.host === 'drive') {
     for (const address of addresses) parseAddress(address);
-    return { driveId: parseDriveId(id), addresses, power: null };
+    return { driveId: parseDriveId(id), addresses, power: null, ...parsedChain(named) };
   }
   const [secret = '', check = '', ...more] = url.hash.slice(1).split('.');
   if (check.length < checkChars) {
@@ -77,13 +87,20 @@ export function parseDriveLink(text: string): DriveLink {
       'The end of this link is missing; ask for it again or copy all of it.',
     );
   }
-  const whole = more.length === 0 && check === checksum(url.host, id, addresses, secret);
+  const whole =
+    more.length === 0 && check === checksum(url.host, { driveId: id, addresses, ...chain }, secret);
   const power = whole ? powerOf(url.host, secret) : null;
   if (power === null) {
     throw new AppError('link_altered', 'This link was changed on its way; ask for it again.');
   }
   for (const address of addresses) parseAddress(address);
-  return { driveId: parseDriveId(id), addresses, power };
+  return { driveId: parseDriveId(id), addresses, power, ...parsedChain(named) };
+}
+
+function parsedChain(named: string | null): Pick<DriveLink, 'chain'> {
+  if (named === null) return {};
+  if (named.length <= 80 && /^[a-z0-9-]+$/.test(named)) return { chain: named };
+  throw new AppError('invalid_argument', 'The network in this link cannot be read.');
 }
 
 function powerOf(host: string, text: string): LinkPower | null {

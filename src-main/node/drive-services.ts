@@ -1,13 +1,17 @@
 import { AppError } from '../../src-shared/errors.ts';
 import type { DriveCheckReport, DriveStatus, DriveSummary } from '../../src-shared/contract/index.ts';
 import type { NodeServices } from '../api/index.ts';
-import type { DriveCheck, DriveInvite } from '../drive/index.ts';
+import { rootNode, type DriveCheck, type DriveInvite } from '../drive/index.ts';
 import { entryId } from '../history/index.ts';
 import { parseUserId } from '../identity/index.ts';
 import { suggestFolder } from './folders.ts';
 import type { Online } from './core.ts';
 import { formatDriveLink, parseDriveLink, type LinkPower } from './drive-link.ts';
+import type { DriveRecord } from './drive-records.ts';
 import type { Drives, OpenDrive } from './drives.ts';
+import type { Anchors } from './ledger/anchors.ts';
+import type { Chains } from './ledger/chains.ts';
+import type { SharedWithMe } from './sharing/shared-with-me.ts';
 import type { Views } from './sharing/views.ts';
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
@@ -26,31 +30,48 @@ export function createDriveServices(
   online: () => Online,
   drives: () => Drives,
   views: () => Views,
+  shared: () => SharedWithMe,
+  anchors: () => Anchors,
+  chains: () => Pick<Chains, 'current'>,
 ): Pick<NodeServices, 'drives'> {
   function summary({ record, drive, sync }: OpenDrive): DriveSummary {
-    const { state, files, bytes } = sync.status();
+    const { state, files, bytes, conflicts } = sync.status();
     const role = drive.ownRole();
-    return { driveId: record.driveId, name: drive.name(), state, folder: record.folder, role, files, bytes };
+    const { driveId, folder } = record;
+    const mount = mountOf(record);
+    return { driveId, name: drive.name(), state, folder, role, files, bytes, conflicts, mount };
+  }
+
+  function mountOf({ mount }: DriveRecord): DriveSummary['mount'] {
+    if (!mount) return null;
+    const around = drives().opened(mount.parent);
+    return { drive: mount.parent, path: around?.wholeTree.path(mount.node) ?? '' };
   }
 
   function status(one: OpenDrive): DriveStatus {
-    const { pendingUp, pendingDown, pendingBytes, conflicts, problems } = one.sync.status();
+    const { pendingUp, pendingDown, pendingBytes, problems, ...mine } = one.sync.status();
     const others = online()
       .exchange.members(one.record.driveId)
-      .filter((member) => member.sameHistory && member.settled).length;
-    const hosted = online()
-      .hosting.replicas(one.record.driveId)
-      .hosts.filter((host) => host.complete).length;
+      .filter((member) => member.sameHistory && member.whole).length;
+    const hosted = online().hosting.replicas(one.record.driveId).copies;
     return {
       ...summary(one),
       heads: one.drive.heads().map(entryId),
       pendingUp,
       pendingDown,
       pendingBytes,
-      conflicts,
-      copies: others + hosted + (pendingDown === 0 ? 1 : 0),
+      copies: others + hosted + (mine.whole ? 1 : 0),
+      online: { files: mine.onlineFiles, bytes: mine.onlineBytes },
+      mode: mine.mode,
+      differing: mine.differing,
       problems: [...problems],
     };
+  }
+
+  /** Links carry the network in use, so that whoever follows them can check what is anchored there. */
+  function chainOfLinks(): { chain?: string } {
+    const open = chains().current();
+    return open && !open.record.provisional ? { chain: open.record.chainId } : {};
   }
 
   function linkWith(one: OpenDrive, power: LinkPower | null): string {
@@ -60,6 +81,7 @@ export function createDriveServices(
       driveId,
       addresses: [...network.addresses(), ...hosting.addresses(driveId)],
       power,
+      ...chainOfLinks(),
     });
   }
 
@@ -69,11 +91,11 @@ export function createDriveServices(
     return linkWith({ drive, ...one }, visibility === 'private' ? null : { t: 'read', secret });
   }
 
-  /** Everyone reachable knows what we know, and says that folder and tree are equal there. */
+  /** Everyone reachable who has joined knows what we know, and says that folder and tree are equal there. */
   function membersInStep(one: OpenDrive): boolean {
     return online()
       .exchange.members(one.record.driveId)
-      .every((member) => member.sameHistory && member.settled);
+      .every((member) => member.refused || (member.sameHistory && member.settled));
   }
 
   async function membersSettled(one: OpenDrive, signal: AbortSignal): Promise<void> {
@@ -107,10 +129,18 @@ export function createDriveServices(
         return { driveId: one.record.driveId, link: link(one) };
       },
       async join({ link: text, folder, onlineOnly }, signal) {
-        if (onlineOnly) throw new AppError('unsupported', 'Online-only drives come with a later version.');
         await views().close(parseDriveLink(text).driveId);
-        const one = await drives().join(text, folder, signal);
+        const one = await drives().join(text, folder, onlineOnly, signal);
         return { driveId: one.record.driveId, name: one.drive.name() };
+      },
+      async look({ link: text }, signal) {
+        const { driveId } = parseDriveLink(text);
+        const kept = drives()
+          .list()
+          .find((one) => one.record.driveId === driveId);
+        const { drive } = kept ?? (await views().open(text, signal));
+        const { files, bytes } = drive.tree.count();
+        return { driveId, name: drive.name(), visibility: drive.visibility(), files, bytes };
       },
       list: () => [
         ...drives().list().map(summary),
@@ -124,6 +154,8 @@ export function createDriveServices(
             role: null,
             files: 0,
             bytes: 0,
+            conflicts: 0,
+            mount: mountOf(record),
           })),
       ],
       suggest: ({ name }) => suggestFolder(name),
@@ -147,7 +179,8 @@ export function createDriveServices(
           await one.sync.settled(signal);
           await membersSettled(one, signal);
           // What a member sent meanwhile may have to be brought to the folder.
-        } while (one.sync.status().state !== 'in_step' || !membersInStep(one));
+          // One whose mode keeps it apart is as far as it will get.
+        } while (!['in_step', 'differs'].includes(one.sync.status().state) || !membersInStep(one));
         return status(one);
       },
       async link({ drive, role, expires, uses }) {
@@ -187,14 +220,46 @@ export function createDriveServices(
         return { link: link(one) };
       },
       async unshare({ drive, user }) {
-        await drives().get(drive).drive.unshare(user);
+        await drives().unshare(drive, user);
+        return { ok: true };
+      },
+      async shareFolder({ drive, path, user, role }, signal) {
+        const { network, identity } = online();
+        if (user !== null) parseUserId(user);
+        // Whom nobody knows can't be given a role: said before anything is made.
+        const card =
+          user === null || user === identity.userId() ? null : await network.cards.find(user, signal);
+        const one = await drives().shareFolder(drive, path, signal);
+        if (user !== null && card) await one.drive.share(user, card.encKey, role);
+        drives().refreshMembers();
+        return { driveId: one.record.driveId, link: link(one) };
+      },
+      async unshareFolder({ drive, path }, signal) {
+        const around = drives().get(drive).drive;
+        const mount = around.tree.resolve(path)?.mount;
+        if (!mount) throw new AppError('not_found', `${path} is no folder that is a drive of its own.`);
+        await drives().unshareFolder(mount, signal);
         return { ok: true };
       },
       members: ({ drive }) =>
         drives()
           .get(drive)
           .drive.members()
-          .map((member) => ({ ...member, since: new Date(member.since).toISOString() })),
+          .map((member) => ({
+            ...member,
+            since: new Date(member.since).toISOString(),
+            opened:
+              member.userId === online().identity.userId() ||
+              shared().opened(drives().get(drive).record.driveId, member.userId),
+          })),
+      shared: () =>
+        shared()
+          .list()
+          .map((one) => ({ ...one, time: new Date(one.time).toISOString() })),
+      hideShared({ drive }) {
+        shared().hide(drive);
+        return { ok: true };
+      },
       history({ drive, before, limit, user, device, op }) {
         const one = drives().get(drive).drive;
         const page = one.timeline({ before, limit, user, deviceId: device, op });
@@ -204,7 +269,62 @@ export function createDriveServices(
           writers: [...one.writers()],
         };
       },
-      verify: async ({ drive }) => report(await drives().get(drive).drive.verify()),
+      rights: ({ drive }) =>
+        drives()
+          .get(drive)
+          .drive.rightsHistory()
+          .map(({ kind, ...deed }) => ({
+            ...deed,
+            kind:
+              kind === 'genesis'
+                ? 'create'
+                : kind === 'lower' || (kind === 'grant' && deed.was !== null)
+                  ? 'change'
+                  : kind,
+            time: new Date(deed.time).toISOString(),
+          })),
+      async verify({ drive: name }) {
+        const { drive } = drives().get(name);
+        const found = report(await drive.verify());
+        const newest = anchors().newestOf(drive);
+        const rewritten = anchors()
+          .contradictions(drive)
+          .map(({ writer, seq }): DriveCheckReport['findings'][number] => ({
+            kind: 'rewritten',
+            entry: null,
+            writer: hex(writer),
+            seq,
+            message: 'The ledger knows another entry at this place: this history was rewritten.',
+          }));
+        return {
+          ...found,
+          ok: found.ok && rewritten.length === 0,
+          anchoredAt: newest && new Date(newest.time).toISOString(),
+          findings: [...found.findings, ...rewritten],
+        };
+      },
+      async setMode({ drive, mode }) {
+        await drives().get(drive).sync.setMode(mode);
+        return { ok: true };
+      },
+      differences: ({ drive, limit }) => [...drives().get(drive).sync.differences(limit)],
+      async revert({ drive }) {
+        await drives().get(drive).sync.revert();
+        return { ok: true };
+      },
+      async override({ drive }) {
+        await drives().get(drive).sync.override();
+        return { ok: true };
+      },
+      keeps({ drive }) {
+        const one = drives().get(drive);
+        return [...one.sync.online.policies()]
+          .flatMap(([node, keep]) => {
+            const path = node === rootNode ? '' : one.drive.tree.path(node);
+            return path === null ? [] : [{ path, keep }];
+          })
+          .sort((a, b) => (a.path < b.path ? -1 : 1));
+      },
       async confirm({ drive }) {
         await drives().get(drive).sync.confirm();
         return { ok: true };
@@ -213,7 +333,7 @@ export function createDriveServices(
   };
 }
 
-function report(check: DriveCheck): DriveCheckReport {
+function report(check: DriveCheck): Omit<DriveCheckReport, 'anchoredAt'> {
   type Finding = DriveCheckReport['findings'][number];
   const plain = { writer: null, seq: null };
   const findings: Finding[] = [
@@ -255,7 +375,6 @@ function report(check: DriveCheck): DriveCheckReport {
     entries: check.entries,
     writers: check.writers,
     forks: check.forks.length,
-    anchoredAt: null,
     findings,
   };
 }

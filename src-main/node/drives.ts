@@ -1,9 +1,16 @@
 import path from 'node:path';
 import { mkdir, rm } from 'node:fs/promises';
 import { AppError, isAppError } from '../../src-shared/errors.ts';
-import { createDrive, openDrive, type Drive, type DriveDeps, type DriveStorage } from '../drive/index.ts';
+import {
+  createDrive,
+  openDrive,
+  rootNode,
+  type Drive,
+  type DriveDeps,
+  type DriveStorage,
+} from '../drive/index.ts';
 import type { EntryId } from '../history/index.ts';
-import { tryUnwrap } from '../identity/index.ts';
+import type { Borrowed } from '../hosting/index.ts';
 import type { UserId } from '../identity/index.ts';
 import {
   createCheckpointer,
@@ -12,13 +19,16 @@ import {
   type ChunkStore,
   type Database,
 } from '../store/index.ts';
-import { createFolderSync, type FolderSync } from '../sync/index.ts';
+import { createFolderSync, createSyncState, type FolderSync } from '../sync/index.ts';
 import type { Online } from './core.ts';
+import { driveIdentity } from './drive-identity.ts';
 import { parseDriveLink, type DriveLink } from './drive-link.ts';
-import { createDriveRecords, type DriveRecord } from './drive-records.ts';
+import { createDriveRecords, type DriveRecord, type MountPlace } from './drive-records.ts';
+import { createMounts, type Mounts } from './mounts.ts';
 import { claimFolder } from './folders.ts';
 import { createFollowedLinks } from './sharing/followed-links.ts';
 import { claimInvite } from './sharing/invite-protocol.ts';
+import { recentAudits } from './hosting-services.ts';
 import { createMemberWatch, type MemberWatch } from './members.ts';
 import { createOwnFeedCheck } from './own-feed.ts';
 import { createWriterKeys } from './writer-keys.ts';
@@ -45,17 +55,30 @@ export interface Drives {
   /** A drive open here by its id; null: none. */
   opened(driveId: EntryId): Drive | null;
   create(name: string, folder: string): Promise<OpenDrive>;
-  join(link: string, folder: string, signal: AbortSignal): Promise<OpenDrive>;
+  /** @param onlineOnly nothing is brought here but what is asked for */
+  join(link: string, folder: string, onlineOnly: boolean, signal: AbortSignal): Promise<OpenDrive>;
   leave(idOrName: string): Promise<void>;
   setPaused(idOrName: string, paused: boolean): void;
   /** Members changed: keep in touch with the right devices. */
   refreshMembers(): void;
+  /**
+   * Makes a drive of its own of a folder; its files stay where they are. Answers when the other members are told. What is begun goes on
+   * after a failure or a restart.
+   * @throws AppError `forbidden`, `invalid_argument`, `not_found`, `already_exists`
+   */
+  shareFolder(idOrName: string, path: string, signal: AbortSignal): Promise<OpenDrive>;
+  /** Makes an ordinary folder of its parent of a drive again. Answers when the other members are told. */
+  unshareFolder(idOrName: string, signal: AbortSignal): Promise<OpenDrive>;
+  /** Takes somebody's role away here and in the drives that have their place in a folder of this one, as far as this user may. */
+  unshare(idOrName: string, user: UserId): Promise<void>;
 }
 
-interface Running extends OpenDrive {
+export interface Running extends OpenDrive {
   readonly db: Database;
   readonly chunks: ChunkStore;
-  readonly off: readonly (() => void)[];
+  readonly off: (() => void)[];
+  /** What is kept here of this drive for others. */
+  readonly borrowed: Borrowed;
   endCheckpoints: () => Promise<void>;
 }
 
@@ -63,7 +86,8 @@ const joinPatience = 30_000;
 /** A drive that could not be opened (its disk may not be mounted yet) is tried again after this time, ms. */
 const reopenAfter = 15_000;
 
-export function createDrives(node: Online): Drives {
+/** @param alsoUsers people to keep in touch with besides the members of drives */
+export function createDrives(node: Online, alsoUsers: () => Iterable<UserId>): Drives {
   const { db: nodeDb, identity, exchange, network, clock, random, logger, events, activity, settings } = node;
   const records = createDriveRecords(nodeDb);
   const checkpointer = createCheckpointer({ clock, logger });
@@ -74,7 +98,10 @@ export function createDrives(node: Online): Drives {
   const members: MemberWatch = createMemberWatch(
     node,
     () =>
-      new Set([...running.values()].flatMap(({ drive }) => drive.members().map((member) => member.userId))),
+      new Set([
+        ...[...running.values()].flatMap(({ drive }) => drive.members().map((member) => member.userId)),
+        ...alsoUsers(),
+      ]),
   );
   let stopped = false;
   let cancelReopen: (() => void) | null = null;
@@ -85,13 +112,7 @@ export function createDrives(node: Online): Drives {
   function deps(user: UserId, driveId: EntryId | null): DriveDeps {
     const secret = driveId === null ? null : (followed.get(driveId)?.secret ?? null);
     return {
-      identity: {
-        userId: user,
-        device: identity.deviceSigner,
-        certificate: identity.certificate(user),
-        encKey: identity.card(user).encKey,
-        unwrap: (box) => identity.tryUnwrap(box, user) ?? (secret && tryUnwrap(secret, box)),
-      },
+      identity: driveIdentity(identity, user, secret),
       writerKeys,
       clock,
       random,
@@ -118,6 +139,7 @@ export function createDrives(node: Online): Drives {
 
   /** Puts the parts of one drive together and starts them. */
   async function launch(record: DriveRecord, drive: Drive, db: Database): Promise<Running> {
+    const { mount } = record;
     const chunks = createChunkStore({
       dir: path.join(dirOf(record.driveId), 'chunks'),
       budget: settings.get('versions.bytes'),
@@ -134,22 +156,33 @@ export function createDrives(node: Online): Drives {
       clock,
       random,
       logger,
+      ...(mount && {
+        marked: mount.state === 'mounted' || mount.state === 'ending',
+        ignoredAbove: (inner, dir) => ignoredAbove(mount, inner, dir),
+      }),
       options: {
         trashDays: settings.get('trash.days'),
         versionsShare: settings.get('versions.share'),
         versionsBytes: settings.get('versions.bytes'),
       },
+      copies: () => settings.get('free.copies'),
+      hosts: () => node.hosting.safeCopies(record.driveId, recentAudits(settings)),
     });
     const { driveId } = record;
     const changed = (): void => events.emit('drives', { driveId });
     const off = [
-      sync.on('status', changed),
+      sync.on('status', () => {
+        changed();
+        mounts.look();
+      }),
+      drive.on('tree', () => mounts.look()),
       sync.on('problem', (error) =>
         events.emit('activity', activity.add({ kind: 'problem', driveId, message: error.message })),
       ),
       drive.on('access', () => {
         members.refresh();
         changed();
+        mounts.look();
       }),
       drive.on('fork', (fork) =>
         events.emit(
@@ -163,33 +196,56 @@ export function createDrives(node: Online): Drives {
       ),
       () => guarded.stop(),
     ];
-    const one: Running = { record, drive, sync, db, chunks, off, endCheckpoints: async () => {} };
+    const borrowed = await node.hosting.borrow(driveId);
+    const one: Running = { record, drive, sync, db, chunks, off, borrowed, endCheckpoints: async () => {} };
     running.set(driveId, one);
-    exchange.addDrive(guarded.drive, sync.blocks);
-    node.hosting.addDrive(drive, sync.blocks, record.user);
-    if (record.paused) sync.pause();
-    await sync.start();
+    try {
+      exchange.addDrive(guarded.drive, node.hosting.serving(drive, sync.blocks, borrowed.source));
+      node.hosting.addDrive(drive, sync.blocks, borrowed.source, record.user);
+      if (record.paused) sync.pause();
+      await sync.start();
+    } catch (error) {
+      await withdraw(one);
+      throw error;
+    }
     one.endCheckpoints = checkpointer.add(db);
     members.refresh();
     changed();
+    mounts.look();
     return one;
   }
 
-  async function close(one: Running): Promise<void> {
-    running.delete(one.record.driveId);
+  /** The rules of the drive around one go on counting in its folder. */
+  function ignoredAbove({ parent, node: folder }: MountPlace, inner: string, dir: boolean): boolean {
+    const above = running.get(parent)?.sync;
+    const at = above?.mounts.path(folder) ?? null;
+    return above !== undefined && at !== null && above.ignored(`${at}/${inner}`, dir);
+  }
+
+  /** Takes a drive out of everything that works with it. */
+  async function withdraw(one: Running): Promise<void> {
+    const { driveId } = one.record;
+    running.delete(driveId);
     for (const end of one.off) end();
-    await node.hosting.removeDrive(one.record.driveId);
+    await node.hosting.removeDrive(driveId);
     await one.sync.stop();
-    await exchange.removeDrive(one.record.driveId);
+    await exchange.removeDrive(driveId);
+    one.borrowed.release();
+  }
+
+  async function close(one: Running): Promise<void> {
+    await withdraw(one);
     await one.chunks.stop();
     one.drive.close();
     await one.endCheckpoints();
     one.db.close();
   }
 
-  async function open(record: DriveRecord): Promise<void> {
+  async function open(kept: DriveRecord): Promise<void> {
     let db: Database | null = null;
+    let record = kept;
     try {
+      record = mounts.placed(kept);
       follow(record.driveId);
       const place = await storage(record.driveId);
       db = place.db;
@@ -235,8 +291,9 @@ export function createDrives(node: Online): Drives {
 
   async function openAll(): Promise<void> {
     const user = identity.userId();
-    // One after another: each start reads and hashes; together they would only take turns on the disk.
-    for (const record of records.all()) if (record.user === user && !stopped) await open(record);
+    // One after another: each start reads and hashes; together they would only take turns on the disk. Parents come first.
+    for (const record of mounts.inOrder(records.all()))
+      if (record.user === user && !stopped) await open(record);
     members.refresh();
     reopenLater();
   }
@@ -247,7 +304,7 @@ export function createDrives(node: Online): Drives {
   }
 
   async function reopen(): Promise<void> {
-    for (const { record } of [...failed.values()]) {
+    for (const record of mounts.inOrder([...failed.values()].map((one) => one.record))) {
       if (stopped) return;
       failed.delete(record.driveId);
       await open(record);
@@ -288,11 +345,140 @@ export function createDrives(node: Online): Drives {
     return claimFolder(folder, [node.dataDir, ...records.all().map((record) => record.folder)]);
   }
 
+  /** Brings a drive kept by others here: its history, then its files. `prepare` is called before its engine starts. */
+  async function bring(
+    record: DriveRecord,
+    entries: readonly Uint8Array[],
+    prepare?: (drive: Drive, db: Database) => Promise<void>,
+  ): Promise<Running> {
+    const { driveId } = record;
+    const place = await storage(driveId);
+    try {
+      const drive = await openDrive({
+        ...deps(record.user, driveId),
+        ...place,
+        driveId,
+        genesis: entries[0]!,
+      });
+      for (let at = 1; at < entries.length; at += 256) await drive.ingest(entries.slice(at, at + 256));
+      await prepare?.(drive, place.db);
+      records.add(record);
+      return await launch(record, drive, place.db);
+    } catch (error) {
+      if (!running.has(driveId)) {
+        if (place.db.open) place.db.close();
+        records.remove(driveId);
+        unfollow(driveId);
+        await rm(dirOf(driveId), { recursive: true, force: true });
+      }
+      throw error;
+    }
+  }
+
+  /** @param borrowed what is kept here of the drive for others: enough when nobody else is there */
+  async function joinBy(
+    link: DriveLink,
+    folder: string,
+    user: UserId,
+    onlineOnly: boolean,
+    borrowed: Borrowed,
+    limit: AbortSignal,
+  ): Promise<Running> {
+    const { driveId, power } = link;
+    const kept = borrowed.entries();
+    let peers = await node.sources.reach(link, limit).catch((error: unknown) => {
+      if (kept === null) throw error;
+      return [];
+    });
+    if (power?.t === 'invite') {
+      const host = await claimInvite(node, driveId, power.secret, peers, limit);
+      peers = [host, ...peers.filter((peer) => peer !== host)];
+    } else if (power?.t === 'read') {
+      followed.put(driveId, { secret: power.secret, addresses: link.addresses });
+      node.open.follow(driveId, power.secret, peers);
+    }
+    const [entries, real] = await (async () => {
+      await findOwnCard(user, limit);
+      const fetched = exchange.fetchHistory(driveId, peers, limit).catch((error: unknown) => {
+        if (kept === null) throw error;
+        return kept;
+      });
+      return [await fetched, await claim(folder)] as const;
+    })().catch((error: unknown) => {
+      unfollow(driveId);
+      throw error;
+    });
+    const record: DriveRecord = { driveId, folder: real, user, paused: false, mount: null };
+    return bring(record, entries, async (drive, db) => {
+      // A host is given the history whether or not its person may read it.
+      if (kept !== null) requireReadable(drive);
+      // Said before anything is brought here.
+      if (onlineOnly) createSyncState(db).policy.set(rootNode, false);
+    });
+  }
+
+  async function make(
+    name: string,
+    at: Pick<DriveRecord, 'folder' | 'user' | 'mount'>,
+    prepare?: (drive: Drive, db: Database) => Promise<void>,
+  ): Promise<Running> {
+    let place: DriveStorage | null = null;
+    const drive = await createDrive({
+      ...deps(at.user, null),
+      name,
+      storage: async (driveId) => (place = await storage(driveId)),
+    });
+    await prepare?.(drive, place!.db);
+    const record: DriveRecord = { driveId: drive.id, ...at, paused: false };
+    records.add(record);
+    return launch(record, drive, place!.db);
+  }
+
+  /** Forgets a drive; its files stay. */
+  async function forget(record: DriveRecord, { marked } = { marked: true }): Promise<void> {
+    const { driveId } = record;
+    const one = running.get(driveId);
+    if (one) await close(one);
+    failed.delete(driveId);
+    records.remove(driveId);
+    node.hosting.forgetDrive(driveId);
+    unfollow(driveId);
+    await rm(dirOf(driveId), { recursive: true, force: true });
+    // The files are the person's and stay; what the engine kept for itself beside them goes.
+    if (marked) await rm(path.join(record.folder, '.extrachain', 'marker.json'), { force: true });
+    members.refresh();
+    events.emit('drives', { driveId: null });
+  }
+
+  const mounts: Mounts = createMounts({
+    node,
+    records,
+    running: () => [...running.values()],
+    find: (driveId) => running.get(driveId) ?? null,
+    make,
+    async fetch(record, peers, signal, prepare) {
+      const entries = await exchange.fetchHistory(record.driveId, peers, signal);
+      return bring(record, entries, prepare);
+    },
+    async restart(driveId) {
+      const one = running.get(driveId);
+      const record = records.get(driveId);
+      if (one) await close(one);
+      if (record && !stopped) await open(record);
+      reopenLater();
+    },
+    forget,
+  });
+
   return {
-    start: openAll,
+    async start() {
+      await openAll();
+      mounts.start();
+    },
     async stop() {
       stopped = true;
       cancelReopen?.();
+      await mounts.stop();
       members.stop();
       await closeAll();
       await checkpointer.stop();
@@ -307,72 +493,31 @@ export function createDrives(node: Online): Drives {
     opened: (driveId) => running.get(driveId)?.drive ?? null,
     async create(name, folder) {
       const user = currentUser();
-      const real = await claim(folder);
-      let place: DriveStorage | null = null;
-      const drive = await createDrive({
-        ...deps(user, null),
-        name,
-        storage: async (driveId) => (place = await storage(driveId)),
-      });
-      const record: DriveRecord = { driveId: drive.id, folder: real, user, paused: false };
-      records.add(record);
-      return launch(record, drive, place!.db);
+      return make(name, { folder: await claim(folder), user, mount: null });
     },
-    async join(text, folder, signal) {
+    async join(text, folder, onlineOnly, signal) {
       const user = currentUser();
       const link = parseDriveLink(text);
-      const { driveId, power } = link;
+      const { driveId } = link;
       if (running.has(driveId) || failed.has(driveId)) {
         throw new AppError('already_exists', 'This drive is on this computer already.');
       }
       const limit = AbortSignal.any([signal, AbortSignal.timeout(joinPatience)]);
-      let peers = await node.sources.reach(link, limit);
-      if (power?.t === 'invite') {
-        const host = await claimInvite(node, driveId, power.secret, peers, limit);
-        peers = [host, ...peers.filter((peer) => peer !== host)];
-      } else if (power?.t === 'read') {
-        followed.put(driveId, { secret: power.secret, addresses: link.addresses });
-        node.open.follow(driveId, power.secret, peers);
-      }
-      const [entries, real] = await (async () => {
-        await findOwnCard(user, limit);
-        const fetched = await exchange.fetchHistory(driveId, peers, limit);
-        return [fetched, await claim(folder)] as const;
-      })().catch((error: unknown) => {
-        unfollow(driveId);
-        throw error;
-      });
-      const place = await storage(driveId);
+      const again = await mounts.accept(driveId, folder, limit);
+      if (again) return again;
+      // It may be one that is kept here for others.
+      const borrowed = await node.hosting.borrow(driveId);
       try {
-        const drive = await openDrive({ ...deps(user, driveId), ...place, driveId, genesis: entries[0]! });
-        for (let at = 1; at < entries.length; at += 256) await drive.ingest(entries.slice(at, at + 256));
-        const record: DriveRecord = { driveId, folder: real, user, paused: false };
-        records.add(record);
-        return await launch(record, drive, place.db);
-      } catch (error) {
-        if (!running.has(driveId)) {
-          if (place.db.open) place.db.close();
-          records.remove(driveId);
-          unfollow(driveId);
-          await rm(dirOf(driveId), { recursive: true, force: true });
-        }
-        throw error;
+        return await joinBy(link, folder, user, onlineOnly, borrowed, limit);
+      } finally {
+        borrowed.release();
       }
     },
     async leave(idOrName) {
       const broken = failed.get(idOrName);
       const record = broken?.record ?? get(idOrName).record;
-      const one = running.get(record.driveId);
-      if (one) await close(one);
-      failed.delete(record.driveId);
-      records.remove(record.driveId);
-      node.hosting.forgetDrive(record.driveId);
-      unfollow(record.driveId);
-      await rm(dirOf(record.driveId), { recursive: true, force: true });
-      // The files are the person's and stay; what the engine kept for itself beside them goes.
-      await rm(path.join(record.folder, '.extrachain', 'marker.json'), { force: true });
-      members.refresh();
-      events.emit('drives', { driveId: null });
+      await mounts.leaving(record);
+      await forget(record);
     },
     setPaused(idOrName, paused) {
       const one = get(idOrName);
@@ -382,5 +527,21 @@ export function createDrives(node: Online): Drives {
       events.emit('drives', { driveId: one.record.driveId });
     },
     refreshMembers: () => members.refresh(),
+    shareFolder: (idOrName, folder, signal) => mounts.share(get(idOrName), folder, signal),
+    unshareFolder: (idOrName, signal) => mounts.unshare(get(idOrName), signal),
+    async unshare(idOrName, user) {
+      const one = get(idOrName);
+      await one.drive.unshare(user);
+      await mounts.unshared(one, user);
+    },
   };
+}
+
+/** Throws `forbidden` when this person has no key of the drive. */
+function requireReadable(drive: Drive): void {
+  try {
+    drive.currentEpoch();
+  } catch (cause) {
+    throw new AppError('forbidden', 'You have no right to this drive.', { cause });
+  }
 }

@@ -10,6 +10,7 @@ import type { FileEntry } from '../../src-shared/contract/index.ts';
 import type { NodeServices, Upload } from '../api/index.ts';
 import { isName, rootNode, type NodeId, type OpDraft, type TreeNode } from '../drive/index.ts';
 import type { Drives, OpenDrive } from './drives.ts';
+import { inside, refuseMounts } from './inside.ts';
 
 type Changes = Pick<NodeServices['files'], 'mkdir' | 'move' | 'remove' | 'search' | 'checkUpload' | 'write'>;
 /** How a node of the tree is shown. */
@@ -33,6 +34,7 @@ export function createFileChanges(drives: () => Drives, entry: ShowEntry): Chang
   async function commit(one: OpenDrive, drafts: readonly OpDraft[]): Promise<void> {
     if (one.drive.ownRole() === 'reader')
       throw new AppError('forbidden', 'You may only read this drive, so nothing in it can be changed here.');
+    refuseByMode(one);
     for (let at = 0; at < drafts.length; at += batch) await one.drive.commit(drafts.slice(at, at + batch));
   }
 
@@ -44,8 +46,11 @@ export function createFileChanges(drives: () => Drives, entry: ShowEntry): Chang
     into.push({ t: 'del', node: node.id, base: node.kind === 'dir' ? [] : [node.version] });
   }
 
-  async function checkUpload({ drive, path: target, replace }: Upload): Promise<void> {
-    const one = drives().get(drive);
+  /** Where a path leads, which may be into a drive that has its place in a folder of this one. */
+  const at = (drive: string, target: string) => inside(drives(), drives().get(drive), target, false);
+
+  async function checkUpload({ drive, path: asked, replace }: Upload): Promise<void> {
+    const { one, path: target } = at(drive, asked);
     const [folder, name] = split(target);
     if (one.drive.ownRole() === 'reader')
       throw new AppError('forbidden', 'You may only read this drive, so nothing can be put into it.');
@@ -54,16 +59,60 @@ export function createFileChanges(drives: () => Drives, entry: ShowEntry): Chang
     await checkFolders(one.record.folder, folder);
   }
 
+  async function removeFrom(one: OpenDrive, paths: readonly string[]): Promise<void> {
+    const drafts: OpDraft[] = [];
+    // What lies in a folder that goes as well is not looked at twice.
+    const tops = paths.filter(
+      (path) => !paths.some((other) => other !== path && path.startsWith(`${other}/`)),
+    );
+    for (const target of new Set(tops)) await subtree(one, nodeAt(one, target), drafts);
+    await commit(one, drafts);
+  }
+
+  /** Into or out of a folder that is a drive of its own: on the disk, where both are; either drive then sees its part. */
+  async function moveAcross(
+    one: OpenDrive,
+    from: string,
+    other: OpenDrive,
+    to: string,
+  ): Promise<{ ok: true }> {
+    refuseMounts(one, from);
+    nodeAt(one, from);
+    freePlace(other, to);
+    for (const each of [one, other])
+      if (each.drive.ownRole() === 'reader')
+        throw new AppError('forbidden', 'You may only read one of the two drives.');
+    await checkFolders(one.record.folder, split(from)[0]);
+    await checkFolders(other.record.folder, split(to)[0]);
+    const [source, target] = [path.join(one.record.folder, from), path.join(other.record.folder, to)];
+    if (await lstat(target).catch(() => null)) throw taken(split(to)[1]);
+    try {
+      // A link never replaces what came meanwhile, and a folder's name only that of an empty folder.
+      if ((await lstat(source)).isFile()) {
+        await link(source, target);
+        await rm(source);
+      } else await rename(source, target);
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code === 'ENOENT')
+        throw new AppError('not_found', `${from} is not on this computer (yet), so it can’t be moved there.`);
+      throw writeError(cause, to);
+    }
+    await Promise.all([other.sync.scan(), one.sync.scan()]);
+    return { ok: true };
+  }
+
   return {
-    async mkdir({ drive, path: target }) {
-      const one = drives().get(drive);
+    async mkdir({ drive, path: asked }) {
+      const { one, path: target } = at(drive, asked);
       const place = freePlace(one, target);
       const node = randomBytes(16).toString('hex');
       await commit(one, [{ t: 'make', node, kind: 'dir', ...place, content: null }]);
       return { ok: true };
     },
-    async move({ drive, from, to }) {
-      const one = drives().get(drive);
+    async move({ drive, from: source, to: target }) {
+      const { one, path: from } = at(drive, source);
+      const { one: other, path: to } = at(drive, target);
+      if (other !== one) return moveAcross(one, from, other, to);
       const node = nodeAt(one, from);
       if (from === to) return { ok: true };
       if (node.kind === 'dir' && to.startsWith(`${from}/`)) {
@@ -72,15 +121,15 @@ export function createFileChanges(drives: () => Drives, entry: ShowEntry): Chang
       await commit(one, [{ t: 'move', node: node.id, ...freePlace(one, to) }]);
       return { ok: true };
     },
-    async remove({ drive, paths }) {
-      const one = drives().get(drive);
-      const drafts: OpDraft[] = [];
-      // What lies in a folder that goes as well is not looked at twice.
-      const tops = paths.filter(
-        (one) => !paths.some((other) => other !== one && one.startsWith(`${other}/`)),
-      );
-      for (const target of new Set(tops)) await subtree(one, nodeAt(one, target), drafts);
-      await commit(one, drafts);
+    async remove({ drive, paths: asked }) {
+      const targets = asked.map((target) => at(drive, target));
+      for (const { one, path: target } of targets) refuseMounts(one, target);
+      for (const one of new Set(targets.map((target) => target.one))) {
+        await removeFrom(
+          one,
+          targets.filter((target) => target.one === one).map((target) => target.path),
+        );
+      }
       return { ok: true };
     },
     async search({ drive, text, limit }, signal) {
@@ -102,15 +151,16 @@ export function createFileChanges(drives: () => Drives, entry: ShowEntry): Chang
     checkUpload,
     async write(input, bytes, signal) {
       await checkUpload(input);
-      const { folder } = drives().get(input.drive).record;
-      const target = path.join(folder, ...input.path.split('/'));
+      const { one, path: inDrive } = at(input.drive, input.path);
+      const { folder } = one.record;
+      const target = path.join(folder, ...inDrive.split('/'));
       const temp = path.join(folder, '.extrachain', 'tmp', `upload-${randomBytes(8).toString('hex')}`);
       try {
         await mkdir(path.dirname(target), { recursive: true });
         await pipeline(Readable.from(bytes), createWriteStream(temp, { flags: 'wx', flush: true }), {
           signal,
         });
-        await checkFolders(folder, split(input.path)[0]);
+        await checkFolders(folder, split(inDrive)[0]);
         if (input.replace) await rename(temp, target);
         // A link never replaces what came meanwhile.
         else await link(temp, target);
@@ -121,6 +171,18 @@ export function createFileChanges(drives: () => Drives, entry: ShowEntry): Chang
       }
     },
   };
+}
+
+/** What is done in the tree would be signed by a device that only receives, or not be done in the folder of one that only sends. */
+export function refuseByMode({ sync }: Pick<OpenDrive, 'sync'>): void {
+  const { mode } = sync.status();
+  if (mode === 'send-receive') return;
+  throw new AppError(
+    'not_allowed',
+    mode === 'receive-only'
+      ? 'This computer only receives this drive, so nothing is changed from here.'
+      : 'This computer only sends this drive: change it in its folder.',
+  );
 }
 
 const joined = (parent: string, name: string): string => (parent === '' ? name : `${parent}/${name}`);
@@ -159,7 +221,7 @@ function taken(name: string): AppError {
 function split(target: string): [folder: string, name: string] {
   const at = target.lastIndexOf('/');
   const name = target.slice(at + 1);
-  const own = target.split('/', 1)[0] === '.extrachain';
+  const own = target.split('/').includes('.extrachain');
   if (own || !target.split('/').every(isName)) {
     throw new AppError('invalid_argument', 'This name cannot be used in a drive.', { details: { name } });
   }

@@ -1,12 +1,21 @@
 import { AppError, isAppError } from '../../src-shared/errors.ts';
 import type { FileEntry } from '../../src-shared/contract/index.ts';
 import type { NodeServices } from '../api/index.ts';
-import type { Content, TreeNode, Version } from '../drive/index.ts';
+import {
+  rootNode,
+  verifyProof,
+  type Content,
+  type Drive,
+  type TreeNode,
+  type Version,
+} from '../drive/index.ts';
 import type { Drives, OpenDrive } from './drives.ts';
 import { isDriveId, looksLikeLink, parseDriveLink } from './drive-link.ts';
 import type { Readable, View, Views } from './sharing/views.ts';
-import { createFileChanges } from './file-changes.ts';
+import { createFileChanges, refuseByMode } from './file-changes.ts';
+import { inside } from './inside.ts';
 import { createFolderOrders } from './file-window.ts';
+import type { Anchors } from './ledger/anchors.ts';
 import type { FolderView } from './file-window.ts';
 import { namesShown } from './shown-entries.ts';
 import type { Shown } from './shown-entries.ts';
@@ -18,7 +27,13 @@ const sizeOf = (content: Content | null): number => (content?.kind === 'file' ? 
 export function createFileServices(
   drives: () => Drives,
   views: () => Views,
+  anchors: () => Pick<Anchors, 'anchorOf' | 'withAnchor'>,
 ): Pick<NodeServices, 'files' | 'trash'> {
+  function anchorOf(drive: Drive, version: string) {
+    const found = anchors().anchorOf(drive, version);
+    return { anchored: found !== null, anchor: found && { ...found, time: iso(found.time) } };
+  }
+
   /** A drive kept here by its id, name or link; else what the link (or the id of a public drive) opens. */
   async function source(text: string, signal: AbortSignal): Promise<OpenDrive | View> {
     if (looksLikeLink(text)) {
@@ -36,6 +51,11 @@ export function createFileServices(
     }
   }
 
+  /** As `source`, at a path that may lead on into another drive. */
+  async function sourceAt(text: string, path: string, into: boolean, signal: AbortSignal) {
+    return inside<OpenDrive | View>(drives(), await source(text, signal), path, into);
+  }
+
   function node(one: Readable, path: string): TreeNode {
     const found = one.drive.tree.resolve(path);
     if (!found)
@@ -43,25 +63,32 @@ export function createFileServices(
     return found;
   }
 
-  function entry(one: Readable, parent: string, item: TreeNode): FileEntry {
+  /** @param prefix what stands before paths of this drive: see `inside` */
+  function entry(one: Readable, parent: string, item: TreeNode, prefix = ''): FileEntry {
     const { content } = item;
-    const conflictOf = item.conflictOf === null ? null : one.drive.tree.path(item.conflictOf);
+    const original = item.conflictOf === null ? null : one.drive.tree.path(item.conflictOf);
+    const conflictOf = original === null ? null : `${prefix}${original}`;
     return {
-      path: parent === '' ? item.name : `${parent}/${item.name}`,
+      path: `${prefix}${parent === '' ? '' : `${parent}/`}${item.name}`,
       name: item.name,
       kind: item.kind,
       size: sizeOf(content),
       mtime: content?.kind === 'file' ? iso(content.mtime) : null,
       hash: content?.kind === 'file' ? hex(content.hash) : null,
       version: item.version,
-      state:
-        content === null || one.sync.contentState(content) === 'here'
-          ? 'here'
-          : one.online
-            ? 'online'
-            : 'pending',
+      state: stateOf(one, item),
       conflictOf,
+      mount: item.mount,
     };
+  }
+
+  /** Where its bytes are; of a folder whether it is on this disk. */
+  function stateOf(one: Readable, { id, content }: TreeNode): FileEntry['state'] {
+    const held = one.sync.online?.held(id) ?? null;
+    if (held === 'online') return 'online';
+    if (held === 'wanted') return 'pending';
+    if (content === null || one.sync.contentState(content) === 'here') return 'here';
+    return one.online ? 'online' : 'pending';
   }
 
   /** An untouched conflict copy has no life of its own yet: what led to it stands with the file whose name it could not have. */
@@ -115,19 +142,19 @@ export function createFileServices(
   return {
     files: {
       ...createFileChanges(drives, entry),
-      async window({ drive, path, sort, descending, show, offset, limit }, signal) {
-        const one = await source(drive, signal);
+      async window({ drive, path: at, sort, descending, show, offset, limit }, signal) {
+        const { one, path, prefix } = await sourceAt(drive, at, true, signal);
         const { id } = folder(one, path);
         const view = { driveId: one.record.driveId, folder: id, sort, descending };
         const names = await namesIn(one, path, view, show, signal);
         const items = names.slice(offset, offset + limit).flatMap((name) => {
           const found = one.drive.tree.child(id, name);
-          return found ? [entry(one, path, found)] : [];
+          return found ? [entry(one, path, found, prefix)] : [];
         });
         return { total: names.length, items };
       },
-      async locate({ drive, path, sort, descending, show, name, exact, from }, signal) {
-        const one = await source(drive, signal);
+      async locate({ drive, path: at, sort, descending, show, name, exact, from }, signal) {
+        const { one, path } = await sourceAt(drive, at, true, signal);
         const { id } = folder(one, path);
         const view = { driveId: one.record.driveId, folder: id, sort, descending };
         const names =
@@ -140,19 +167,19 @@ export function createFileServices(
         const index = later >= 0 ? later : names.findIndex(fits);
         return { index: index >= 0 ? index : null };
       },
-      async list({ drive, path, after, limit }, signal) {
-        const one = await source(drive, signal);
+      async list({ drive, path: at, after, limit }, signal) {
+        const { one, path, prefix } = await sourceAt(drive, at, true, signal);
         const folder = node(one, path);
-        if (folder.kind !== 'dir') return { items: [entry(one, parentOf(path), folder)], next: null };
+        if (folder.kind !== 'dir') return { items: [entry(one, parentOf(path), folder, prefix)], next: null };
         const page = one.drive.tree.children(folder.id, {
           ...(after !== null && { after }),
           limit: limit + 1,
         });
-        const items = page.slice(0, limit).map((item) => entry(one, path, item));
+        const items = page.slice(0, limit).map((item) => entry(one, path, item, prefix));
         return { items, next: page.length > limit ? items.at(-1)!.name : null };
       },
-      async history({ drive, path }, signal) {
-        const one = await source(drive, signal);
+      async history({ drive, path: at }, signal) {
+        const { one, path } = await sourceAt(drive, at, false, signal);
         const versions = versionsAt(one, path);
         if (versions.length === 0) throw new AppError('not_found', `This drive never had a ${path}.`);
         return versions.map((item) => ({
@@ -165,11 +192,12 @@ export function createFileServices(
           hash: item.hash && hex(item.hash),
           op: item.op,
           content: item.content ? one.sync.contentState(item.content) : 'here',
-          anchored: false,
+          ...anchorOf(one.drive, item.version),
         }));
       },
-      async restore({ drive, path, version }) {
-        const one = drives().get(drive);
+      async restore({ drive, path: at, version }) {
+        const { one, path } = inside(drives(), drives().get(drive), at, false);
+        refuseByMode(one);
         const versions = one.drive.versions(path);
         const content = contentAt(one, path, version);
         if (one.sync.contentState(content) === 'lost') {
@@ -185,26 +213,38 @@ export function createFileServices(
         ]);
         return { ok: true };
       },
-      free() {
-        throw new AppError('unsupported', 'Freeing up space comes with hosting, in a later version.');
+      async free({ drive, path: at }, signal) {
+        const { one, path, prefix } = inside(drives(), drives().get(drive), at, true);
+        const report = await one.sync.online.free(node(one, path).id, signal);
+        return {
+          ...report,
+          reasons: report.reasons.map(({ path, error }) => ({
+            path: `${prefix}${path}`,
+            code: error.code,
+            message: error.message,
+          })),
+        };
       },
-      async fetch({ drive, path }, signal) {
-        const one = drives().get(drive);
-        node(one, path);
-        await one.sync.settled(signal);
+      async fetch({ drive, path: at }, signal) {
+        const { one, path } = inside(drives(), drives().get(drive), at, true);
+        const { id } = node(one, path);
+        // What has only just been heard of is not known in the folder yet.
+        if (id !== rootNode && one.sync.online.held(id) === null) await one.sync.settled(signal);
+        await one.sync.online.fetch(id, signal);
         return { ok: true };
       },
-      async read({ drive, path, version, start, end }, signal) {
-        const one = await source(drive, signal);
+      async read({ drive, path: at, version, start, end }, signal) {
+        const { one, path } = await sourceAt(drive, at, false, signal);
         const content = contentAt(one, path, version);
         if (content.kind !== 'file') throw new AppError('invalid_argument', `${path} is a link.`);
         const stop = Math.min(end ?? content.size, content.size);
         return { size: content.size, bytes: one.sync.readContent(content, { start, end: stop, signal }) };
       },
-      proof: ({ drive, path, version }) =>
-        drives()
-          .get(drive)
-          .drive.proof(path, version ?? undefined),
+      async proof({ drive, path: at, version }) {
+        const { one, path } = inside(drives(), drives().get(drive), at, false);
+        const bytes = await one.drive.proof(path, version ?? undefined);
+        return anchors().withAnchor(one.drive, verifyProof(bytes).version, bytes);
+      },
     },
     trash: {
       list: ({ drive }) =>

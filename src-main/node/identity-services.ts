@@ -43,6 +43,17 @@ export function createIdentityServices(parts: Parts): Pick<NodeServices, 'identi
     return found;
   }
 
+  function deviceNamed(wanted: string) {
+    const all = identity.devices();
+    const named = all.filter(
+      (one) => one.deviceId === wanted || (one.name === wanted && one.revokedAt === null),
+    );
+    if (named.length === 0) throw new AppError('device_unknown', `There is no device ${wanted} of yours.`);
+    if (named.length > 1)
+      throw new AppError('invalid_argument', `Several devices are called ${wanted}; give the peer ID.`);
+    return named[0]!;
+  }
+
   function listDevices(): Device[] {
     const connected = new Set(
       parts
@@ -140,17 +151,15 @@ export function createIdentityServices(parts: Parts): Pick<NodeServices, 'identi
         const invite = request?.code ?? text.split('@')[0]!;
         return device(identity.approve(invite).deviceId);
       },
+      name({ device: wanted, name }) {
+        const { deviceId } = deviceNamed(wanted);
+        identity.renameDevice(deviceId, name);
+        return device(deviceId);
+      },
       async revoke({ device: wanted }) {
-        const all = identity.devices();
-        const named = all.filter(
-          (one) => one.deviceId === wanted || (one.name === wanted && one.revokedAt === null),
-        );
-        if (named.length === 0)
-          throw new AppError('device_unknown', `There is no device ${wanted} of yours.`);
-        if (named.length > 1)
-          throw new AppError('invalid_argument', `Several devices are called ${wanted}; give the peer ID.`);
-        identity.revokeDevice(named[0]!.deviceId);
-        await parts.deviceRevoked(named[0]!.deviceId);
+        const { deviceId } = deviceNamed(wanted);
+        identity.revokeDevice(deviceId);
+        await parts.deviceRevoked(deviceId);
         return { ok: true };
       },
     },

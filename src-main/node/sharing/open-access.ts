@@ -15,8 +15,8 @@ export function accessKeyOf(readSecret: Uint8Array): Uint8Array {
   return new Uint8Array(hkdfSync('sha256', readSecret, new Uint8Array(), 'extrachain open access v1', 32));
 }
 
-function proofOf(secret: Uint8Array, parts: readonly (string | Uint8Array)[]): Uint8Array {
-  const mac = createHmac('sha256', accessKeyOf(secret)).update('extrachain open proof v1\0');
+function proofOf(access: Uint8Array, parts: readonly (string | Uint8Array)[]): Uint8Array {
+  const mac = createHmac('sha256', access).update('extrachain open proof v1\0');
   for (const part of parts) mac.update(part).update('\0');
   return new Uint8Array(mac.digest());
 }
@@ -28,6 +28,8 @@ export interface OpenAccess extends OpenDrives {
   /** From now on this drive may be read with `secret` (null: it is public) from these devices. */
   follow(driveId: string, secret: Uint8Array | null, peers: readonly DeviceId[]): void;
   unfollow(driveId: string): void;
+  /** Shows a peer what a visitor of the gateway has shown us, once while it is connected. Throws `forbidden`. */
+  speakFor(driveId: string, peer: DeviceId, access: Uint8Array, signal: AbortSignal): Promise<void>;
   secretOf(driveId: string): Uint8Array | null;
   stop(): void;
 }
@@ -42,12 +44,14 @@ export function createOpenAccess(deps: {
   const { network } = deps;
   /** Peer and drive, with the link's secret that was proven: a new link ends what the old one opened. */
   const admitted = new Map<DeviceId, Map<string, Uint8Array>>();
+  const spokenFor = new Map<DeviceId, Map<string, Uint8Array>>();
   const introducedTo = new Map<DeviceId, Map<string, Uint8Array>>();
   const followed = new Map<string, { secret: Uint8Array | null; peers: Set<DeviceId> }>();
 
   const off = network.on('peerDisconnected', ({ peerId }) => {
     admitted.delete(peerId);
     introducedTo.delete(peerId);
+    spokenFor.delete(peerId);
   });
 
   function note(
@@ -82,7 +86,7 @@ export function createOpenAccess(deps: {
     decide(peer, { drive: driveId, nonce, proof }) {
       const drive = deps.drive(driveId);
       const secret = drive?.visibility() === 'private' ? null : (drive?.readSecret() ?? null);
-      const wanted = secret && proofOf(secret, [driveId, peer, network.peerId, nonce]);
+      const wanted = secret && proofOf(accessKeyOf(secret), [driveId, peer, network.peerId, nonce]);
       if (!secret || !wanted || proof.length !== wanted.length || !timingSafeEqual(proof, wanted)) {
         return Promise.reject(new AppError('forbidden', 'This does not open anything here.'));
       }
@@ -91,7 +95,27 @@ export function createOpenAccess(deps: {
     },
   });
 
+  /** Proves to a peer that this node knows the link, or speaks for somebody who does. */
+  async function show(
+    driveId: string,
+    peer: DeviceId,
+    access: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const stream = await network.open(peer, protocol, sharingOptions, signal);
+    const prove = (nonce: Uint8Array): { proof: Uint8Array; card: Uint8Array } => ({
+      proof: proofOf(access, [driveId, network.peerId, peer, nonce]),
+      card: new Uint8Array(),
+    });
+    await askToShare(stream, { drive: driveId, ref: '' }, prove, signal);
+  }
+
   return {
+    async speakFor(driveId, peer, access, signal) {
+      if (noted(spokenFor, peer, driveId, access)) return;
+      await show(driveId, peer, access, signal);
+      note(spokenFor, peer, driveId, access);
+    },
     serve: () => network.handle(protocol, sharingOptions, serve),
     mayRead(driveId, peer) {
       const drive = deps.drive(driveId);
@@ -107,12 +131,7 @@ export function createOpenAccess(deps: {
     async introduce(driveId, peer, signal) {
       const secret = needed(driveId);
       if (secret === null) return;
-      const stream = await network.open(peer, protocol, sharingOptions, signal);
-      const prove = (nonce: Uint8Array): { proof: Uint8Array; card: Uint8Array } => ({
-        proof: proofOf(secret, [driveId, network.peerId, peer, nonce]),
-        card: new Uint8Array(),
-      });
-      await askToShare(stream, { drive: driveId, ref: '' }, prove, signal);
+      await show(driveId, peer, accessKeyOf(secret), signal);
       note(introducedTo, peer, driveId, secret);
     },
     follow(driveId, secret, peers) {

@@ -2,48 +2,32 @@ import { AppError } from '../../../src-shared/errors.ts';
 import type { BlockRef, ContentIo, Drive } from '../../drive/index.ts';
 import type { Exchange } from '../../exchange/index.ts';
 import type { FolderSync } from '../../sync/index.ts';
+import type { BlockCache } from './reader-bounds.ts';
 
 /** Blocks asked for at once while reading on. */
 const readAhead = 6;
-/** Plaintext kept, bytes: a player asks for the same places again. */
-const cacheBytes = 32 * 1024 * 1024;
 
 /** Reads versions of a drive that is not kept here, fetching only the blocks that hold what is asked for. */
 export function createRemoteReader(deps: {
   readonly drive: Drive;
   readonly exchange: Exchange;
   readonly content: ContentIo;
+  /** A player asks for the same places again. */
+  readonly cache: BlockCache;
 }): FolderSync['readContent'] {
-  const { drive, exchange, content: io } = deps;
-  const cached = new Map<string, Uint8Array>();
-  let held = 0;
-
-  function keep(key: string, bytes: Uint8Array): void {
-    if (cached.has(key)) return;
-    cached.set(key, bytes);
-    held += bytes.length;
-    for (const [oldest, old] of cached) {
-      if (held <= cacheBytes || oldest === key) break;
-      cached.delete(oldest);
-      held -= old.length;
-    }
-  }
+  const { drive, exchange, cache, content: io } = deps;
 
   async function block(ref: BlockRef, signal: AbortSignal): Promise<Uint8Array> {
     const key = Buffer.from(ref.id).toString('latin1');
-    const known = cached.get(key);
-    if (known) {
-      cached.delete(key);
-      cached.set(key, known);
-      return known;
-    }
+    const known = cache.get(drive.id, key);
+    if (known) return known;
     let plain: Uint8Array | null = null;
     const accept = async (ciphertext: Uint8Array): Promise<void> => {
       plain = await io.open(ref, drive.contentKey(ref.epoch), ciphertext);
     };
     await exchange.fetch(drive.id, [{ ref, accept }], signal);
     if (plain === null) throw new AppError('gone', 'Nobody reachable has it.');
-    keep(key, plain);
+    cache.put(drive.id, key, plain);
     return plain;
   }
 

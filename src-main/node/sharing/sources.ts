@@ -27,9 +27,14 @@ const othersMs = 300;
  * @param readSecret null: the drive is public
  */
 export function providerKey(driveId: string, readSecret: Uint8Array | null): Uint8Array {
-  const hash = createHash('sha256');
-  if (readSecret === null) hash.update('extrachain public drive v1\0').update(driveId);
-  else hash.update('extrachain unlisted drive v1\0').update(driveId).update(accessKeyOf(readSecret));
+  if (readSecret !== null) return unlistedKey(driveId, accessKeyOf(readSecret));
+  const hash = createHash('sha256').update('extrachain public drive v1\0').update(driveId);
+  return new Uint8Array(hash.digest());
+}
+
+/** The same of an unlisted drive, for who knows what proves knowledge of the link, but not the link. */
+export function unlistedKey(driveId: string, access: Uint8Array): Uint8Array {
+  const hash = createHash('sha256').update('extrachain unlisted drive v1\0').update(driveId).update(access);
   return new Uint8Array(hash.digest());
 }
 

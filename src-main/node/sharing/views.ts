@@ -3,9 +3,10 @@ import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { AppError, isAppError } from '../../../src-shared/errors.ts';
 import { openDrive, type Content, type Drive, type DriveIdentity } from '../../drive/index.ts';
-import { tryUnwrap } from '../../identity/index.ts';
+import { keptFirst, type Borrowed } from '../../hosting/index.ts';
+import { tryUnwrap, type DeviceId } from '../../identity/index.ts';
 import { openDatabase, type Database } from '../../store/index.ts';
-import type { FolderSync } from '../../sync/index.ts';
+import type { FolderSync, OnlineFiles } from '../../sync/index.ts';
 import type { Online } from '../core.ts';
 import { parseDriveLink, type DriveLink } from '../drive-link.ts';
 import { createRemoteReader } from './remote-reader.ts';
@@ -14,7 +15,9 @@ import { createRemoteReader } from './remote-reader.ts';
 export interface Readable {
   readonly record: { readonly driveId: string };
   readonly drive: Drive;
-  readonly sync: Pick<FolderSync, 'readContent' | 'contentState'>;
+  readonly sync: Pick<FolderSync, 'readContent' | 'contentState'> & {
+    readonly online?: Pick<OnlineFiles, 'held'>;
+  };
   /** Nothing of it is kept: what is not here comes when it is read. */
   readonly online?: true;
 }
@@ -28,6 +31,8 @@ export interface Views {
    * @throws AppError of the link; `forbidden`, `unreachable`, `timeout`
    */
   open(link: string, signal: AbortSignal): Promise<View>;
+  /** A view of this drive is open. */
+  has(driveId: string): boolean;
   /** Ends the view of a drive, if there is one: it is about to be kept here. */
   close(driveId: string): Promise<void>;
   stop(): Promise<void>;
@@ -37,15 +42,14 @@ type Kept = View & {
   readonly db: Database;
   readonly dir: string;
   readonly secret: string;
+  readonly borrowed: Borrowed;
   lastUsed: number;
 };
 
-const maxViews = 8;
 /** A view nobody used for so long is closed, ms. */
 const idleAfter = 15 * 60_000;
 const lookEvery = 60_000;
 const patience = 30_000;
-const nothingHere = { read: (ids: readonly Uint8Array[]) => Promise.resolve(ids.map(() => null)) };
 
 export function createViews(node: Online): Views {
   const { clock, exchange, identity, logger, random } = node;
@@ -74,6 +78,9 @@ export function createViews(node: Online): Views {
   async function close(driveId: string, view: Kept): Promise<void> {
     if (views.get(driveId) === view) views.delete(driveId);
     await exchange.removeDrive(driveId);
+    exchange.setRebuilder(driveId, null);
+    view.borrowed.release();
+    node.readers.cache.forget(driveId);
     node.open.unfollow(driveId);
     view.drive.close();
     view.db.close();
@@ -93,13 +100,23 @@ export function createViews(node: Online): Views {
     const { driveId } = link;
     await cleaned;
     const limit = AbortSignal.any([signal, AbortSignal.timeout(patience)]);
-    const peers = await node.sources.reach(link, limit);
+    // It may be one that is kept here for others: enough when nobody else is there.
+    const borrowed = await node.hosting.borrow(driveId);
+    const kept = borrowed.entries();
+    const peers = await node.sources.reach(link, limit).catch((error: unknown): readonly DeviceId[] => {
+      if (kept !== null) return [];
+      borrowed.release();
+      throw error;
+    });
     node.open.follow(driveId, secret, peers);
     const dir = path.join(root, randomUUID());
     let db: Database | null = null;
     let drive: Drive | null = null;
     try {
-      const entries = await exchange.fetchHistory(driveId, peers, limit);
+      const entries = await exchange.fetchHistory(driveId, peers, limit).catch((error: unknown) => {
+        if (kept === null) throw error;
+        return kept;
+      });
       await mkdir(dir, { recursive: true, mode: 0o700 });
       db = openDatabase(path.join(dir, 'drive.db'));
       const writer = random(32);
@@ -116,16 +133,34 @@ export function createViews(node: Online): Views {
       });
       for (let at = 1; at < entries.length; at += 256) await drive.ingest(entries.slice(at, at + 256));
       drive.currentEpoch();
-      exchange.addDrive(drive, nothingHere);
+      exchange.addDrive(drive, borrowed.source, true);
+      exchange.setRebuilder(driveId, keptFirst(borrowed.source, null));
       const sync = {
-        readContent: createRemoteReader({ drive, exchange, content: node.content }),
+        readContent: createRemoteReader({
+          drive,
+          exchange,
+          content: node.content,
+          cache: node.readers.cache,
+        }),
         contentState: (content: Content) =>
           content.kind === 'link' || content.inline !== null ? ('here' as const) : ('elsewhere' as const),
       };
       const record = { driveId };
-      return { record, drive, sync, online: true, db, dir, secret: hexOf(secret), lastUsed: clock.now() };
+      const secretHex = hexOf(secret);
+      return {
+        record,
+        drive,
+        sync,
+        online: true,
+        db,
+        dir,
+        secret: secretHex,
+        borrowed,
+        lastUsed: clock.now(),
+      };
     } catch (error) {
       node.open.unfollow(driveId);
+      borrowed.release();
       drive?.close();
       if (db?.open) db.close();
       await rm(dir, { recursive: true, force: true });
@@ -159,11 +194,12 @@ export function createViews(node: Online): Views {
       if (views.get(driveId) !== view) {
         views.set(driveId, view);
         const oldest = [...views].sort(([, a], [, b]) => a.lastUsed - b.lastUsed)[0];
-        if (views.size > maxViews && oldest) await close(...oldest);
+        if (views.size > node.settings.get('open.views') && oldest) await close(...oldest);
         cancel ??= clock.after(lookEvery, closeIdle);
       }
       return view;
     },
+    has: (driveId) => views.has(driveId),
     async close(driveId) {
       await opening.get(driveId)?.catch(() => {});
       const view = views.get(driveId);

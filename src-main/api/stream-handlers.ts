@@ -1,0 +1,61 @@
+import type { AppContract } from '../../src-shared/contract/index.ts';
+import type { Handlers } from '../../src-shared/rpc/index.ts';
+import type { Clock } from '../../src-shared/runtime.ts';
+import type { Downloads } from './downloads.ts';
+import type { NodeServices } from './node-services.ts';
+import { serveIngest, servePlayback } from './stream-routes.ts';
+import { watchList, watchState } from './watch.ts';
+import type { Hints } from './watch.ts';
+
+/** A player that asks for nothing so long has gone, ms. */
+const playbackIdle = 120_000;
+
+/** An encoder that goes on after the end is told so for this long, ms. */
+const farewell = 60_000;
+
+/** The `streams` group: what the node does, and the capability URLs that its bytes go over. */
+export function createStreamHandlers(
+  streams: NodeServices['streams'],
+  {
+    clock,
+    downloads,
+    changed,
+  }: { readonly clock: Clock; readonly downloads: Downloads; readonly changed: Hints },
+): Handlers<AppContract>['streams'] {
+  return {
+    stop: (input, signal) => streams.stop(input, signal),
+    invite: (input, signal) => streams.invite(input, signal),
+    list: (input, signal) => streams.list(input, signal),
+    leave: (input, signal) => streams.leave(input, signal),
+    stats: (input, signal) => streams.stats(input, signal),
+    relay: (input, signal) => streams.relay(input, signal),
+    follow: (input, signal) => streams.follow(input, signal),
+    following: (input, signal) => streams.following(input, signal),
+    async start(input, signal) {
+      const { streamId, link } = await streams.start(input, signal);
+      const ingest = streams.ingest(streamId);
+      const mounted = downloads.mount((request, rest) => serveIngest(ingest, request, rest));
+      void ingest.ended.then(() => clock.after(farewell, () => mounted.end()));
+      return { streamId, link, ingestUrl: mounted.url };
+    },
+    async watch(input, signal) {
+      const { streamId } = await streams.watch(input, signal);
+      const playback = streams.playback(streamId);
+      const mounted = downloads.mount((request, rest) => servePlayback(playback, request, rest), {
+        idle: playbackIdle,
+        onIdle: () => playback.close(),
+      });
+      void playback.closed.then(() => mounted.end());
+      return { streamId, url: `${mounted.url}/${playback.entrance}` };
+    },
+    watchList: (_, signal) =>
+      watchList(
+        changed,
+        () => streams.list({}, signal),
+        (one) => one.streamId,
+        clock,
+        signal,
+      ),
+    watchStats: (input, signal) => watchState(changed, () => streams.stats(input, signal), clock, signal),
+  };
+}

@@ -1,0 +1,325 @@
+import path from 'node:path';
+import { mkdir, rm } from 'node:fs/promises';
+import { createCollection, type Collection } from '../../apps/index.ts';
+import { createDrive, openDrive, type Drive, type DriveStorage } from '../../drive/index.ts';
+import type { BlockSource } from '../../exchange/index.ts';
+import type { EntryId } from '../../history/index.ts';
+import type { DeviceId, UserId } from '../../identity/index.ts';
+import type { ProtocolOptions } from '../../network/index.ts';
+import { createCheckpointer, openDatabase, type Database } from '../../store/index.ts';
+import { AppError, isAppError } from '../../../src-shared/errors.ts';
+import type { Online } from '../core.ts';
+import { driveIdentity } from '../drive-identity.ts';
+import { createOwnFeedCheck } from '../own-feed.ts';
+import { createWriterKeys } from '../writer-keys.ts';
+import { decodeNotices, encodeNotices, maxNoticesFrame, mostNotices } from './collection-messages.ts';
+import type { CollectionNotice } from './collection-messages.ts';
+import { createCollectionRecords } from './collection-records.ts';
+import type { CollectionInvitation, CollectionRecord } from './collection-records.ts';
+
+/** A collection at work. */
+export interface OpenCollection {
+  readonly record: CollectionRecord;
+  readonly drive: Drive;
+  readonly collection: Collection;
+}
+
+/** The collections of all apps on this node: drives without a folder, seen by their app only. */
+export interface Collections {
+  start(): Promise<void>;
+  stop(): Promise<void>;
+  actorChanged(): Promise<void>;
+  /** All of them, or those of one app. */
+  list(app?: string): readonly OpenCollection[];
+  /** One of an app; another app's is not found. @throws AppError `not_found` */
+  get(app: string, id: EntryId): OpenCollection;
+  create(app: string, name: string): Promise<OpenCollection>;
+  /** Shared with this user and not kept here, newest first. */
+  invitations(app: string): readonly CollectionInvitation[];
+  /** @throws AppError `not_found`, `forbidden`, `unreachable` */
+  join(app: string, id: EntryId, signal: AbortSignal): Promise<OpenCollection>;
+  decline(app: string, id: EntryId): void;
+  /** Forgets one here; the other members keep it. */
+  leave(app: string, id: EntryId): Promise<void>;
+  /** Rights of one changed here. */
+  rightsChanged(): void;
+}
+
+interface Running extends OpenCollection {
+  readonly db: Database;
+  readonly off: (() => void)[];
+  endCheckpoints: () => Promise<void>;
+}
+
+const protocol = 'collections/1';
+const options: ProtocolOptions = {
+  maxFrame: maxNoticesFrame,
+  maxStreams: 4,
+  idleTimeout: 10_000,
+  maxRate: 8,
+};
+const sendMs = 10_000;
+const tellAfter = 100;
+const joinPatience = 20_000;
+/** Of one app on one node. */
+const mostOfApp = 1024;
+/** A collection has no files, so no blocks. */
+const noBlocks: BlockSource = { read: (ids) => Promise.resolve(ids.map(() => null)) };
+
+export function createCollections(
+  node: Online,
+  { refreshMembers }: { refreshMembers: () => void },
+): Collections {
+  const { identity, exchange, network, clock, random, logger, events } = node;
+  const records = createCollectionRecords(node.db);
+  const checkpointer = createCheckpointer({ clock, logger });
+  const writerKeys = createWriterKeys(node.db, identity, random);
+  const running = new Map<EntryId, Running>();
+  const told = new Map<DeviceId, string>();
+  let cancelTelling: (() => void) | null = null;
+  let stopped = false;
+
+  const dirOf = (driveId: EntryId): string => path.join(node.dataDir, 'collections', driveId);
+  const changed = (app: string): void => events.emit('collections', { app });
+
+  function user(): UserId {
+    const found = identity.userId();
+    if (found !== null) return found;
+    throw new AppError('no_identity', 'Create an identity first, restore one, or link this computer to one.');
+  }
+
+  async function storage(driveId: EntryId): Promise<DriveStorage> {
+    const dir = dirOf(driveId);
+    await mkdir(dir, { recursive: true, mode: 0o700 });
+    return { dir, db: openDatabase(path.join(dir, 'drive.db')) };
+  }
+
+  const deps = (of: UserId) => ({
+    identity: driveIdentity(identity, of, null),
+    writerKeys,
+    clock,
+    random,
+    logger,
+  });
+
+  function launch(record: CollectionRecord, drive: Drive, db: Database): Running {
+    const guarded = createOwnFeedCheck({ drive, exchange, network, clock, logger });
+    const off = [
+      drive.on('registers', () => changed(record.app)),
+      drive.on('access', () => {
+        refreshMembers();
+        tellSoon();
+        changed(record.app);
+      }),
+      () => guarded.stop(),
+    ];
+    const one: Running = {
+      record,
+      drive: guarded.drive,
+      collection: createCollection(guarded.drive),
+      db,
+      off,
+      endCheckpoints: checkpointer.add(db),
+    };
+    running.set(record.driveId, one);
+    exchange.addDrive(guarded.drive, noBlocks);
+    exchange.setSettled(record.driveId, true, true);
+    refreshMembers();
+    tellSoon();
+    changed(record.app);
+    return one;
+  }
+
+  async function close({ record, drive, db, off, endCheckpoints }: Running): Promise<void> {
+    running.delete(record.driveId);
+    for (const end of off) end();
+    await exchange.removeDrive(record.driveId);
+    drive.close();
+    await endCheckpoints();
+    db.close();
+  }
+
+  async function openAll(): Promise<void> {
+    const of = identity.userId();
+    for (const record of of === null ? [] : records.all(of)) {
+      if (stopped) return;
+      let place: DriveStorage | null = null;
+      try {
+        place = await storage(record.driveId);
+        const drive = await openDrive({ ...deps(record.user), ...place, driveId: record.driveId });
+        launch(record, drive, place.db);
+      } catch (error) {
+        place?.db.close();
+        logger.error({ err: error, driveId: record.driveId }, 'a collection could not be opened');
+      }
+    }
+  }
+
+  const closeAll = async (): Promise<void> => void (await Promise.all([...running.values()].map(close)));
+
+  function get(app: string, id: EntryId): Running {
+    const one = running.get(id);
+    if (one?.record.app === app) return one;
+    throw new AppError('not_found', 'This app has no such collection on this computer.', { details: { id } });
+  }
+
+  function checkRoom(app: string): void {
+    if ([...running.values()].filter(({ record }) => record.app === app).length < mostOfApp) return;
+    throw new AppError('too_many', `An app has at most ${mostOfApp} collections on a computer.`);
+  }
+
+  /** What this device may say to another one: to those of its own person everything, to others what it manages. */
+  function noticesFor(other: UserId): readonly CollectionNotice[] {
+    const found: CollectionNotice[] = [];
+    for (const { record, drive } of running.values()) {
+      const role = drive.roleOf(other);
+      const mine = drive.ownRole();
+      const speaks = other === identity.userId() || mine === 'owner' || mine === 'manager';
+      if (role === null || !speaks || found.length >= mostNotices) continue;
+      found.push({ driveId: record.driveId, app: record.app, name: drive.name(), role });
+    }
+    return found;
+  }
+
+  async function tell(peer: DeviceId): Promise<void> {
+    const other = network.cards.userOf(peer);
+    if (other === null) return;
+    const notices = noticesFor(other);
+    const text = JSON.stringify(notices);
+    const before = told.get(peer);
+    if (text === before || (before === undefined && notices.length === 0)) return;
+    told.set(peer, text);
+    const stream = await network.open(peer, protocol, options, AbortSignal.timeout(sendMs));
+    await stream.send(encodeNotices(notices));
+    // An empty list back says that it was taken.
+    await stream.read(AbortSignal.timeout(sendMs));
+    await stream.close();
+  }
+
+  const tryTell = (peer: DeviceId): void =>
+    void tell(peer).catch((error: unknown) => {
+      // Of a version that does not know this: not asked again while it stays connected.
+      if (isAppError(error, 'unsupported')) return;
+      told.delete(peer);
+      logger.debug({ err: error, peer }, 'a device was not told of shared collections');
+    });
+
+  function tellSoon(): void {
+    cancelTelling ??= clock.after(tellAfter, () => {
+      cancelTelling = null;
+      for (const { peerId } of network.peers()) tryTell(peerId);
+    });
+  }
+
+  network.handle(protocol, options, async (stream) => {
+    const frame = await stream.read();
+    const sender = network.cards.userOf(stream.peer);
+    const own = identity.userId();
+    if (frame === null) return;
+    const notices = decodeNotices(frame);
+    if (sender !== null && own !== null && records.invited(own, sender, stream.peer, notices, clock.now())) {
+      for (const app of new Set(notices.map((one) => one.app))) changed(app);
+    }
+    await stream.send(encodeNotices([]));
+    await stream.close();
+  });
+
+  const off = [
+    network.on('peerConnected', ({ peerId }) => tryTell(peerId)),
+    network.on('peerDisconnected', ({ peerId }) => void told.delete(peerId)),
+    network.on('card', tellSoon),
+  ];
+
+  const joining = new Map<EntryId, Promise<OpenCollection>>();
+  async function join(app: string, id: EntryId, signal: AbortSignal): Promise<OpenCollection> {
+    const of = user();
+    checkRoom(app);
+    const invitation = records.invitations(of).find((one) => one.driveId === id && one.app === app);
+    if (!invitation)
+      throw new AppError('not_found', 'Nobody shares this collection with you.', { details: { id } });
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(joinPatience)]);
+    const others = network
+      .peers()
+      .filter(({ userId, peerId }) => userId === invitation.from && peerId !== invitation.peer)
+      .map(({ peerId }) => peerId);
+    const entries = await exchange.fetchHistory(id, [invitation.peer, ...others], limit);
+    const place = await storage(id);
+    try {
+      const drive = await openDrive({ ...deps(of), ...place, driveId: id, genesis: entries[0]! });
+      for (let at = 1; at < entries.length; at += 256) await drive.ingest(entries.slice(at, at + 256));
+      if (drive.purpose()?.app !== app) {
+        drive.close();
+        throw new AppError('forbidden', 'This is no collection of this app that you have a right to.');
+      }
+      const record: CollectionRecord = { driveId: id, user: of, app };
+      records.add(record);
+      return launch(record, drive, place.db);
+    } catch (error) {
+      place.db.close();
+      await rm(dirOf(id), { recursive: true, force: true });
+      throw error;
+    }
+  }
+
+  return {
+    start: openAll,
+    async stop() {
+      stopped = true;
+      cancelTelling?.();
+      for (const end of off) end();
+      await closeAll();
+      await checkpointer.stop();
+    },
+    async actorChanged() {
+      await closeAll();
+      await openAll();
+    },
+    list: (app) => [...running.values()].filter(({ record }) => app === undefined || record.app === app),
+    get,
+    async create(app, name) {
+      const of = user();
+      checkRoom(app);
+      let place: DriveStorage | null = null;
+      const drive = await createDrive({
+        ...deps(of),
+        name,
+        purpose: { kind: 'collection', app },
+        storage: async (driveId) => (place = await storage(driveId)),
+      });
+      const record: CollectionRecord = { driveId: drive.id, user: of, app };
+      records.add(record);
+      return launch(record, drive, place!.db);
+    },
+    invitations: (app) => {
+      const of = identity.userId();
+      return of === null ? [] : records.invitations(of).filter((one) => one.app === app);
+    },
+    async join(app, id, signal) {
+      const here = running.get(id);
+      if (here) return get(app, id);
+      let work = joining.get(id);
+      if (!work) {
+        joining.set(id, (work = join(app, id, signal)));
+        void work.catch(() => {}).finally(() => joining.delete(id));
+      }
+      return work;
+    },
+    decline(app, id) {
+      records.decline(user(), id);
+      changed(app);
+    },
+    async leave(app, id) {
+      const one = get(app, id);
+      await close(one);
+      records.remove(id);
+      records.decline(one.record.user, id);
+      await rm(dirOf(id), { recursive: true, force: true });
+      refreshMembers();
+      changed(app);
+    },
+    rightsChanged() {
+      refreshMembers();
+      tellSoon();
+    },
+  };
+}

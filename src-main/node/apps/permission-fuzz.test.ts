@@ -1,0 +1,142 @@
+import { randomBytes, randomInt } from 'node:crypto';
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import type { Grant, PermissionName } from '../../../src-shared/apps/index.ts';
+import { permissionNames } from '../../../src-shared/apps/index.ts';
+import { appMethods } from '../../../src-shared/apps/methods/index.ts';
+import { createDownloads } from '../../api/index.ts';
+import { folderHandle } from '../../apps/index.ts';
+import { createTestHost, testPage } from '../../apps/testing.ts';
+import { systemClock } from '../../platform/index.ts';
+
+const app = 'a'.repeat(52);
+const makeBytes = (origin: string) =>
+  createDownloads({ clock: systemClock, random: (n) => randomBytes(n), origin: () => origin });
+const seed = Number(process.env['FUZZ_SEED'] ?? randomInt(2 ** 31));
+const numRuns = Number(process.env['FUZZ_RUNS'] ?? 25);
+
+const drives = ['one', 'two'] as const;
+const folders = ['', 'a', 'a/b', 'c'] as const;
+const place = fc.record({ drive: fc.constantFrom(...drives), path: fc.constantFrom(...folders) });
+const folderGrant = fc.record({
+  name: fc.constantFrom<PermissionName>('drive.read', 'drive.write', 'drive.share'),
+  caveats: place,
+});
+const plainGrant = fc
+  .constantFrom(...permissionNames.filter((name) => !name.startsWith('drive') && name !== 'tokens.spend'))
+  .map((name): Grant => ({ name, caveats: {} }));
+const grant = fc.oneof(folderGrant, plainGrant) as fc.Arbitrary<Grant>;
+const names = ['a', 'b', 'c', 'x.txt', '..', '.', '', 'a\\b', 'A', 'a\0'];
+const path = fc.array(fc.constantFrom(...names), { maxLength: 4 }).map((parts) => parts.join('/'));
+
+type Step =
+  | { readonly kind: 'grant'; readonly grant: Grant }
+  | { readonly kind: 'revoke'; readonly name: PermissionName }
+  | { readonly kind: 'call'; readonly method: string; readonly params: unknown };
+const call = fc
+  .record({
+    method: fc.constantFrom(...Object.keys(appMethods).filter((name) => !name.startsWith('wallet_revoke'))),
+    at: place,
+    path,
+    paths: fc.array(path, { minLength: 1, maxLength: 3 }),
+    wrapped: fc.boolean(),
+    odd: fc.oneof(
+      fc.constant({}),
+      fc.dictionary(fc.constantFrom('folder', 'drive', 'path', '__proto__'), fc.jsonValue()),
+    ),
+  })
+  .map(({ method, at, path: inner, paths, wrapped, odd }): Step => {
+    const params = {
+      folder: folderHandle(app, at.drive, at.path),
+      drive: at.drive,
+      path: inner,
+      paths,
+      bytes: 'AAAA',
+      to: 'exc1x',
+      amount: '1',
+      symbol: 'EXC',
+      title: 't',
+      ...odd,
+    };
+    return wrapped
+      ? {
+          kind: 'call',
+          method: 'wallet_invokeMethod',
+          params: { scope: 'extrachain:app', request: { method, params } },
+        }
+      : { kind: 'call', method, params };
+  });
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 2, arbitrary: grant.map((one): Step => ({ kind: 'grant', grant: one })) },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom(...permissionNames).map((name): Step => ({ kind: 'revoke', name })),
+  },
+  { weight: 6, arbitrary: call },
+);
+
+/** What the host must have been granted for a call to get through to the node. */
+const needs: Readonly<Record<string, PermissionName>> = {
+  'files.list': 'drive.read',
+  'files.read': 'drive.read',
+  'files.mkdir': 'drive.write',
+  'files.remove': 'drive.write',
+  'files.checkUpload': 'drive.write',
+  'files.write': 'drive.write',
+  'wallet.balance': 'tokens.read',
+  'wallet.proof': 'identity.shared',
+  'streams.list': 'streams.watch',
+  'streams.leave': 'streams.watch',
+  notify: 'notifications',
+};
+
+it(`lets no random sequence of calls through to what is not granted at that moment (seed ${seed})`, async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 60 }), async (steps) => {
+      const { host, records, reached } = createTestHost(
+        { [app]: null },
+        { permissions: permissionNames, makeBytes },
+      );
+      await host.start();
+      // The person always says no, so that nothing is granted but by the steps.
+      host.approvals.on('changed', () => {
+        for (const one of host.approvals.list()) {
+          queueMicrotask(
+            () =>
+              void host.approvals
+                .decide(one.approvalId, false, { grant: undefined, password: undefined })
+                .catch(() => {}),
+          );
+        }
+      });
+      const page = testPage(host, app);
+      for (const one of steps) {
+        if (one.kind === 'grant') records.grant(app, one.grant);
+        else if (one.kind === 'revoke') records.revoke(app, one.name);
+        else {
+          const before = reached.length;
+          await page.call(one.method, one.params);
+          const grants = records.grants(app);
+          for (const got of reached.slice(before)) {
+            // Without a question that the person agreed to, nothing else gets there at all.
+            expect(Object.keys(needs)).toContain(got.call);
+            const need = needs[got.call]!;
+            const covering = grants.filter(
+              ({ name, caveats }) =>
+                name === need &&
+                (got.drive === undefined ||
+                  (caveats.drive === got.drive &&
+                    (caveats.path === '' ||
+                      got.path === caveats.path ||
+                      got.path!.startsWith(`${caveats.path}/`)))),
+            );
+            expect([got, covering.length > 0]).toEqual([got, true]);
+            if (got.drive !== undefined) expect(got.path!.split('/')).not.toContain('..');
+          }
+        }
+      }
+      await host.stop();
+    }),
+    { seed, numRuns },
+  );
+});

@@ -1,0 +1,502 @@
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { AppError, isAppError } from '../../../src-shared/errors.ts';
+import { createSigner, hashOfUserId } from '../../identity/index.ts';
+import type { Signer } from '../../identity/index.ts';
+import {
+  chainIdOf,
+  createChain,
+  createFullReader,
+  createLightReader,
+  createReadServer,
+  decodeGenesis,
+  defaultParams,
+  encodeGenesis,
+  genesisFrom,
+  genesisHash,
+  genesisValidators,
+  openChainThread,
+  readOptions,
+  readProtocol,
+  replayInThread,
+  sameBytes,
+} from '../../ledger/index.ts';
+import type {
+  Address,
+  Chain,
+  ChainGenesis,
+  Genesis,
+  Header,
+  LedgerAccess,
+  LedgerReader,
+  Role,
+} from '../../ledger/index.ts';
+import type { Online } from '../core.ts';
+import { formatChainLink, parseChainLink } from './chain-link.ts';
+import { createBalanceHistory } from './balance-history.ts';
+import type { BalanceHistory } from './balance-history.ts';
+import { createChainRecords } from './chain-records.ts';
+import type { ChainRecord } from './chain-records.ts';
+import { fetchGenesis, serveGenesis } from './genesis-exchange.ts';
+import { readGenesis } from './genesis-file.ts';
+import { shownBalances } from './shown.ts';
+
+/** A chain that runs here. */
+export interface OpenChain {
+  readonly record: ChainRecord;
+  readonly genesis: Genesis;
+  readonly chain: Chain;
+  /** The state; null for a light node. */
+  readonly ledger: LedgerReader | null;
+  /** Reads the state, here or through others. */
+  readonly reader: LedgerAccess;
+  /** Header of the newest block known here; null before the first. */
+  newest(): Header | null;
+  /** Signs for the account where it gave this computer's key the right to: see `wallet.signerFor`. */
+  readonly delegatedKey: Signer;
+  /** Signs for this computer's validator, whether it has one or not. */
+  readonly validatorKey: Signer;
+}
+
+/** The networks this computer follows. One is active: wallet and names are of it. */
+export interface Chains {
+  list(): readonly OpenChain[];
+  /** By id; null: the active one, founded if there is none. @throws AppError `chain_unknown`, `no_identity` */
+  get(chainId: string | null): Promise<OpenChain>;
+  /** The active one if there is one. */
+  current(): OpenChain | null;
+  /** @param continues a network that stands still, whose state this one begins with, and who runs the validators that go on */
+  create(
+    name: string,
+    genesisText: string | null,
+    continues?: { readonly chainId: string; readonly operators: readonly Address[] } | null,
+  ): Promise<OpenChain>;
+  /** Follows a network in that role. One that is followed already becomes the active one; `light` makes one that checks every block here light. */
+  join(link: string, role: Role, signal: AbortSignal): Promise<OpenChain>;
+  /** The network a link names; null: none. Nothing is asked of anybody. */
+  inLink(link: string): LinkedChain | null;
+  activate(chainId: string): Promise<OpenChain>;
+  leave(chainId: string): Promise<void>;
+  setRole(chainId: string | null, role: Role): Promise<OpenChain>;
+  linkOf(chain: OpenChain): string;
+  /** It was used: it does not give way to another without being asked. */
+  used(chain: OpenChain): void;
+  readonly balanceHistory: BalanceHistory;
+  /** Runs all blocks of a chain once more, in a database that is thrown away. */
+  verify(
+    chain: OpenChain,
+    signal: AbortSignal,
+  ): Promise<{ ok: boolean; height: number; from: number; message: string }>;
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const homeName = 'home';
+/** What a chain may take of the disk before its oldest blocks give way; a full node needs its state and the newest ones only. */
+const mostBytes = 2 * 1024 ** 3;
+/** A network of one that nobody uses makes a block an hour. */
+const homeEmptyBlockMs = 3_600_000;
+
+/** A network named by a link, before it is followed. */
+export interface LinkedChain {
+  readonly chainId: string;
+  readonly name: string;
+  readonly followed: boolean;
+  /** The unused network of one's own that gives way when this one is joined; null: none does. */
+  readonly replaces: string | null;
+}
+
+/** How a linked computer learns which network the others of its user follow: a link, or null. */
+interface Others {
+  networkOfOthers(signal: AbortSignal): Promise<string | null>;
+}
+
+/** How long the other computers of this user are asked for their network, ms. */
+const othersPatience = 10_000;
+
+export function createChains(node: Online, others: Others): Chains {
+  const { network, identity, clock, random, logger, events, dataDir } = node;
+  const records = createChainRecords(node.db);
+  const balanceHistory = createBalanceHistory(node.db);
+  interface Running extends OpenChain {
+    record: ChainRecord;
+    ledger: LedgerReader | null;
+    chain: Chain;
+    off: () => void;
+  }
+  const open = new Map<string, Running>();
+  let founding: Promise<OpenChain> | null = null;
+  let stopping = false;
+
+  const dirOf = (chainId: string): string => path.join(dataDir, 'chains', chainId);
+  /** A key for each chain, so that nothing signed for one is of use in another; from what stands in the genesis, as that comes first. */
+  const seedFor = ({ name, time }: Pick<Genesis, 'name' | 'time'>): Uint8Array =>
+    identity.deviceSecret(`validator ${name} ${time}`);
+  const keyFor = (origin: Pick<Genesis, 'name' | 'time'>): Signer => createSigner(seedFor(origin));
+
+  /** The ledger of the network that this one continues, if it was followed here. */
+  function previousOf({ continues }: Genesis): string | null {
+    const file = continues && path.join(dirOf(continues.chainId), 'ledger.db');
+    return file !== null && existsSync(file) ? file : null;
+  }
+
+  async function run(record: ChainRecord): Promise<Running> {
+    const genesis = decodeGenesis(record.genesis);
+    const dir = dirOf(record.chainId);
+    await mkdir(dir, { recursive: true, mode: 0o700 });
+    const seed = seedFor(genesis.continues?.origin ?? genesis);
+    const validatorKey = createSigner(seed);
+    const facts: ChainGenesis = {
+      chainId: record.chainId,
+      hash: genesisHash(genesis),
+      time: genesis.time,
+      validators: genesisValidators(genesis),
+      unbondingMs: genesis.tokens[0]?.spec.staking?.unbondingMs ?? 0,
+    };
+    const options = {
+      dir: path.join(dir, 'consensus'),
+      peers: record.addresses.flatMap((address) => {
+        const peerId = address.split('/p2p/').at(-1);
+        return peerId === undefined ? [] : [{ peerId, hints: [address] }];
+      }),
+      consensus: consensusOf(genesis),
+    };
+    let opened: { readonly chain: Chain; readonly ledger: LedgerReader | null } | null = null;
+    try {
+      opened =
+        record.role === 'light'
+          ? {
+              chain: await createChain(
+                {
+                  genesis: facts,
+                  ...{ application: null, network, signer: null, clock, random, logger },
+                },
+                { role: 'light', ...options },
+              ),
+              ledger: null,
+            }
+          : await openChainThread(
+              { genesis, chain: facts, network, consensusSeed: seed, logger },
+              {
+                role: record.role,
+                ...options,
+                file: path.join(dir, 'ledger.db'),
+                previousFile: previousOf(genesis),
+                keepBlocks: null,
+                keepBytes: mostBytes,
+              },
+            );
+      const { chain, ledger } = opened;
+      const reader = ledger
+        ? createFullReader(ledger, chain)
+        : createLightReader({ chain, network, clock, logger });
+      if (ledger) {
+        network.handle(readProtocol(record.chainId), readOptions, createReadServer(ledger, chain));
+      }
+      let newest: Header | null = null;
+      const changed = (): void => events.emit('chain', { chainId: record.chainId });
+      const offs = (['block', 'round', 'mempool', 'sync', 'problem'] as const).map((name) =>
+        chain.on(name, changed),
+      );
+      offs.push(
+        chain.on('block', ({ header }) => {
+          newest = header;
+          noteBalances(record.chainId, header.time).catch((error: unknown) =>
+            logger.debug({ error: String(error) }, 'balances of a block could not be noted'),
+          );
+        }),
+      );
+      await chain.start();
+      const { height } = chain.status();
+      if (height > 0) newest ??= (await chain.header(height)).header;
+      const running = {
+        record,
+        genesis,
+        chain,
+        ledger,
+        reader,
+        newest: () => newest,
+        validatorKey,
+        delegatedKey: createSigner(identity.deviceSecret(`ledger key ${record.chainId}`)),
+        off: () => offs.forEach((end) => end()),
+      };
+      open.set(record.chainId, running);
+      events.emit('chain', { chainId: record.chainId });
+      return running;
+    } catch (error) {
+      await opened?.chain.stop();
+      throw error;
+    }
+  }
+
+  async function noteBalances(chainId: string, time: number): Promise<void> {
+    const running = open.get(chainId);
+    const user = identity.userId();
+    if (!running || user === null) return;
+    const address = hashOfUserId(user);
+    const held = await running.reader.read(
+      (view) => shownBalances(view, address).map((one) => [one.symbol, one.amount] as const),
+      `noted ${user}`,
+    );
+    if (open.get(chainId) === running) balanceHistory.note(chainId, user, time, new Map(held));
+  }
+
+  async function halt(running: Running): Promise<void> {
+    open.delete(running.record.chainId);
+    running.off();
+    if (running.ledger) network.unhandle(readProtocol(running.record.chainId));
+    await running.chain.stop();
+  }
+
+  /** Founds a network that goes on with the state of one that stands still. */
+  async function continued(name: string, chainId: string, operators: readonly Address[]): Promise<OpenChain> {
+    const { ledger } = byId(chainId);
+    if (!ledger) {
+      throw new AppError(
+        'unsupported',
+        'A light node keeps no state of the ledger; change its role to full.',
+      );
+    }
+    const genesis = genesisFrom(ledger, { name, time: clock.now(), operators });
+    const own = keyFor(genesis.continues?.origin ?? genesis).publicKey;
+    const validates = genesis.validators.some(({ key }) => sameBytes(key, own));
+    return begin(genesis, validates ? 'validator' : 'full', false);
+  }
+
+  async function found(name: string, text: string | null, provisional: boolean): Promise<OpenChain> {
+    const user = identity.userId();
+    if (user === null) throw new AppError('no_identity', 'Create or restore an identity first.');
+    const time = clock.now();
+    const validatorKey = keyFor({ name, time }).publicKey;
+    let genesis = readGenesis(text, { name, time, founder: hashOfUserId(user), validatorKey });
+    if (provisional) {
+      genesis = { ...genesis, params: { ...defaultParams, emptyBlockMs: homeEmptyBlockMs, eagerBlocks: 0 } };
+    }
+    return begin(genesis, 'validator', provisional);
+  }
+
+  async function begin(genesis: Genesis, role: Role, provisional: boolean): Promise<OpenChain> {
+    const record: ChainRecord = {
+      chainId: chainIdOf(genesis),
+      name: genesis.name,
+      genesis: encodeGenesis(genesis),
+      role,
+      active: true,
+      provisional,
+      addresses: [],
+    };
+    const running = await run(record);
+    await adopt(running);
+    return running;
+  }
+
+  /** Remembers a chain that runs, makes it the active one and lets an unused one of our own give way. */
+  async function adopt(running: Running): Promise<void> {
+    records.add(running.record);
+    const unused = [...open.values()].filter((one) => one !== running && one.record.provisional);
+    refresh();
+    for (const one of unused) {
+      await halt(one);
+      records.remove(one.record.chainId);
+      balanceHistory.forget(one.record.chainId);
+      await rm(dirOf(one.record.chainId), { recursive: true, force: true });
+    }
+    events.emit('status', {});
+  }
+
+  /** After the records changed. */
+  function refresh(): void {
+    for (const record of records.all()) {
+      const running = open.get(record.chainId);
+      if (running) running.record = record;
+    }
+  }
+
+  function byId(chainId: string): Running {
+    const found = open.get(chainId);
+    if (found) return found;
+    throw new AppError('chain_unknown', `This computer does not follow ${chainId}.`);
+  }
+
+  const current = (): OpenChain | null => [...open.values()].find((one) => one.record.active) ?? null;
+
+  /** A linked computer founds nothing: its account lives in the network of the computer that has the phrase. */
+  async function joinOthers(): Promise<OpenChain> {
+    const signal = AbortSignal.timeout(othersPatience);
+    const link = await others.networkOfOthers(signal);
+    if (link !== null) return join(link, 'full', signal);
+    throw new AppError(
+      'chain_unknown',
+      'This computer follows no network yet; it joins the one of your other computers when it meets one.',
+    );
+  }
+
+  async function home(): Promise<OpenChain> {
+    if (stopping) throw new AppError('shutting_down', 'The node is stopping.');
+    founding ??= (identity.status().linked ? joinOthers() : found(homeName, null, true)).finally(
+      () => (founding = null),
+    );
+    return founding;
+  }
+
+  async function setRole(chainId: string | null, role: Role): Promise<OpenChain> {
+    const running = chainId === null ? current() : byId(chainId);
+    if (!running) throw new AppError('chain_unknown', 'This computer follows no network yet.');
+    const { record } = running;
+    if (record.role === role) return running;
+    records.setRole(record.chainId, role);
+    // A light node has no state machine: it is built anew around what lies on the disk.
+    if (role === 'light' || record.role === 'light') {
+      await halt(byId(record.chainId));
+      return run({ ...record, role });
+    }
+    await running.chain.setRole(role);
+    refresh();
+    events.emit('chain', { chainId: record.chainId });
+    return running;
+  }
+
+  async function join(link: string, role: Role, signal: AbortSignal): Promise<OpenChain> {
+    const { chainId, addresses } = parseChainLink(link);
+    const known = open.get(chainId);
+    if (known) {
+      records.activate(chainId);
+      refresh();
+      events.emit('chain', { chainId });
+      return role === 'light' && known.record.role === 'full' ? setRole(chainId, role) : known;
+    }
+    const asked: string[] = [];
+    for (const address of addresses) {
+      // One that answers is enough; the others are hints that may be out of date.
+      const peer = await network.connect(address, signal).catch(() => null);
+      if (peer !== null && !asked.includes(peer)) asked.push(peer);
+    }
+    for (const { peerId } of network.peers()) if (!asked.includes(peerId)) asked.push(peerId);
+    const { genesis, bytes } = await fetchGenesis(network, chainId, asked, signal);
+    const running = await run({
+      chainId,
+      name: genesis.name,
+      genesis: bytes,
+      role,
+      active: true,
+      provisional: false,
+      addresses,
+    });
+    await adopt(running);
+    return running;
+  }
+
+  serveGenesis(network, (chainId) => open.get(chainId)?.record.genesis ?? null);
+
+  return {
+    balanceHistory,
+    list: () => [...open.values()],
+    get: async (chainId) => (chainId === null ? (current() ?? home()) : byId(chainId)),
+    current,
+    create: (name, text, continues = null) =>
+      continues ? continued(name, continues.chainId, continues.operators) : found(name, text, false),
+
+    join,
+    inLink(link) {
+      let chainId: string;
+      try {
+        ({ chainId } = parseChainLink(link));
+      } catch (error) {
+        if (isAppError(error, 'invalid_argument') || isAppError(error, 'link_cut_short')) return null;
+        throw error;
+      }
+      const followed = open.has(chainId);
+      const unused = [...open.values()].find((one) => one.record.provisional);
+      const name = chainId.slice(0, chainId.lastIndexOf('-'));
+      return { chainId, name, followed, replaces: followed ? null : (unused?.record.name ?? null) };
+    },
+
+    async activate(chainId) {
+      const running = byId(chainId);
+      records.activate(chainId);
+      refresh();
+      events.emit('chain', { chainId });
+      return running;
+    },
+
+    async leave(chainId) {
+      const running = byId(chainId);
+      const status = running.chain.status();
+      if (status.voting && running.chain.validators().length > 1) {
+        throw new AppError(
+          'not_allowed',
+          'This computer decides blocks of this network; leave its validators first, or it slows down for all.',
+        );
+      }
+      await halt(running);
+      records.remove(chainId);
+      balanceHistory.forget(chainId);
+      await rm(dirOf(chainId), { recursive: true, force: true });
+      const next = records.all()[0];
+      if (running.record.active && next) records.activate(next.chainId);
+      refresh();
+      events.emit('status', {});
+    },
+
+    setRole,
+
+    linkOf: ({ record }) =>
+      formatChainLink({
+        chainId: record.chainId,
+        addresses: [...new Set([...network.addresses(), ...record.addresses])],
+      }),
+
+    used({ record }) {
+      if (!record.provisional) return;
+      records.keep(record.chainId);
+      refresh();
+    },
+
+    async verify({ ledger, record }, signal) {
+      if (!ledger)
+        throw new AppError('unsupported', 'A light node keeps no blocks; change its role to full.');
+      const dir = await mkdtemp(path.join(dirOf(record.chainId), 'verify-'));
+      const start = {
+        file: path.join(dirOf(record.chainId), 'ledger.db'),
+        scratch: path.join(dir, 'ledger.db'),
+        genesis: record.genesis,
+        previousFile: previousOf(decodeGenesis(record.genesis)),
+      };
+      try {
+        return { from: 0, ...(await replayInThread(start, signal)) };
+      } finally {
+        await rm(dir, { recursive: true, force: true });
+      }
+    },
+
+    async start() {
+      for (const record of records.all()) {
+        try {
+          await run(record);
+        } catch (error) {
+          // One damaged chain must keep nobody from their files.
+          logger.error({ chain: record.chainId, error: String(error) }, 'a chain could not be opened');
+          const message = `The network ${record.name} can't be opened: ${(error as Error).message}`;
+          events.emit('activity', node.activity.add({ kind: 'problem', message }));
+        }
+      }
+    },
+
+    async stop() {
+      stopping = true;
+      await founding?.catch(() => {});
+      await Promise.all([...open.values()].map(halt));
+    },
+  };
+}
+
+/** The intervals of consensus that a chain's genesis fixes. */
+function consensusOf({ params }: Genesis) {
+  return {
+    blockInterval: params.blockMs,
+    emptyBlockInterval: params.emptyBlockMs,
+    eagerBlocks: params.eagerBlocks,
+    maxDrift: params.clockDriftMs,
+  };
+}

@@ -1,0 +1,270 @@
+import { readFileSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import type { RelaySettings, StreamSummary } from '../../../src-shared/contract/index.ts';
+import { AppError } from '../../../src-shared/errors.ts';
+import type { NodeServices } from '../../api/index.ts';
+import { createStreams, formatStreamLink } from '../../stream/index.ts';
+import type { Streams } from '../../stream/index.ts';
+import type { Online } from '../core.ts';
+import type { Drives } from '../drives.ts';
+import { beginRecording, recoverRecordings } from './recordings.ts';
+import type { Recording } from './recordings.ts';
+import { createRecordingRecords } from './recording-records.ts';
+import type { RecordedStream, RecordingRecords } from './recording-records.ts';
+import { createStreamRecords } from './stream-records.ts';
+import type { StreamRecords } from './stream-records.ts';
+
+/** The streams of a node, with what it remembers of them and where it records. */
+export interface NodeStreams {
+  readonly streams: Streams;
+  readonly records: StreamRecords;
+  start(): Promise<void>;
+  stop(): Promise<void>;
+  /** Ends interrupted recordings of the drives that are open. */
+  recover(): Promise<void>;
+  /** Own streams that were recorded. */
+  readonly recorded: RecordingRecords;
+  noteRecording(stream: RecordedStream, recording: Recording): void;
+}
+
+export function createNodeStreams(node: Online, drives: () => Drives): NodeStreams {
+  const { network, identity, clock, logger, random, settings, events, activity } = node;
+  const records = createStreamRecords(node.db);
+  const recorded = createRecordingRecords(node.db);
+  const recording = new Set<string>();
+  const finishing = new Set<Promise<void>>();
+  const streams = createStreams({
+    network,
+    clock,
+    logger,
+    random,
+    device: identity.deviceSigner,
+    certificate: () => identity.certificate(),
+    tryUnwrap: (box) => identity.tryUnwrap(box),
+    async encryptionKey(user, signal) {
+      if (user === identity.userId()) return identity.card().encKey;
+      return (network.cards.get(user) ?? (await network.cards.find(user, signal))).encKey;
+    },
+    relay: () => ({ enabled: settings.get('streams.relay'), uplink: settings.get('streams.uplink') }),
+    powered: onMains,
+    followed: () => records.following(),
+  });
+  const off = [
+    streams.on('changed', () => events.emit('streams', {})),
+    streams.on('receipt', ({ receipt }) => records.addReceipt(receipt)),
+    streams.on('live', ({ announcement: { genesis, title } }) => {
+      if (!records.following().includes(genesis.user)) return;
+      events.emit(
+        'activity',
+        activity.add({ kind: 'live', userId: genesis.user, message: `"${title}" is live now.` }),
+      );
+    }),
+  ];
+  return {
+    streams,
+    records,
+    start: () => streams.start(),
+    async stop() {
+      await streams.stop();
+      for (const end of off) end();
+      await Promise.all(finishing);
+    },
+    async recover() {
+      for (const { record } of drives().list()) {
+        const live = new Set([...recording].map((id) => id.slice(0, 8)));
+        for (const file of await recoverRecordings(record.folder, live, logger)) {
+          const message = `The interrupted recording ${file} was finished.`;
+          events.emit(
+            'activity',
+            activity.add({ kind: 'added', driveId: record.driveId, path: file, message }),
+          );
+        }
+      }
+    },
+    recorded,
+    noteRecording(stream, into) {
+      const { streamId, driveId } = stream;
+      recorded.put(stream);
+      recording.add(streamId);
+      const ended = streams.ingest(streamId).ended.then(async () => {
+        const file = await into.finish();
+        recording.delete(streamId);
+        const problem = into.problem();
+        if (problem)
+          events.emit('activity', activity.add({ kind: 'problem', driveId, message: problem.message }));
+        if (file === null) recorded.remove(streamId);
+        else recorded.put({ ...stream, path: path.basename(file) });
+        events.emit('streams', {});
+      });
+      finishing.add(ended);
+      void ended.finally(() => finishing.delete(ended));
+    },
+  };
+}
+
+/** The `streams` group of the contract. */
+export function createStreamServices(
+  online: () => Online,
+  drives: () => Drives,
+  own: () => NodeStreams,
+): Pick<NodeServices, 'streams'> {
+  const ok = { ok: true } as const;
+
+  function relaySettings(): RelaySettings {
+    const { settings } = online();
+    return { enabled: settings.get('streams.relay'), uplink: settings.get('streams.uplink') };
+  }
+
+  return {
+    streams: {
+      async start(input, signal) {
+        const { clock } = online();
+        const drive = input.record === null ? null : drives().get(input.record);
+        let recording: Recording | null = null;
+        const { streamId, link } = await own().streams.begin(
+          {
+            title: input.title,
+            audience: input.audience,
+            renditions: input.renditions,
+            dvrSeconds: input.dvrSeconds,
+            targetLatency: input.targetLatency,
+            partMs: input.partMs,
+            fanOut: input.fanout,
+            record: drive && {
+              init: (bytes) => recording?.init(bytes),
+              part: (bytes) => recording?.part(bytes),
+            },
+          },
+          signal,
+        );
+        if (drive) {
+          try {
+            const { title, renditions } = input;
+            recording = await beginRecording(
+              drive.record.folder,
+              { title, kind: renditions[0]!.kind, streamId, started: clock.now() },
+              clock,
+            );
+          } catch (error) {
+            await own().streams.end(streamId);
+            throw error instanceof AppError
+              ? error
+              : new AppError(
+                  'permission_denied',
+                  `The drive can't be recorded into: ${(error as Error).message}.`,
+                );
+          }
+          own().noteRecording(
+            {
+              streamId,
+              title: input.title,
+              audience: typeof input.audience === 'string' ? input.audience : 'private',
+              startedAt: clock.now(),
+              driveId: drive.record.driveId,
+              path: recording.name,
+            },
+            recording,
+          );
+        }
+        return { streamId, link };
+      },
+      async stop({ stream }) {
+        await own().streams.end(stream);
+        return ok;
+      },
+      async invite({ stream, add, remove }, signal) {
+        return { users: [...(await own().streams.invite(stream, { add, remove }, signal))] };
+      },
+      list() {
+        const { streams, records, recorded } = own();
+        const followed = new Set(records.following());
+        const past = new Map(recorded.list().map((one) => [one.streamId, one]));
+        const known = streams.list().map(({ user, startedAt, ...one }) => {
+          const found = past.get(one.streamId);
+          past.delete(one.streamId);
+          return {
+            ...one,
+            renditions: [...one.renditions],
+            userId: user,
+            followed: user !== null && followed.has(user),
+            startedAt: new Date(startedAt).toISOString(),
+            recording: found ? { driveId: found.driveId, path: found.path } : null,
+          };
+        });
+        const { identity } = online();
+        return [...known, ...[...past.values()].map((one) => pageOf(one, identity.userId()))];
+      },
+      async watch({ stream }, signal) {
+        return { streamId: await own().streams.watch(stream, signal) };
+      },
+      async leave({ stream }) {
+        await own().streams.leave(stream);
+        return ok;
+      },
+      stats({ stream }) {
+        const stats = own().streams.stats(stream);
+        return {
+          ...stats,
+          streamId: streamIdOf(stream),
+          backups: [...stats.backups],
+          children: [...stats.children],
+          branches: stats.branches.map((one) => ({ ...one })),
+          arriving: [...stats.arriving],
+          longestPauseMs: Math.round(stats.longestPauseMs),
+        };
+      },
+      relay({ enabled, uplink }) {
+        const { settings } = online();
+        if (enabled !== undefined) settings.write('streams.relay', enabled);
+        if (uplink !== undefined) settings.write('streams.uplink', uplink);
+        own().streams.relayChanged();
+        return relaySettings();
+      },
+      follow({ user, on }) {
+        own().records.follow(user, on);
+        online().events.emit('streams', {});
+        return { users: own().records.following() };
+      },
+      following: () => ({ users: own().records.following() }),
+      ingest: (streamId) => own().streams.ingest(streamId),
+      playback: (streamId) => own().streams.playback(streamId),
+    },
+  };
+}
+
+/** What a list shows of an own stream that is over and was recorded. */
+const pageOf = (
+  { streamId, title, audience, startedAt, driveId, path }: RecordedStream,
+  userId: string | null,
+): StreamSummary => ({
+  streamId,
+  title,
+  userId,
+  link: formatStreamLink({ streamId, addresses: [], key: null }),
+  audience,
+  state: 'ended',
+  own: true,
+  watching: false,
+  followed: false,
+  startedAt: new Date(startedAt).toISOString(),
+  viewers: 0,
+  renditions: [],
+  targetLatency: 'default',
+  dvrSeconds: 0,
+  recording: { driveId, path },
+});
+
+/** The id in an id or a link. */
+const streamIdOf = (text: string): string => /[0-9a-f]{64}/.exec(text)?.[0] ?? text;
+
+/** False only where Linux says that this computer runs on its battery. */
+function onMains(): boolean {
+  const supplies = '/sys/class/power_supply';
+  try {
+    return !readdirSync(supplies).some(
+      (one) => readFileSync(path.join(supplies, one, 'status'), 'utf8').trim() === 'Discharging',
+    );
+  } catch {
+    return true;
+  }
+}
