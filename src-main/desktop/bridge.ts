@@ -62,7 +62,7 @@ export function createBridge({ electron, contents, implementation, clock, log }:
 }
 
 /** Electron's port gives events where Node's gives messages. */
-function mainPortCarrier(port: MessagePortMain): Port {
+export function mainPortCarrier(port: MessagePortMain): Port {
   return messagePortCarrier({
     postMessage: (message) => port.postMessage(message),
     on(event: 'message' | 'close', listener: (message: unknown) => void) {

@@ -29,7 +29,12 @@ function start(fake: ReturnType<typeof createFakeElectron>, change: Partial<Desk
     platform: 'linux',
     configDir: path.join(dir, 'config'),
     program: '/opt/ExtraChain/extrachain',
-    files: { page: path.join(dir, 'page'), preload: '/preload.cjs', icons: dir },
+    files: {
+      page: path.join(dir, 'page'),
+      preload: '/preload.cjs',
+      appPreload: '/app-preload.cjs',
+      icons: dir,
+    },
     node: {
       listen: ['/ip4/127.0.0.1/tcp/0'],
       bootstrap: [],
@@ -55,7 +60,7 @@ describe('the desktop with a real node', () => {
     const fake = createFakeElectron({ keyring: true });
     const running = start(fake, { argv: [link, '--flag'] });
     expect(fake.told.sandbox).toBe(true);
-    expect(fake.told.privileged).toEqual(['extrachain-app', 'extrachain-bytes']);
+    expect(fake.told.privileged).toEqual(['extrachain-app', 'extrachain-bytes', 'exc-app']);
     await running;
     const [window] = fake.windows;
     await expect.poll(() => window?.visible).toBe(true);

@@ -33,7 +33,21 @@ export function guardScreenCapture(
               sources.map((source) => ({ label: source.name, click: () => (chosen = source) })),
             );
             // A click comes just before or just after the menu closes, depending on the system.
-            menu.popup({ callback: () => setTimeout(() => answer(chosen && { video: chosen }), 50) });
+            menu.popup({
+              callback: () =>
+                setTimeout(
+                  () =>
+                    answer(
+                      chosen && {
+                        video: chosen,
+                        // Only there does the system give its own sound.
+                        ...(request.audioRequested &&
+                          process.platform === 'win32' && { audio: 'loopback' as const }),
+                      },
+                    ),
+                  50,
+                ),
+            });
           },
           () => answer(null),
         );

@@ -32,9 +32,17 @@ void runDesktop({
   files: {
     page: path.join(here, '..', 'window'),
     preload: path.join(here, 'preload.cjs'),
+    appPreload: path.join(here, 'app-preload.cjs'),
     icons: path.join(here, '..', '..', 'assets'),
   },
-  node: { listen, bootstrap: [], mdns: env['EXTRACHAIN_MDNS'] !== 'off', password: null, logLevel: 'warn' },
+  node: {
+    listen,
+    bootstrap: [],
+    mdns: env['EXTRACHAIN_MDNS'] !== 'off',
+    password: null,
+    logLevel: 'warn',
+    shippedApps: path.join(here, '..', 'apps'),
+  },
   loadNode: async () => (await import('../node/index.ts')).createNode,
   loadUpdater: () => loadUpdater(electron.app),
   clock: systemClock,

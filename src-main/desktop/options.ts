@@ -18,6 +18,8 @@ export interface DesktopOptions {
     /** Folder of the built page. */
     readonly page: string;
     readonly preload: string;
+    /** The bundled preload script of apps' windows, absolute. */
+    readonly appPreload: string;
     /** Folder of icons. */
     readonly icons: string;
   };

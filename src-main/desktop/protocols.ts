@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { ElectronParts } from './electron-parts.ts';
 import { pageHeaders } from './policy/headers.ts';
+import { appScheme } from './policy/app-origins.ts';
 import { bytesScheme, isPageUrl, pageOrigin, pageScheme } from './policy/origins.ts';
 import { findPageFile } from './policy/page-files.ts';
 
@@ -11,6 +12,8 @@ export function registerSchemes({ protocol }: Pick<ElectronParts, 'protocol'>): 
     { scheme: pageScheme, privileges: { ...privileges, codeCache: true } },
     // Another origin than the page's: without CORS the page could not read text to preview or send files.
     { scheme: bytesScheme, privileges: { ...privileges, corsEnabled: true } },
+    // One origin for each app; answered in the partition of its window alone.
+    { scheme: appScheme, privileges: { ...privileges, codeCache: true } },
   ]);
 }
 
@@ -45,7 +48,8 @@ export async function answerPage(pageDir: string, request: Request): Promise<Res
 
 const crossOrigin = {
   'access-control-allow-origin': pageOrigin,
-  'access-control-expose-headers': 'content-length, content-range, accept-ranges, error-code, upload-offset',
+  'access-control-expose-headers':
+    'content-length, content-range, accept-ranges, error-code, upload-offset, stream-queue, stream-uplink, stream-dropped, stream-viewers',
   'cross-origin-resource-policy': 'cross-origin',
   vary: 'origin',
 };
@@ -63,7 +67,7 @@ export async function answerBytes(
       status: 204,
       headers: {
         ...crossOrigin,
-        'access-control-allow-methods': 'GET, HEAD, PUT, DELETE',
+        'access-control-allow-methods': 'GET, HEAD, PUT, POST, DELETE',
         'access-control-allow-headers': 'content-type, range, content-range',
       },
     });

@@ -7,6 +7,7 @@ import { implement } from '../../src-shared/rpc/index.ts';
 import type { Implementation } from '../../src-shared/rpc/index.ts';
 import { createDownloads, createHandlers } from '../api/index.ts';
 import { createLogFile, keepCrashReports, lockFolder } from '../platform/index.ts';
+import { createAppWindows } from './app-windows.ts';
 import { createBridge } from './bridge.ts';
 import { guardPermissions, guardScreenCapture } from './guards.ts';
 import { createKeychain } from './keychain.ts';
@@ -16,6 +17,7 @@ import { menuTemplate } from './menu.ts';
 import { createNotifier } from './notifier.ts';
 import type { DesktopOptions } from './options.ts';
 import { createDesktopPlatform } from './platform.ts';
+import { appUrl } from './policy/app-origins.ts';
 import { bytesOrigin, linkScheme } from './policy/origins.ts';
 import { openPreferences } from './preferences.ts';
 import { handleSchemes } from './protocols.ts';
@@ -153,10 +155,36 @@ export async function startUp(options: StartUpOptions): Promise<void> {
   await node.start();
   goOn();
   const services = keychain ? node : requirePassword(node);
+  const appWindows = createAppWindows({
+    electron,
+    host: node.appHost,
+    preload: options.files.appPreload,
+    icon: path.join(options.files.icons, 'icon.png'),
+    log,
+  });
+  undo(() => appWindows.stop());
+  // What an app wants is answered in our own window, never in the app's.
+  let asked = 0;
+  undo(
+    node.appHost.approvals.on('changed', () => {
+      const waiting = node.appHost.approvals.list().length;
+      if (waiting > asked) window.show();
+      asked = waiting;
+    }),
+  );
   served(
     implement(
       contract,
-      createHandlers(services, { clock, downloads, shutdown: quit, platform: desktopPlatform }),
+      createHandlers(services, {
+        clock,
+        downloads,
+        shutdown: quit,
+        platform: desktopPlatform,
+        openApp({ appId, name, path: place }) {
+          appWindows.open(appId, name, place);
+          return appUrl(appId, place);
+        },
+      }),
     ),
   );
   tray.follow(services);

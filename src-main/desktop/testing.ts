@@ -56,6 +56,8 @@ export function createFakeElectron(options: { readonly keyring?: boolean } = {})
     setWindowOpenHandler = (handler: (details: { url: string }) => { action: string }) => {
       this.openHandler = handler;
     };
+    rtcPolicy = '';
+    setWebRTCIPHandlingPolicy = (policy: string) => void (this.rtcPolicy = policy);
     downloadURL = (url: string) => void told.downloads.push(url);
     startDrag = () => {};
   }
@@ -117,6 +119,28 @@ export function createFakeElectron(options: { readonly keyring?: boolean } = {})
     destroy() {}
   }
 
+  /** A session of its own for each partition; keeps what it was told. */
+  class FakeSession extends EventEmitter {
+    readonly handlers = new Map<string, Handler>();
+    proxy: unknown = null;
+    request: ((details: { url: string }, answer: (what: { cancel: boolean }) => void) => void) | null = null;
+    permission: ((...args: never[]) => void) | null = null;
+    readonly protocol = {
+      isProtocolHandled: (scheme: string) => this.handlers.has(scheme),
+      handle: (scheme: string, handler: Handler) => void this.handlers.set(scheme, handler),
+    };
+    readonly webRequest = {
+      onBeforeRequest: (listener: NonNullable<FakeSession['request']>) => void (this.request = listener),
+    };
+    setProxy = async (proxy: unknown) => void (this.proxy = proxy);
+    setPermissionRequestHandler = (handler: (...args: never[]) => void) => void (this.permission = handler);
+    setPermissionCheckHandler = () => {};
+    setDevicePermissionHandler = () => {};
+    setBluetoothPairingHandler = () => {};
+    setDisplayMediaRequestHandler = () => {};
+  }
+  const sessions = new Map<string, FakeSession>();
+
   const guard = (name: string) => (handler: (...args: never[]) => unknown) => void (guards[name] = handler);
   const secret = (text: string) => Buffer.from(text).reverse();
   const electron = {
@@ -159,6 +183,11 @@ export function createFakeElectron(options: { readonly keyring?: boolean } = {})
       }),
     },
     session: {
+      fromPartition(name: string) {
+        const session = sessions.get(name) ?? new FakeSession();
+        sessions.set(name, session);
+        return session;
+      },
       defaultSession: {
         setPermissionRequestHandler: guard('request'),
         setPermissionCheckHandler: guard('check'),
@@ -193,6 +222,7 @@ export function createFakeElectron(options: { readonly keyring?: boolean } = {})
     electron: electron as unknown as ElectronParts,
     told,
     windows,
+    sessions,
     guards,
     connectPage,
     /** Fetches as the page would. */

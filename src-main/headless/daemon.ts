@@ -8,8 +8,8 @@ import type { NodeOptions } from '../api/index.ts';
 import { createLogger, createNode } from '../node/index.ts';
 import { createLogFile, keepCrashReports, lockFolder, systemClock, tuneProcess } from '../platform/index.ts';
 import { createGateway } from './gateway/index.ts';
-import { createLoopbackServer } from './server/index.ts';
-import { buildMissingWindow, windowDir } from './window-build.ts';
+import { createAppServer, createLoopbackServer } from './server/index.ts';
+import { appsDir, buildMissingWindow, windowDir } from './window-build.ts';
 
 /** Printed once everything answers. */
 export interface Ready {
@@ -57,7 +57,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     const logFile = createLogFile(dataDir);
     undo.push(() => logFile.close());
     undo.push(keepCrashReports(dataDir, process.version));
-    const node = await createNode({ dataDir, logFile, ...nodeOptions });
+    const node = await createNode({ dataDir, logFile, shippedApps: appsDir, ...nodeOptions });
     undo.push(() => node.stop());
     await node.start();
     const downloads = createDownloads({
@@ -65,7 +65,16 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
       random: randomBytes,
       origin: () => server.bytesOrigin(),
     });
-    const handlers = createHandlers(node, { clock: systemClock, downloads, shutdown: shutdown.request });
+    const log = createLogger(options.logLevel, logFile);
+    const apps = createAppServer({ dataDir, host: node.appHost, log });
+    undo.push(() => apps.stop());
+    await apps.start();
+    const handlers = createHandlers(node, {
+      clock: systemClock,
+      downloads,
+      shutdown: shutdown.request,
+      openApp: ({ appId, secret, path }) => apps.urlOf(appId, secret, path),
+    });
     const server = createLoopbackServer({
       ...ui,
       dataDir,
@@ -73,7 +82,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
       windowDir,
       bytes: (request) => downloads.serve(request),
       clock: systemClock,
-      log: createLogger(options.logLevel, logFile),
+      log,
     });
     undo.push(() => server.stop());
     await server.start();
@@ -82,7 +91,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
           ...gatewayAt,
           published: node.published,
           clock: systemClock,
-          log: createLogger(options.logLevel, logFile),
+          log,
         })
       : null;
     if (gateway) {

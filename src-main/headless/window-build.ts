@@ -7,6 +7,8 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /** The build of the window, in this checkout or this package. */
 export const windowDir = path.join(root, 'dist', 'window');
+/** The bundles of the apps that come along. */
+export const appsDir = path.join(root, 'dist', 'apps');
 
 /**
  * In a checkout whose window was never built: builds it beside the running node, which serves the plain page until then.

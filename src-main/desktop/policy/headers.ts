@@ -6,7 +6,8 @@ export const pagePolicy = [
   "script-src 'self'",
   "style-src 'self'",
   `img-src 'self' ${bytesScheme}:`,
-  `media-src ${bytesScheme}:`,
+  // Live streams are put together in memory by the player.
+  `media-src blob: ${bytesScheme}:`,
   "font-src 'self'",
   `connect-src 'self' ${bytesScheme}:`,
   "worker-src 'self'",

@@ -2,7 +2,16 @@ import type { Activity } from '../../../src-shared/contract/index.ts';
 import type { Strings } from '../strings.ts';
 
 /** Kinds of activity that a person who does something else is told of; files coming and going are not. */
-const worth: ReadonlySet<string> = new Set(['conflict', 'problem', 'member', 'device', 'fork', 'held']);
+const worth: ReadonlySet<string> = new Set([
+  'conflict',
+  'problem',
+  'member',
+  'device',
+  'fork',
+  'held',
+  'live',
+  'app',
+]);
 
 export interface Notice {
   readonly title: string;

@@ -33,6 +33,7 @@ const entry = (name: string): FileEntry => ({
   version: 'e/0',
   state: 'here',
   conflictOf: null,
+  mount: null,
 });
 const identity = { userId: 'exc1test', signKey: 'a'.repeat(64), encKey: 'b'.repeat(64), card: 'AA' };
 
@@ -68,7 +69,8 @@ beforeAll(async () => {
     net: {
       limit(input) {
         keep('limit', input);
-        return { up: input.up ?? null, down: null, upNow: 0, downNow: 0, sent: 0, received: 0 };
+        const readers = { up: null, sent: 0 };
+        return { up: input.up ?? null, down: null, upNow: 0, downNow: 0, sent: 0, received: 0, readers };
       },
     },
   });
@@ -135,6 +137,7 @@ describe('options', () => {
     [['drive', 'share', 'd', 'u', '--role', 'king']],
     [['drive', 'wait', 'd', '--timeout', '-3']],
     [['net', 'bandwidth', '--up', 'fast']],
+    [['net', 'traffic', '--by', 'week']],
     [['daemon', '--ui', '0.0.0.0:80']],
   ])('wrong usage is exit 2: %j', async (args) => {
     const { code, out, err } = await run(args);

@@ -13,6 +13,9 @@ function checked(value: number, text: string): number {
   return value;
 }
 
+/** A path inside a drive: it never begins with a slash, people's fingers do. */
+export const inDrive = (text: string): string => text.replace(/^\/+|\/+$/g, '');
+
 /** `500MB`, `2GB`, `1.5GiB`, `4096` -> bytes. MB are millions of bytes, MiB 1,048,576. */
 export function parseSize(text: string): number {
   const match = /^(\d+(?:\.\d+)?) ?([kmgt]?)(i(?=b))?b?$/i.exec(text.trim());

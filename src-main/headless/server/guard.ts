@@ -56,10 +56,10 @@ export function sharedWithPage(
   if (origin === undefined || !isAllowedOrigin(origin, bound, pagePort)) return null;
   return {
     'access-control-allow-origin': origin,
-    'access-control-allow-methods': 'GET, HEAD, PUT, DELETE',
+    'access-control-allow-methods': 'GET, HEAD, PUT, POST, DELETE',
     'access-control-allow-headers': 'range, content-type, content-range',
     'access-control-expose-headers':
-      'content-range, content-length, accept-ranges, error-code, upload-offset',
+      'content-range, content-length, accept-ranges, error-code, upload-offset, stream-queue, stream-uplink, stream-dropped, stream-viewers',
     'access-control-max-age': '600',
     vary: 'origin',
   };
@@ -77,7 +77,8 @@ export function pageHeaders(host: string, bytesOrigin: string): Record<string, s
       "style-src 'self'",
       "worker-src 'self'",
       `img-src 'self' ${bytesOrigin}`,
-      `media-src ${bytesOrigin}`,
+      // Live streams are put together in memory by the player.
+      `media-src blob: ${bytesOrigin}`,
       `connect-src 'self' ws://${host} ${bytesOrigin}`,
       "base-uri 'none'",
       "form-action 'none'",

@@ -1,3 +1,5 @@
+export { createAppServer } from './app-server.ts';
+export type { AppServer, AppServerOptions } from './app-server.ts';
 export { apiFileName } from './api-file.ts';
 export { createLoopbackServer } from './server.ts';
 export type { LoopbackServer, ServerOptions } from './server.ts';

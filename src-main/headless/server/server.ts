@@ -100,7 +100,7 @@ export function createLoopbackServer(options: ServerOptions): LoopbackServer {
           method: request.method ?? 'GET',
           headers: rangesOf(request.headers),
           signal: gone.signal,
-          ...(request.method === 'PUT' && {
+          ...((request.method === 'PUT' || request.method === 'POST') && {
             body: Readable.toWeb(request) as never,
             duplex: 'half' as const,
           }),

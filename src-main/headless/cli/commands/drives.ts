@@ -5,24 +5,28 @@ import type { DriveStatus } from '../../../../src-shared/contract/index.ts';
 import { foldWatched } from '../../../../src-shared/rpc/index.ts';
 import { isAppError } from '../../../../src-shared/errors.ts';
 import { formatBytes, formatFields, formatTable, formatTime } from '../format.ts';
-import { parseCount, parseMoment, parseSeconds } from '../parse.ts';
+import { inDrive, parseCount, parseMoment, parseSeconds } from '../parse.ts';
 import { createDriveMeter } from '../progress.ts';
 import type { AppClient, Session } from '../session.ts';
 import type { Run } from '../program.ts';
 import { verifyOffline } from '../offline.ts';
 
 function statusText(status: DriveStatus): string {
-  const fields: [string, string | number][] = [
+  const fields: (readonly [string, string | number])[] = [
     ['drive', status.driveId],
     ['name', status.name],
     ['folder', status.folder],
+    ...(status.mount ? [['in drive', `${status.mount.drive}, at ${status.mount.path}`] as const] : []),
     ['state', status.state.replace('_', ' ')],
+    ['mode', status.mode],
     ['your role', status.role ?? 'none'],
     ['files', `${status.files} (${formatBytes(status.bytes)})`],
     ['to send', status.pendingUp],
     ['to fetch', `${status.pendingDown} (${formatBytes(status.pendingBytes)})`],
+    ['kept apart', status.differing],
     ['conflicts', status.conflicts],
     ['full copies', status.copies],
+    ['online-only', `${status.online.files} (${formatBytes(status.online.bytes)})`],
   ];
   for (const { code, path: where, message } of status.problems) {
     fields.push(['problem', `${where === '' ? '' : `${where}: `}${message} [${code}]`]);
@@ -89,11 +93,30 @@ export function addDriveCommands(program: Command, run: Run): void {
     .argument('<link>', 'a link, or the id of a drive shared with you')
     .requiredOption('--folder <path>', 'the folder; what it holds already is kept and compared')
     .option('--online-only', 'fetch files only when asked to')
-    .action((link, { folder, onlineOnly = false }) =>
+    .option('--with-chain', 'follows the network the link names, too; an unused one of your own gives way')
+    .action((link, { folder, onlineOnly = false, withChain = false }) =>
       run(async ({ client, signal }) => {
+        const api = await client();
+        const chain = await api.chain.inLink({ link }, { signal });
+        if (withChain && chain && !chain.followed) await api.chain.join({ link }, { signal });
         const input = { link, folder: path.resolve(folder), onlineOnly };
-        const value = await (await client()).drives.join(input, { signal });
-        return { value, text: `Joined ${value.name} (${value.driveId}).` };
+        const value = await api.drives.join(input, { signal });
+        const hint =
+          chain && !chain.followed && !withChain
+            ? `\nIts history is anchored in ${chain.chainId}; follow that with \`chain join\` and the same link.`
+            : '';
+        return { value, text: `Joined ${value.name} (${value.driveId}).${hint}` };
+      }),
+    );
+  drive
+    .command('look')
+    .description('what a link opens, without joining; file list, file cat and the window take the link, too')
+    .argument('<link>', 'a link, or the id of a public drive')
+    .action((link) =>
+      run(async ({ client, signal }) => {
+        const value = await (await client()).drives.look({ link }, { signal });
+        const text = `${value.name}: ${value.files} files, ${formatBytes(value.bytes)}, ${value.visibility}.`;
+        return { value, text };
       }),
     );
   drive
@@ -127,11 +150,57 @@ export function addDriveCommands(program: Command, run: Run): void {
         return { value, text: statusText(value) };
       }),
     );
+  drive
+    .command('mode')
+    .description(
+      'whether this device sends its changes and takes those of others; without a word: what it keeps apart',
+    )
+    .argument('<drive>')
+    .addArgument(new Argument('[mode]').choices(['send-receive', 'send-only', 'receive-only'] as const))
+    .action((id, mode) =>
+      run(async ({ client, signal }) => {
+        const { drives } = await client();
+        if (mode !== undefined) await drives.setMode({ drive: id, mode }, { signal });
+        const now = await drives.status({ drive: id }, { signal });
+        const differences = await drives.differences({ drive: id }, { signal });
+        const value = { mode: now.mode, differing: now.differing, differences };
+        const rows = differences.map(({ path: where, what }) => [what, where]);
+        return {
+          value,
+          text: async () =>
+            rows.length === 0 ? now.mode : `${now.mode}\n\n${await formatTable(['what', 'path'], rows, '')}`,
+        };
+      }),
+    );
+  drive
+    .command('keeps')
+    .description('which folders this computer keeps and which not ("file fetch" and "file free" say so)')
+    .argument('<drive>')
+    .action((id) =>
+      run(async ({ client, signal }) => {
+        const value = await (await client()).drives.keeps({ drive: id }, { signal });
+        const rows = value.map((one) => [one.keep ? 'kept here' : 'online-only', `/${one.path}`]);
+        return {
+          value,
+          text: () => formatTable(['what comes is', 'folder'], rows, 'Everything is kept here.'),
+        };
+      }),
+    );
   for (const [name, description, text] of [
     ['pause', 'stops keeping it in step for now', 'Paused.'],
     ['resume', 'goes on', 'Goes on.'],
     ['leave', 'forgets the drive here; the folder and its files stay', 'Left. The folder stays as it is.'],
     ['confirm', 'lets a held mass delete go ahead', 'The delete goes ahead.'],
+    [
+      'revert',
+      'on a receive-only device: undoes what was changed here (it goes to the trash)',
+      'The folder is what the drive says.',
+    ],
+    [
+      'override',
+      'on a send-only device: undoes, for everybody, what others changed',
+      'The drive is what the folder is.',
+    ],
   ] as const) {
     drive
       .command(name)
@@ -234,6 +303,46 @@ export function addDriveCommands(program: Command, run: Run): void {
       }),
     );
   drive
+    .command('share-folder')
+    .description('makes a drive of its own of a folder; its files stay where they are')
+    .argument('<drive>', 'the drive the folder is in')
+    .argument('<path>', 'the folder, in the drive', inDrive)
+    .argument('[user]', 'somebody to let in at once, beside the members of the drive')
+    .addOption(
+      new Option('--role <role>', 'what they may do')
+        .choices(['reader', 'editor', 'manager'] as const)
+        .default('reader' as const),
+    )
+    .action((id, folder, user, { role }) =>
+      run(async (session) => {
+        const api = await session.client();
+        const value = await withDriveProgress(session, api, id, () =>
+          api.drives.shareFolder(
+            { drive: id, path: folder, user: user ?? null, role },
+            { signal: session.signal },
+          ),
+        );
+        return {
+          value,
+          text: formatFields([
+            ['drive', value.driveId],
+            ['link', value.link],
+          ]),
+        };
+      }),
+    );
+  drive
+    .command('unshare-folder')
+    .description('makes an ordinary folder of such a drive again; nothing in it is lost')
+    .argument('<drive>', 'the drive the folder is in')
+    .argument('<path>', 'the folder, in the drive', inDrive)
+    .action((id, folder) =>
+      run(async ({ client, signal }) => {
+        const value = await (await client()).drives.unshareFolder({ drive: id, path: folder }, { signal });
+        return { value, text: 'An ordinary folder again.' };
+      }),
+    );
+  drive
     .command('unshare')
     .description('takes a person out (what they have already read, they keep), or ends an invitation')
     .argument('<drive>')
@@ -256,8 +365,54 @@ export function addDriveCommands(program: Command, run: Run): void {
     .action((id) =>
       run(async ({ client, signal }) => {
         const value = await (await client()).drives.members({ drive: id }, { signal });
-        const rows = value.map((member) => [member.role, formatTime(member.since), member.userId]);
-        return { value, text: () => formatTable(['role', 'since', 'user'], rows, 'Nobody.') };
+        const rows = value.map((member) => [
+          member.role,
+          formatTime(member.since),
+          member.opened ? '' : 'not opened yet',
+          member.userId,
+        ]);
+        return { value, text: () => formatTable(['role', 'since', '', 'user'], rows, 'Nobody.') };
+      }),
+    );
+  drive
+    .command('rights')
+    .description('what was done to its rights: who let whom in, took whom out, opened it')
+    .argument('<drive>')
+    .action((id) =>
+      run(async ({ client, signal }) => {
+        const value = await (await client()).drives.rights({ drive: id }, { signal });
+        const rows = value.map((one) => [
+          formatTime(one.time),
+          one.kind,
+          one.visibility ?? one.role ?? '',
+          one.user ?? '',
+          one.device,
+          one.author,
+        ]);
+        return {
+          value,
+          text: () => formatTable(['time', 'what', '', 'whom', 'computer', 'by'], rows, 'Nothing yet.'),
+        };
+      }),
+    );
+  drive
+    .command('shared')
+    .description('drives shared with you that are not on this computer; drive join ID keeps one here')
+    .option('--hide <drive>', 'takes one out of the list')
+    .action(({ hide }) =>
+      run(async ({ client, signal }) => {
+        const { drives } = await client();
+        if (hide !== undefined) {
+          const value = await drives.hideShared({ drive: hide }, { signal });
+          return { value, text: 'Taken out of the list.' };
+        }
+        const value = await drives.shared({}, { signal });
+        const rows = value.map((one) => [one.name, one.role, formatTime(one.time), one.from, one.driveId]);
+        return {
+          value,
+          text: () =>
+            formatTable(['name', 'role', 'since', 'from', 'drive'], rows, 'Nothing is shared with you.'),
+        };
       }),
     );
   drive

@@ -6,12 +6,9 @@ import type { FileEntry } from '../../../../src-shared/contract/index.ts';
 import { deeds, driveHistory } from '../drive-history.ts';
 import { formatBytes, formatTable, formatTime } from '../format.ts';
 import { fetchBytes, fetchToFile } from '../fetch.ts';
-import { parseCount } from '../parse.ts';
+import { inDrive, parseCount } from '../parse.ts';
 import type { Run } from '../program.ts';
 import { withDriveProgress } from './drives.ts';
-
-/** Drive paths never begin with a slash, people's fingers do. */
-const inDrive = (text: string) => text.replace(/^\/+|\/+$/g, '');
 
 export function addFileCommands(program: Command, run: Run): void {
   const file = program.command('file').description('files of a drive');
@@ -37,11 +34,29 @@ export function addFileCommands(program: Command, run: Run): void {
           one.kind === 'dir' ? `${one.name}/` : one.name,
           one.kind === 'file' ? formatBytes(one.size) : '',
           formatTime(one.mtime),
-          one.state,
+          one.mount !== null ? `drive ${one.mount}` : one.state === 'online' ? 'online-only' : one.state,
         ]);
         return {
           value,
           text: () => formatTable(['name', 'size', 'changed', 'where'], rows, 'Nothing in here.'),
+        };
+      }),
+    );
+  file
+    .command('uploads')
+    .description('what a window began to upload and has not finished')
+    .action(() =>
+      run(async ({ client, signal }) => {
+        const value = await (await client()).files.uploads({}, { signal });
+        const rows = value.map((one) => [
+          one.path,
+          `${formatBytes(one.received)} of ${formatBytes(one.size)}`,
+          one.sending ? 'being sent' : 'waits',
+          one.drive,
+        ]);
+        return {
+          value,
+          text: () => formatTable(['file', 'arrived', 'state', 'drive'], rows, 'There are none.'),
         };
       }),
     );
@@ -85,20 +100,24 @@ export function addFileCommands(program: Command, run: Run): void {
     );
   file
     .command('free')
-    .description('keeps a file online only, if others hold it')
+    .description(
+      'makes a file, or all of a folder, online-only: takes it off this disk, if enough others hold it',
+    )
     .argument('<drive>')
-    .argument('<path>', '', inDrive)
+    .argument('<path>', 'a file or folder of the drive; / is all of it', inDrive)
     .action((drive, where) =>
       run(async ({ client, signal }) => {
         const value = await (await client()).files.free({ drive, path: where }, { signal });
-        return { value, text: 'It takes no space here any more.' };
+        const freed = `${value.files} ${value.files === 1 ? 'file' : 'files'} freed, ${formatBytes(value.bytes)}.`;
+        const stay = value.kept === 0 ? [] : [`${value.kept} stay here:`];
+        return { value, text: [freed, ...stay, ...value.reasons.map(({ message }) => message)].join('\n') };
       }),
     );
   file
     .command('fetch')
-    .description('brings an online-only file here; returns when it is whole')
+    .description('brings an online-only file, or all of a folder, here to stay; returns when it is whole')
     .argument('<drive>')
-    .argument('<path>', '', inDrive)
+    .argument('<path>', 'a file or folder of the drive; / is all of it', inDrive)
     .action((drive, where) =>
       run(async (session) => {
         const client = await session.client();

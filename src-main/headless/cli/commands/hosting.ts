@@ -1,7 +1,9 @@
 import type { Command } from '@commander-js/extra-typings';
+import { InvalidArgumentError } from '@commander-js/extra-typings';
 import type { DriveHosts, HostStatus } from '../../../../src-shared/contract/index.ts';
 import { formatBytes, formatFields, formatTable, formatTime } from '../format.ts';
 import { parseCount, parseSize } from '../parse.ts';
+import { passwordFile, paying } from './paying.ts';
 import type { Run } from '../program.ts';
 
 function hostAnswer(value: HostStatus) {
@@ -9,10 +11,17 @@ function hostAnswer(value: HostStatus) {
     ['lent', value.offering ? formatBytes(value.quota) : 'nothing'],
     ['promised', formatBytes(value.reserved)],
     ['used', formatBytes(value.used)],
+    [
+      'wanted for it',
+      value.price === null ? 'nothing' : `${value.price} ${value.symbol ?? ''} for a GiB and hour`,
+    ],
     ...value.drives.map((drive): [string, string] => [
       'drive',
       `${drive.driveId}  ${formatBytes(drive.bytes)} of ${formatBytes(drive.reserved)}` +
-        (drive.missing === 0 ? '' : `, ${drive.missing} blocks to come`),
+        (drive.missing === 0 ? '' : `, ${drive.missing} blocks to come`) +
+        (drive.pay === null
+          ? ''
+          : `, ${drive.pay.hour} ${value.symbol} an hour, earned ${drive.pay.paid}, ${drive.pay.missed} hours missed`),
     ]),
   ];
   return { value, text: formatFields(fields) };
@@ -26,13 +35,23 @@ function hostsAnswer(value: DriveHosts) {
     host.lastAudit === null
       ? '-'
       : `${host.lastAudit.ok ? 'passed' : 'failed'} ${formatTime(host.lastAudit.time)}`,
+    host.pay === null ? '-' : paidText(host.pay),
     host.userId ?? '',
   ]);
+  const terms = value.pay
+    ? `\n${value.pay.price} ${value.symbol} for a GiB, copy and hour; spent ${value.pay.spent} of ${value.pay.budget}` +
+      (value.pay.problem === null ? '' : `; no contracts are made: ${value.pay.problem}`)
+    : '';
   const none =
     value.wanted === 0
       ? 'No copies are wanted on other computers.'
       : `${value.wanted} copies are wanted; no connected computer lends enough disk.`;
-  return { value, text: () => formatTable(['host', 'copy', 'size', 'last audit', 'user'], rows, none) };
+  const head = ['host', 'copy', 'size', 'last audit', 'paid', 'user'];
+  return { value, text: async () => `${await formatTable(head, rows, none)}${terms}` };
+}
+
+function paidText({ paid, missed, taken }: NonNullable<DriveHosts['hosts'][number]['pay']>): string {
+  return (taken ? paid : `${paid}, not taken yet`) + (missed === 0 ? '' : `, ${missed} hours missed`);
 }
 
 /** `host ...`: disk lent to others. */
@@ -42,10 +61,17 @@ export function addHostCommands(program: Command, run: Run): void {
     .command('offer')
     .description("keeps other people's encrypted data, up to a size")
     .requiredOption('--quota <size>', 'such as 500MB or 2GB', parseSize)
-    .action(({ quota }) =>
-      run(async ({ client, signal }) =>
-        hostAnswer(await (await client()).hosting.offer({ quota }, { signal })),
-      ),
+    .option('--price <amount>', 'base coins wanted for a GiB and hour; 0 keeps drives for nothing, too')
+    .option('--collateral <amount>', 'base coins to put down for a paid copy at the most')
+    .action(({ quota, price, collateral }) =>
+      run(async ({ client, signal }) => {
+        const input = {
+          quota,
+          ...(price !== undefined && { price: Number(price) === 0 ? null : price }),
+          ...(collateral !== undefined && { collateral }),
+        };
+        return hostAnswer(await (await client()).hosting.offer(input, { signal }));
+      }),
     );
   host
     .command('stop')
@@ -61,6 +87,12 @@ export function addHostCommands(program: Command, run: Run): void {
     );
 }
 
+function payOf(price: string, budget: string | undefined, terms: { hours: number; collateral: string }) {
+  if (Number(price) === 0) return null;
+  if (budget !== undefined) return { price, budget, ...terms };
+  throw new InvalidArgumentError('With --price comes --budget: what all of it may come to.');
+}
+
 /** `drive replicate` and `drive hosts`: copies of own drives on other computers. */
 export function addDriveHostCommands(program: Command, run: Run): void {
   const drive = program.commands.find((command) => command.name() === 'drive')!;
@@ -71,10 +103,23 @@ export function addDriveHostCommands(program: Command, run: Run): void {
     .requiredOption('--copies <count>', 'on how many of them; 0 takes all back', (text) =>
       text === '0' ? 0 : parseCount(text),
     )
-    .action((name, { copies }) =>
-      run(async ({ client, signal }) =>
-        hostsAnswer(await (await client()).hosting.replicate({ drive: name, copies }, { signal })),
-      ),
+    .option('--price <amount>', 'base coins paid for a GiB, copy and hour; 0 pays nothing any more')
+    .option('--budget <amount>', 'base coins that all of it may come to')
+    .option('--hours <n>', 'a contract runs so long and is made anew then', parseCount, 168)
+    .option('--collateral <amount>', 'what each host puts down', '0')
+    .option(...passwordFile)
+    .action((name, { copies, price, budget, hours, collateral, ...options }) =>
+      run(async ({ client, signal }) => {
+        const { password } = await paying(options);
+        const pay = price === undefined ? undefined : payOf(price, budget, { hours, collateral });
+        const input = {
+          drive: name,
+          copies,
+          ...(pay !== undefined && { pay }),
+          ...(password && { password }),
+        };
+        return hostsAnswer(await (await client()).hosting.replicate(input, { signal }));
+      }),
     );
   drive
     .command('hosts')

@@ -156,6 +156,17 @@ export function addDeviceCommands(program: Command, run: Run): void {
       }),
     );
   device
+    .command('name')
+    .description('calls a computer something else; needs one with the recovery phrase')
+    .argument('<device>', 'its peer id or name')
+    .argument('<name>')
+    .action((which, name) =>
+      run(async ({ client, signal }) => {
+        const value = await (await client()).devices.name({ device: which, name }, { signal });
+        return { value, text: `It is called ${value.name} now.` };
+      }),
+    );
+  device
     .command('revoke')
     .description('takes a computer away: it may neither read nor write from now on')
     .argument('<device>', 'its peer id or name')

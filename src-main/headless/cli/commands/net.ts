@@ -1,5 +1,6 @@
-import type { Command } from '@commander-js/extra-typings';
+import { Option, type Command } from '@commander-js/extra-typings';
 import type { Bandwidth } from '../../../../src-shared/contract/index.ts';
+import { startOfDay, startOfHour, sumTraffic } from '../../../../src-shared/traffic.ts';
 import { formatBytes, formatFields, formatRate, formatTable } from '../format.ts';
 import { parseRate, parseSettingValue } from '../parse.ts';
 import type { Run } from '../program.ts';
@@ -12,6 +13,7 @@ function bandwidthAnswer(value: Bandwidth) {
       'down',
       `${formatRate(value.downNow)}, ${limit(value.down)}, ${formatBytes(value.received)} since the start`,
     ],
+    ['readers', `${limit(value.readers.up)}, ${formatBytes(value.readers.sent)} since the start`],
   ]);
   return { value, text };
 }
@@ -29,10 +31,12 @@ export function addNetCommands(program: Command, run: Run): void {
           peer.direction + (peer.relayed ? ', relayed' : ''),
           formatBytes(peer.sent),
           formatBytes(peer.received),
+          formatRate(peer.up),
+          formatRate(peer.down),
           peer.userId ?? '',
           peer.address,
         ]);
-        const head = ['round trip', 'direction', 'sent', 'received', 'user', 'address'];
+        const head = ['round trip', 'direction', 'sent', 'received', 'up', 'down', 'user', 'address'];
         return { value, text: () => formatTable(head, rows, 'Nobody is connected.') };
       }),
     );
@@ -51,14 +55,48 @@ export function addNetCommands(program: Command, run: Run): void {
     .description('shows the traffic and its limits, or sets them')
     .option('--up <rate>', 'such as 50Mbit or 5MB (a second), or off', parseRate)
     .option('--down <rate>', 'the same', parseRate)
-    .action(({ up, down }) =>
+    .option('--readers <rate>', 'of what goes up, for readers of open drives who are no members', parseRate)
+    .action(({ up, down, readers }) =>
       run(async ({ client, signal }) => {
         const calls = (await client()).net;
-        if (up === undefined && down === undefined)
+        if (up === undefined && down === undefined && readers === undefined)
           return bandwidthAnswer(await calls.bandwidth({}, { signal }));
-        return bandwidthAnswer(await calls.limit({ up, down }, { signal }));
+        return bandwidthAnswer(await calls.limit({ up, down, readers }, { signal }));
       }),
     );
+  net
+    .command('traffic')
+    .description('what was sent and received, by day of the last month or by hour of the last day')
+    .addOption(new Option('--by <stretch>').choices(['day', 'hour'] as const).default('day' as const))
+    .action(({ by }) =>
+      run(async ({ client, signal }) => {
+        const hours = by === 'hour';
+        const back = hours ? 86_400_000 : 31 * 86_400_000;
+        const since = new Date(Date.now() - back).toISOString();
+        const { slots } = await (
+          await client()
+        ).net.traffic({ step: hours ? 'minutes' : 'hours', since }, { signal });
+        const sums = sumTraffic(slots, hours ? startOfHour : startOfDay);
+        const value = sums.map(({ from, ...carried }) => ({
+          from: new Date(from).toISOString(),
+          ...carried,
+        }));
+        const rows = sums.map(({ from, sent, received }) => [
+          stretchName(from, hours),
+          formatBytes(sent),
+          formatBytes(received),
+        ]);
+        return { value, text: () => formatTable([by, 'sent', 'received'], rows, 'Nothing was carried yet.') };
+      }),
+    );
+}
+
+/** `2026-11-20`, or `2026-11-20 14:00`, in the time of this computer. */
+function stretchName(from: number, hours: boolean): string {
+  const at = new Date(from);
+  const two = (n: number) => String(n).padStart(2, '0');
+  const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+  return hours ? `${day} ${two(at.getHours())}:00` : day;
 }
 
 export function addSettingsCommands(program: Command, run: Run): void {

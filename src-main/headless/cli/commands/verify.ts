@@ -10,6 +10,8 @@ import { formatFields } from '../format.ts';
 import { printError } from '../session.ts';
 import type { Answer } from '../session.ts';
 import type { Run } from '../program.ts';
+import { checkLedgerProof, compare, readLedgerProof, restsOn } from './verify-ledger.ts';
+import type { LedgerAnswer } from './verify-ledger.ts';
 
 /** A proof is headers and one operation; nothing honest is larger. Bytes. */
 const maxProof = 256 * 1024 * 1024;
@@ -19,6 +21,7 @@ interface Expectations {
   readonly drive?: string | undefined;
   readonly user?: string | undefined;
   readonly checkpoint?: string | undefined;
+  readonly latest?: string | undefined;
 }
 
 function parseCheckpoint(text: string): string {
@@ -29,18 +32,22 @@ function parseCheckpoint(text: string): string {
 export function addVerifyCommand(program: Command, run: Run): void {
   program
     .command('verify')
-    .description('checks a proof of a file version: needs no daemon, no data folder and no network')
+    .description(
+      'checks a proof of a file version, a balance or a transaction: needs no daemon, no data folder and no network',
+    )
     .argument('<proof>', 'the file with the proof')
     .option('--file <path>', 'the proof must be about these bytes')
     .option('--drive <id>', 'the proof must be about this drive')
     .option('--user <id>', 'this user must have written it')
     .option('--checkpoint <chain:hash>', 'a block of a ledger that you trust', parseCheckpoint)
+    .option('--latest <file>', 'a newer proof of the same writer: both must be of one history')
     .action((proof, expected) => run((session) => verify(proof, expected, session.json)));
 }
 
 async function verify(proofFile: string, expected: Expectations, json: boolean): Promise<Answer> {
   try {
     const value = await checkProof(proofFile, expected);
+    if ('type' in value) return { value, text: ledgerText(value) };
     const text = formatFields([
       ['holds', 'yes'],
       ['drive', value.drive],
@@ -48,11 +55,18 @@ async function verify(proofFile: string, expected: Expectations, json: boolean):
       ['version', value.version],
       ['sha256', value.hash],
       ['user', value.user ?? 'unknown'],
+      ...(value.anchor === null
+        ? []
+        : ([
+            ['existed by', value.anchor.time],
+            ['block', `${value.anchor.height} of ${value.anchor.chainId}`],
+          ] as const)),
       ['rests on', value.root],
     ]);
     return { value, text };
   } catch (error) {
-    if (!isAppError(error, 'proof_invalid') && !isAppError(error, 'malformed')) throw error;
+    const refusals = ['proof_invalid', 'malformed', 'fork'] as const;
+    if (!isAppError(error) || !refusals.some((code) => error.code === code)) throw error;
     // The same line as any refusal; for programs an answer that says both, that it does not hold and why.
     await printError(error, false);
     const value = { ok: false, error: { code: error.code, message: error.message } };
@@ -60,39 +74,102 @@ async function verify(proofFile: string, expected: Expectations, json: boolean):
   }
 }
 
+function ledgerText(value: LedgerAnswer): string {
+  const said = (name: string, one: string | null): [string, string][] => (one === null ? [] : [[name, one]]);
+  return formatFields([
+    ['holds', 'yes'],
+    ['of', value.type],
+    ['network', value.chain],
+    ['block', value.height],
+    ['time', value.time],
+    ...said('user', value.user),
+    ...said('token', value.symbol),
+    ...said('smallest units', value.units),
+    ...said('transaction', value.tx),
+    ...said('ended', value.code === '' ? 'done' : value.code),
+    ...said('drive', value.drive),
+    ...said('entry', value.version),
+    ['rests on', value.root],
+  ]);
+}
+
 /**
  * Checks a proof against itself and against what is expected of it.
- * @throws AppError `proof_invalid`, `malformed`; `invalid_argument` when a file can't be read; `unsupported`
+ * @throws AppError `proof_invalid`, `malformed`; `invalid_argument` when a file can't be read
  */
-async function checkProof(proofFile: string, expected: Expectations): Promise<ProofCheck> {
-  if (expected.checkpoint !== undefined) {
-    throw new AppError(
-      'unsupported',
-      'This version has no ledger yet, so it can not compare with a checkpoint.',
-    );
-  }
+async function checkProof(proofFile: string, expected: Expectations): Promise<ProofCheck | LedgerAnswer> {
   const { size } = await stat(proofFile).catch((cause: unknown) => unreadable(proofFile, cause));
   if (size > maxProof) throw new AppError('malformed', `${proofFile} is too large to be a proof.`);
   const bytes = await readFile(proofFile).catch((cause: unknown) => unreadable(proofFile, cause));
-  const { verifyProof } = await import('../../../drive/index.ts');
-  const proof = verifyProof(bytes, {
+  const ledgerProof = await readLedgerProof(bytes);
+  if (ledgerProof) return checkLedgerProof(ledgerProof, expected.checkpoint);
+  const read = await readVersion(bytes, {
     ...(expected.drive === undefined ? {} : { drive: expected.drive }),
     ...(expected.user === undefined ? {} : { user: expected.user }),
   });
+  const { version, head } = read;
+  if (expected.checkpoint !== undefined) {
+    if (!head) {
+      throw new AppError(
+        'proof_invalid',
+        'This proof stands under no block of a ledger, so it can not be compared with a checkpoint.',
+      );
+    }
+    compare(head, expected.checkpoint);
+  }
+  if (expected.latest !== undefined) await compareHistories(read, expected.latest);
   if (expected.file !== undefined) {
     const hash = await hashFile(expected.file);
-    if (hash !== proof.hash) {
+    if (hash !== version.hash) {
       throw new AppError(
         'proof_invalid',
         `${expected.file} is not what the proof is about: its bytes differ.`,
         {
-          details: { expected: proof.hash, found: hash },
+          details: { expected: version.hash, found: hash },
         },
       );
     }
   }
-  const { drive, path, version, hash, user, root } = proof;
-  return { ok: true, drive, path, version, hash, user, anchored: false, root };
+  const { drive, path, version: name, hash, user } = version;
+  const anchor = head && {
+    chainId: head.chainId,
+    height: head.anchoredIn,
+    time: new Date(head.anchoredAt).toISOString(),
+  };
+  const root = head
+    ? `${version.root}; anchored in ${restsOn(head, expected.checkpoint !== undefined)}`
+    : version.root;
+  return { ok: true, drive, path, version: name, hash, user, anchored: head !== null, anchor, root };
+}
+
+/** A checked proof of a version, with its anchor or without. */
+async function readVersion(bytes: Uint8Array, expect: { readonly drive?: string; readonly user?: string }) {
+  const { decodeAnchoredProof, feedOf, verifyAnchoredProof } = await import('../../../ledger/index.ts');
+  const anchored = decodeAnchoredProof(bytes);
+  if (anchored) return verifyAnchoredProof(anchored, expect);
+  const { verifyProof } = await import('../../../drive/index.ts');
+  const version = verifyProof(bytes, expect);
+  return { version, head: null, feed: feedOf(version.chain) };
+}
+
+/**
+ * Two proofs of entries of one writer: of one history, or somebody rewrote it.
+ * @throws AppError `fork`; `proof_invalid` when they can't be compared
+ */
+async function compareHistories(
+  { feed }: Awaited<ReturnType<typeof readVersion>>,
+  file: string,
+): Promise<void> {
+  const bytes = await readFile(file).catch((cause: unknown) => unreadable(file, cause));
+  const { differingEntry } = await import('../../../ledger/index.ts');
+  const other = await readVersion(bytes, {});
+  const at = differingEntry(feed, other.feed);
+  if (at === null) return;
+  const anchored = other.head ? `, which is anchored in block ${other.head.anchoredIn}` : '';
+  throw new AppError(
+    'fork',
+    `This history was rewritten: its entry ${at} is another one than in ${file}${anchored}.`,
+  );
 }
 
 async function hashFile(file: string): Promise<string> {

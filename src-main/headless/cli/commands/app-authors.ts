@@ -1,0 +1,118 @@
+import path from 'node:path';
+import process from 'node:process';
+import type { Command } from '@commander-js/extra-typings';
+import { formatBytes, formatFields } from '../format.ts';
+import { parseCount } from '../parse.ts';
+import type { Run } from '../program.ts';
+import { collectGrants, grantOption } from './app-grants.ts';
+import { acceptedAnswer, passwordFile, paying } from './paying.ts';
+
+/** What authors do. */
+export function addAuthorCommands(app: Command, run: Run): void {
+  app
+    .command('init')
+    .description('begins a new app in a folder: TypeScript and vite')
+    .argument('<dir>')
+    .option('--name <name>', 'of the app; left out: that of the folder')
+    .action((dir, { name }) =>
+      run(async () => {
+        const { initApp } = await import('../init-app.ts');
+        const value = await initApp(path.resolve(dir), name ?? null);
+        return { value, text: `Made ${value.dir}. Go on with: cd ${dir} && npm install && npm run build` };
+      }),
+    );
+  app
+    .command('dev')
+    .description('opens the app of a folder as it is on disk; its pages load anew when files change')
+    .argument('<dir>')
+    .option(...grantOption, collectGrants, [])
+    .option('--open', 'opens it in the browser')
+    .action((dir, { grant: grants, open }) =>
+      run(async ({ client, signal, json }) => {
+        const { apps } = await client();
+        const { appId } = await apps.develop({ dir: path.resolve(dir), grants }, { signal });
+        const { url } = await apps.launch({ app: appId }, { signal });
+        process.stdout.write(json ? `${JSON.stringify({ appId, url })}\n` : `${url}\n`);
+        if (open) await (await import('open')).default(url);
+        return null;
+      }),
+    );
+  app
+    .command('pack')
+    .description('packs a folder with extrachain.json into a bundle')
+    .argument('<dir>')
+    .requiredOption('--out <file>', 'the bundle, .exapp')
+    .action((dir, { out }) =>
+      run(async ({ client, signal }) => {
+        const value = await (
+          await client()
+        ).apps.pack({ dir: path.resolve(dir), out: path.resolve(out) }, { signal });
+        const text = `${value.slug} ${value.version}: ${value.files} files, ${formatBytes(value.size)}, root ${value.root}`;
+        return { value, text };
+      }),
+    );
+  app
+    .command('publish')
+    .description('puts a bundle into your public drive and registers the release')
+    .argument('<file>', 'a bundle')
+    .option('--channel <word>')
+    .option('--days <days>', 'of rent for the entry', parseCount)
+    .option('--fee-in <symbol>', 'pays the fee in this token')
+    .option(...passwordFile)
+    .action((file, options) =>
+      run(async ({ client, signal }) => {
+        const { channel, days } = options;
+        const value = await (
+          await client()
+        ).apps.publish(
+          {
+            ...(await paying(options)),
+            file: path.resolve(file),
+            ...(channel !== undefined && { channel }),
+            ...(days !== undefined && { days }),
+          },
+          { signal },
+        );
+        const text = formatFields([
+          ['id', value.appId],
+          ['version', value.version],
+          ['drive', value.link],
+          ['transaction', value.hash],
+        ]);
+        return { value, text };
+      }),
+    );
+  app
+    .command('revoke-version')
+    .description('takes a release of yours back')
+    .argument('<app>')
+    .argument('<version>')
+    .option('--reason <text>', 'for those who have it', '')
+    .option('--fee-in <symbol>', 'pays the fee in this token')
+    .option(...passwordFile)
+    .action((one, version, options) =>
+      run(async ({ client, signal }) =>
+        acceptedAnswer(
+          await (
+            await client()
+          ).apps.revokeRelease(
+            { ...(await paying(options)), app: one, version, reason: options.reason },
+            { signal },
+          ),
+        ),
+      ),
+    );
+  app
+    .command('unpublish')
+    .description('takes an app of yours off the register')
+    .argument('<app>')
+    .option('--fee-in <symbol>', 'pays the fee in this token')
+    .option(...passwordFile)
+    .action((one, options) =>
+      run(async ({ client, signal }) =>
+        acceptedAnswer(
+          await (await client()).apps.unpublish({ ...(await paying(options)), app: one }, { signal }),
+        ),
+      ),
+    );
+}

@@ -1,0 +1,171 @@
+import { createReadStream } from 'node:fs';
+import { open, stat } from 'node:fs/promises';
+import { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AppError, isAppError, isErrorCode } from '../../../src-shared/errors.ts';
+import type { Feed, FeedItem } from './feed.ts';
+import { ticksPerSecond } from './feed.ts';
+
+/** Data goes in parts of so many bytes. */
+const dataPart = 64 * 1024;
+/** A part of data stands for so many ticks: what waits is measured in them. */
+const dataTicks = 4_500;
+/** Data waits while more than this waits to leave the node, ms. */
+const mostQueued = 250;
+
+/**
+ * What `--from` names: a file, a folder of music, or `-` for standard input. Media is told by its first bytes; anything else is sent as it is.
+ * @throws AppError `not_found`, `unsupported`
+ */
+export async function openFeed(
+  from: string,
+  options: { readonly loop: boolean; readonly data: boolean; readonly stdin: Readable },
+): Promise<Feed> {
+  if (from === '-') {
+    const { head, stream } = await withHead(options.stdin);
+    if (options.data || !isMedia(head)) return dataFeed(stream);
+    const { openStreamFeed } = await import('./media-feed.ts');
+    return openStreamFeed(stream);
+  }
+  const found = await stat(from).catch((cause: unknown) => {
+    throw new AppError('not_found', `There is no ${from}.`, { cause });
+  });
+  if (found.isDirectory()) {
+    const { openFolderFeed } = await import('./media-feed.ts');
+    return openFolderFeed(from, options.loop);
+  }
+  const handle = await open(from);
+  const head = new Uint8Array(16);
+  await handle.read(head, 0, 16, 0);
+  await handle.close();
+  if (options.data || !isMedia(head))
+    return dataFeed(Readable.toWeb(createReadStream(from)) as unknown as AsyncIterable<Uint8Array>);
+  const { openFileFeed } = await import('./media-feed.ts');
+  return openFileFeed(from, options.loop);
+}
+
+/** MP4 and its kin, Matroska and WebM, MP3 (with or without ID3), Ogg, ADTS, WAV, FLAC. */
+function isMedia(head: Uint8Array): boolean {
+  const text = Buffer.from(head).toString('latin1');
+  return (
+    ['ftyp', 'styp', 'moov'].includes(text.slice(4, 8)) ||
+    text.startsWith('\x1a\x45\xdf\xa3') ||
+    text.startsWith('ID3') ||
+    text.startsWith('OggS') ||
+    text.startsWith('fLaC') ||
+    (text.startsWith('RIFF') && text.slice(8, 12) === 'WAVE') ||
+    (head[0] === 0xff && (head[1]! & 0xe0) === 0xe0 && head[1] !== 0xff)
+  );
+}
+
+async function withHead(
+  stdin: Readable,
+): Promise<{ readonly head: Uint8Array; readonly stream: ReadableStream<Uint8Array> }> {
+  const reader = (Readable.toWeb(stdin) as unknown as ReadableStream<Uint8Array>).getReader();
+  const pieces: Uint8Array[] = [];
+  let length = 0;
+  let ended = false;
+  while (length < 16 && !ended) {
+    const { value, done } = await reader.read();
+    ended = done;
+    if (value) {
+      pieces.push(value);
+      length += value.length;
+    }
+  }
+  const first = new Uint8Array(Buffer.concat(pieces));
+  const stream = new ReadableStream<Uint8Array>({
+    start(controller) {
+      if (first.length > 0) controller.enqueue(first);
+      if (ended) controller.close();
+    },
+    async pull(controller) {
+      const { value, done } = await reader.read();
+      if (done) controller.close();
+      else controller.enqueue(value);
+    },
+    cancel: (reason) => reader.cancel(reason),
+  });
+  return { head: first.subarray(0, 16), stream };
+}
+
+function dataFeed(stream: AsyncIterable<Uint8Array>): Feed {
+  async function* items(): AsyncGenerator<FeedItem> {
+    let seq = 0;
+    const part = (bytes: Uint8Array): FeedItem => {
+      const at = seq++;
+      const segment = Math.floor(at / 16);
+      const pts = at * dataTicks;
+      return { t: 'part', part: { seq: at, segment, pts, duration: dataTicks, independent: true, bytes } };
+    };
+    for await (const chunk of stream) {
+      for (let at = 0; at < chunk.length; at += dataPart) yield part(chunk.subarray(at, at + dataPart));
+    }
+  }
+  return {
+    rendition: { id: 'd', kind: 'data', codecs: '', bandwidth: 20_000_000 },
+    paced: false,
+    items: items(),
+  };
+}
+
+/**
+ * Sends a feed to a stream's ingest until it ends, or the signal stops it; ends the stream in either case.
+ * @throws AppError as the node answers
+ */
+export async function publish(feed: Feed, ingestUrl: string, signal: AbortSignal): Promise<void> {
+  const { id } = feed.rendition;
+  let began: number | null = null;
+  let offset = 0;
+  let reached = 0;
+  try {
+    for await (const item of feed.items) {
+      if (signal.aborted) break;
+      if (item.t === 'init') {
+        offset = reached;
+        await post(`${ingestUrl}/${id}/init`, item.bytes, signal);
+        continue;
+      }
+      const { part } = item;
+      began ??= Date.now();
+      const ms = (ticks: number): number => (1000 * (offset + ticks)) / ticksPerSecond;
+      // A part is sent when its last picture would have been taken.
+      const due = began + ms(part.pts + part.duration);
+      if (feed.paced && due > Date.now()) await sleep(due - Date.now(), undefined, { signal });
+      reached = offset + part.pts + part.duration;
+      const captured = feed.paced ? Math.round(began + ms(part.pts)) : Date.now();
+      const query = `pts=${part.pts}&duration=${part.duration}&captured=${captured}&independent=${part.independent ? 1 : 0}&segment=${part.segment}`;
+      const answer = await post(`${ingestUrl}/${id}/${part.seq}?${query}`, part.bytes, signal);
+      if (!feed.paced && Number(answer.headers.get('stream-queue')) > mostQueued)
+        await sleep(50, undefined, { signal });
+    }
+  } catch (error) {
+    // Ended by `stream stop` or from the window: that is how it was to end.
+    if (!signal.aborted && !isAppError(error, 'stream_ended')) throw error;
+  } finally {
+    await post(`${ingestUrl}/end`, new Uint8Array(), AbortSignal.timeout(5_000)).catch(() => {});
+  }
+}
+
+async function post(url: string, bytes: Uint8Array, signal: AbortSignal): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(url, { method: 'POST', body: bytes as Uint8Array<ArrayBuffer>, signal });
+  } catch (cause) {
+    if (signal.aborted) throw signal.reason;
+    throw new AppError('not_running', 'The daemon does not answer any more.', { cause });
+  }
+  if (response.ok) {
+    await response.arrayBuffer();
+    return response;
+  }
+  const text = await response.text();
+  const code = response.headers.get('error-code');
+  let message = `The daemon refused a part (${response.status}).`;
+  try {
+    ({ message } = (JSON.parse(text) as { error: { message: string } }).error);
+  } catch {
+    // No words of its own.
+  }
+  throw new AppError(isErrorCode(code) ? code : 'internal', message);
+}
