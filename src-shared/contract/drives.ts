@@ -28,11 +28,20 @@ export const driveState = z.enum([
   'scanning',
   'syncing',
   'in_step',
+  'differs', // at rest, and its mode keeps folder and drive apart
   'waiting', // nobody who has the rest is reachable
   'paused',
   'held', // a mass delete waits for a person
   'stopped', // a problem only a person can solve, named in `problems`
 ]);
+
+/** Whether this device's changes go into the history, and others' changes into its folder. */
+export const driveMode = z.enum(['send-receive', 'send-only', 'receive-only']);
+export type DriveMode = z.infer<typeof driveMode>;
+
+/** What the mode keeps apart: what was done here (receive-only) or by others (send-only). */
+export const driveDifference = z.object({ path, what: z.enum(['added', 'changed', 'moved', 'deleted']) });
+export type DriveDifference = z.infer<typeof driveDifference>;
 
 export const driveSummary = z.object({
   driveId,
@@ -42,6 +51,10 @@ export const driveSummary = z.object({
   role: role.nullable(),
   files: count,
   bytes: count,
+  /** Copies of files that two people changed at one time, for somebody to look at. */
+  conflicts: count,
+  /** Set when it has its place in a folder of another drive: of which, and where. */
+  mount: z.object({ drive: driveId, path }).nullable(),
 });
 export type DriveSummary = z.infer<typeof driveSummary>;
 
@@ -56,6 +69,7 @@ export const driveStatus = z.object({
   role: role.nullable(),
   files: count,
   bytes: count,
+  mount: z.object({ drive: driveId, path }).nullable(),
   /** Entry ids without a successor, sorted: equal on all computers that know the same history. */
   heads: z.array(z.string()),
   /** Changes of the folder not yet in the history / of the history not yet in the folder. */
@@ -64,14 +78,31 @@ export const driveStatus = z.object({
   /** Bytes still to be fetched. */
   pendingBytes: count,
   conflicts: count,
-  /** Computers known to hold everything, this one included. */
+  /** Computers known to hold everything, this one included; who holds some files online only is none. */
   copies: count,
+  /** Of `files` and `bytes`: what is held online only here. */
+  online: z.object({ files: count, bytes: count }),
+  mode: driveMode,
+  /** Entries in which its mode keeps folder and drive apart. */
+  differing: count,
   problems: z.array(problem),
 });
 export type DriveStatus = z.infer<typeof driveStatus>;
 
-export const member = z.object({ userId, role, since: time });
+/** `opened`: one of their computers has had the drive, so they are more than invited. */
+export const member = z.object({ userId, role, since: time, opened: z.boolean() });
 export type DriveMember = z.infer<typeof member>;
+
+/** A drive somebody shares with this user, or that another computer of the user has, and that is not on this one. */
+export const sharedDrive = z.object({
+  driveId,
+  name: z.string(),
+  role,
+  /** Whose computer says so; the user's own: it is on another computer of theirs. Joining checks it. */
+  from: userId,
+  time,
+});
+export type SharedDrive = z.infer<typeof sharedDrive>;
 
 const deedKind = z.enum(['create', 'change', 'delete', 'move', 'restore']);
 
@@ -106,7 +137,8 @@ export const driveCheck = z.object({
   /** Everything that does not hold, one by one. */
   findings: z.array(
     z.object({
-      kind: z.enum(['fork', 'damaged', 'rejected', 'forbidden', 'quarantined']),
+      /** `rewritten`: the ledger holds another entry at that place of the feed. */
+      kind: z.enum(['fork', 'damaged', 'rejected', 'forbidden', 'quarantined', 'rewritten']),
       /** The entry, if it is known which. */
       entry: z.string().nullable(),
       writer: z.string().nullable(),
@@ -120,6 +152,26 @@ export type DriveCheckReport = z.infer<typeof driveCheck>;
 const link = z.object({ link: z.string() });
 export const visibility = z.enum(['private', 'unlisted', 'public']);
 export type DriveVisibility = z.infer<typeof visibility>;
+
+/** One thing that was done to the rights of a drive. */
+export const rightsDeed = z.object({
+  id: hash,
+  kind: z.enum(['create', 'grant', 'change', 'remove', 'revoke', 'invite', 'uninvite', 'open', 'close']),
+  time,
+  author: userId,
+  deviceId: peerId,
+  device: z.string(),
+  /** Whom it is about; null: nobody named. */
+  user: userId.nullable(),
+  role: role.nullable(),
+  /** The role they had before. */
+  was: role.nullable(),
+  /** `open`: to whom. */
+  visibility: visibility.nullable(),
+  /** `grant`: by an invitation's link. */
+  byLink: z.boolean(),
+});
+export type RightsDeed = z.infer<typeof rightsDeed>;
 
 /** An invitation by link. Its link is shown once, when it is made: the secret in it is kept nowhere. */
 export const driveInvite = z.object({
@@ -153,6 +205,11 @@ export const drives = {
       onlineOnly: z.boolean().default(false),
     }),
     z.object({ driveId, name: z.string() }),
+  ),
+  /** What a link (or the id of a public drive) opens, without joining. Nothing is kept. */
+  look: query(
+    z.object({ link: readable }),
+    z.object({ driveId, name: z.string(), visibility, files: count, bytes: count }),
   ),
   list: query(nothing, z.array(driveSummary)),
   status: query(z.object({ drive }), driveStatus),
@@ -195,7 +252,28 @@ export const drives = {
   setVisibility: command(z.object({ drive, visibility }), link),
   share: command(z.object({ drive, user: userId, role: z.enum(['reader', 'editor', 'manager']) }), link),
   unshare: command(z.object({ drive, user: userId }), done),
+  /**
+   * Makes a drive of its own of a folder, whose files stay where they are; `user` (not null) gets `role` in it. Answers when its files
+   * are taken in and the members of the drive around it are told.
+   */
+  shareFolder: command(
+    z.object({
+      drive,
+      path,
+      user: userId.nullable().default(null),
+      role: inviteRole.default('reader'),
+    }),
+    z.object({ driveId, link: z.string() }),
+  ),
+  /** Makes an ordinary folder of such a drive again. Who has a role in it only, and not in the drive around it, loses it. */
+  unshareFolder: command(z.object({ drive, path }), done),
   members: query(z.object({ drive }), z.array(member)),
+  /** Drives shared with this user that are not on this computer, newest first. `join` with the id keeps one here. */
+  shared: query(nothing, z.array(sharedDrive)),
+  /** Key `driveId`. */
+  watchShared: subscription(nothing, watchedList(sharedDrive)),
+  /** Takes one out of that list; the right to it stays. */
+  hideShared: command(z.object({ drive: driveId }), done),
   /**
    * What was done in the whole drive, newest first. With a filter a page may be short, even empty, and not be the last: go
    * on with `next` as `before` until it is null. `writers`: every device that ever wrote, for filters.
@@ -215,7 +293,22 @@ export const drives = {
       writers: z.array(z.object({ user: userId, deviceId: peerId, device: z.string() })),
     }),
   ),
+  /** What was done to its rights, newest first, at most 1000. */
+  rights: query(z.object({ drive }), z.array(rightsDeed)),
   verify: query(z.object({ drive }), driveCheck),
+  /** Sets how this device takes part. Nothing is deleted for anybody by that: what was deleted while it only received comes back. */
+  setMode: command(z.object({ drive, mode: driveMode }), done),
+  /** The first of what the mode keeps apart. */
+  differences: query(
+    z.object({ drive, limit: z.int().min(1).max(1000).default(200) }),
+    z.array(driveDifference),
+  ),
+  /** Receive-only: the folder becomes what the drive says; what was changed here goes to the trash. */
+  revert: command(z.object({ drive }), done),
+  /** Send-only: the drive becomes what the folder is, for everybody. */
+  override: command(z.object({ drive }), done),
+  /** Folders of which was said that what comes into them is kept here, or is not; '' is the drive itself. */
+  keeps: query(z.object({ drive }), z.array(z.object({ path, keep: z.boolean() }))),
   confirm: command(z.object({ drive }), done),
 };
 
@@ -232,6 +325,8 @@ export const fileEntry = z.object({
   state: z.enum(['here', 'pending', 'online']),
   /** The path of the file whose name it could not have. */
   conflictOf: path.nullable(),
+  /** Of a folder that is a drive of its own: which. */
+  mount: driveId.nullable(),
 });
 export type FileEntry = z.infer<typeof fileEntry>;
 
@@ -253,7 +348,10 @@ export const fileVersion = z.object({
   hash: hash.nullable(),
   op: z.enum(['create', 'change', 'delete', 'move', 'restore']),
   content: z.enum(['here', 'elsewhere', 'lost']),
+  /** Its entry, or a later one of the same feed, stands in the ledger: it existed by then. */
   anchored: z.boolean(),
+  /** Where; null when it is not anchored. */
+  anchor: z.object({ chainId: z.string(), height: count, time }).nullable(),
 });
 export type FileVersion = z.infer<typeof fileVersion>;
 
@@ -277,6 +375,22 @@ export type FileWindow = z.infer<typeof fileWindow>;
 
 const aFile = z.object({ drive: readable, path });
 const aVersion = z.object({ drive: readable, path, version: version.nullable().default(null) });
+
+export const unfinishedUpload = z.object({
+  drive,
+  path,
+  size: count,
+  modified: time.nullable(),
+  /** Bytes that are here. */
+  received: count,
+  /** SHA-256 of the last 64 KiB of them, or of all when there are fewer. */
+  tail: hash,
+  /** Whether somebody sends it at this moment. */
+  sending: z.boolean(),
+  /** Where the rest goes: PUT with `content-range`, HEAD for how far it is, DELETE to give it up. */
+  url: z.url(),
+});
+export type UnfinishedUpload = z.infer<typeof unfinishedUpload>;
 
 export const files = {
   /** One folder, by name, at most `limit` at a time. */
@@ -315,14 +429,34 @@ export const files = {
   remove: command(z.object({ drive, paths: z.array(path).min(1).max(1000) }), done),
   /** A URL that takes the bytes of a file by PUT, once; without `replace` a name in use is refused. */
   upload: command(
-    z.object({ drive, path, size: count, replace: z.boolean().default(false) }),
+    z.object({
+      drive,
+      path,
+      size: count,
+      replace: z.boolean().default(false),
+      /** Of the file on its sender's disk: by it and by the size a sender knows it again. */
+      modified: time.nullable().default(null),
+    }),
     z.object({ url: z.url() }),
   ),
+  /** Uploads of which something came and something is missing; they wait a day, while the node runs. */
+  uploads: query(nothing, z.array(unfinishedUpload)),
   history: query(aFile, z.array(fileVersion)),
   restore: command(z.object({ drive, path, version }), done),
-  /** Makes it online-only: refused unless others hold it. */
-  free: command(aFile, done),
-  /** Answers when it is whole. */
+  /**
+   * Makes a file, or all that is in a folder, online-only; of the folder nothing new is brought here from then on. What too few
+   * others hold stays, and is named; when nothing could be freed it is refused (`too_few_copies`, `not_allowed`).
+   */
+  free: command(
+    aFile,
+    z.object({
+      files: count,
+      bytes: count,
+      kept: count,
+      reasons: z.array(z.object({ path, code: z.enum(errorCodes), message: z.string() })),
+    }),
+  ),
+  /** Brings a file, or all of a folder, here to stay; answers when it is whole. */
   fetch: command(aFile, done),
   /** `preview`: with the type of what browsers can show, to be embedded; never to be run. */
   open: command(aVersion.extend({ as: z.enum(['download', 'preview']).default('download') }), download),
@@ -351,6 +485,8 @@ export const proofCheck = z.object({
   hash,
   user: userId.nullable(),
   anchored: z.boolean(),
+  /** The block by which the version existed; null when the proof carries no anchor. */
+  anchor: z.object({ chainId: z.string(), height: count, time }).nullable(),
   /** A sentence: what the answer rests on. */
   root: z.string(),
 });

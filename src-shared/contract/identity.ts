@@ -82,4 +82,9 @@ export const devices = {
   approve: command(z.object({ code: z.string().min(1).max(4096) }), device),
   /** By peer id or by name. */
   revoke: command(z.object({ device: z.string().min(1).max(128) }), done),
+  /** By peer id or by name. Only a computer with the recovery phrase can: the name stands in a certificate. */
+  name: command(
+    z.object({ device: z.string().min(1).max(128), name: z.string().trim().min(1).max(64) }),
+    device,
+  ),
 };

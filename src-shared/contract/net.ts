@@ -1,5 +1,5 @@
 import { z } from './zod.ts';
-import { count, nothing, peerId, userId, watchedList } from './common.ts';
+import { count, nothing, peerId, time, userId, watchedList } from './common.ts';
 import { command, query, subscription } from '../rpc/contract.ts';
 
 export const peer = z.object({
@@ -13,6 +13,9 @@ export const peer = z.object({
   /** Bytes of this connection. */
   sent: count,
   received: count,
+  /** Bytes a second, over the last seconds. */
+  up: z.number().nonnegative(),
+  down: z.number().nonnegative(),
   agent: z.string(),
 });
 export type Peer = z.infer<typeof peer>;
@@ -29,8 +32,14 @@ export const bandwidth = z.object({
   downNow: z.number().nonnegative(),
   sent: count,
   received: count,
+  /** Of `up`, for readers of open drives who are no members: their bound, and bytes since the start. */
+  readers: z.object({ up: rate, sent: count }),
 });
 export type Bandwidth = z.infer<typeof bandwidth>;
+
+/** What all connections carried in one stretch of time. */
+export const trafficSlot = z.object({ time, sent: count, received: count });
+export type TrafficSlot = z.infer<typeof trafficSlot>;
 
 export const net = {
   peers: query(nothing, z.array(peer)),
@@ -39,8 +48,19 @@ export const net = {
   /** A peer id, or a multiaddr ending in /p2p/<id>; dials when not connected. */
   ping: query(z.object({ peer: z.string().min(1).max(1024) }), z.object({ peerId, rtt: z.number() })),
   bandwidth: query(nothing, bandwidth),
+  /**
+   * What was carried by time, oldest first; stretches in which nothing flowed are left out. Five minutes are kept for two
+   * days, hours for 92. `seconds` is the length of one stretch; they begin at multiples of it.
+   */
+  traffic: query(
+    z.object({ step: z.enum(['minutes', 'hours']), since: time.optional() }),
+    z.object({ seconds: z.int().positive(), slots: z.array(trafficSlot).max(4000) }),
+  ),
   /** What is left out stays as it is. */
-  limit: command(z.object({ up: rate.optional(), down: rate.optional() }), bandwidth),
+  limit: command(
+    z.object({ up: rate.optional(), down: rate.optional(), readers: rate.optional() }),
+    bandwidth,
+  ),
 };
 
 /** Settings are named by dotted words; what each may hold is known to the node, which answers `invalid_argument`. */

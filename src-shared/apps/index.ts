@@ -1,0 +1,38 @@
+export {
+  appId,
+  appIdDomain,
+  appIdPattern,
+  appVersion,
+  category,
+  categoryPattern,
+  channel,
+  channelPattern,
+  compareVersions,
+  defaultChannel,
+  slug,
+  slugPattern,
+  versionPattern,
+} from './ids.ts';
+export {
+  bundleLimits,
+  bundleManifest,
+  manifestName,
+  pathProblem,
+  pathsProblem,
+  reservedPath,
+  sourceManifest,
+} from './manifest.ts';
+export type { BundleManifest, SourceManifest } from './manifest.ts';
+export {
+  caveats,
+  caveatsOf,
+  grant,
+  grownPermissions,
+  isAboutFolder,
+  isInside,
+  isWithin,
+  permissionName,
+  permissionNames,
+  permissionRequest,
+} from './permissions.ts';
+export type { Caveats, Grant, PermissionName, PermissionRequest } from './permissions.ts';

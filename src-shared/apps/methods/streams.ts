@@ -1,0 +1,44 @@
+import { count, time, userId } from '../../contract/common.ts';
+import { rendition, streamId } from '../../contract/streams.ts';
+import { z } from '../../contract/zod.ts';
+import { appUrl, method, nothing, ok, watching } from './frame.ts';
+
+/** By id or by link. */
+const stream = z.string().min(1).max(4096);
+
+export const appStream = z.object({
+  streamId,
+  title: z.string(),
+  userId: userId.nullable(),
+  link: z.string(),
+  state: z.enum(['live', 'ended']),
+  /** Sent from this computer. */
+  own: z.boolean(),
+  startedAt: time,
+  viewers: count,
+  renditions: z.array(rendition),
+});
+export type AppStream = z.infer<typeof appStream>;
+
+export const streamMethods = {
+  /** Live ones first: public ones heard of, those watched here and own ones. */
+  exc_streamList: method(['streams.watch'], nothing, z.object({ streams: z.array(appStream) })),
+  /** Tells that the list may have changed. */
+  exc_streamListWatch: watching(['streams.watch'], nothing, z.object({ changed: z.literal(true) })),
+  /** Joins it; `url` is an LL-HLS playlist on the app's own origin. */
+  exc_streamWatch: method(['streams.watch'], z.object({ stream }), z.object({ streamId, url: appUrl })),
+  exc_streamLeave: method(['streams.watch'], z.object({ stream: streamId }), ok),
+  /** Goes live in the person's name; the person is asked. Parts are posted to `ingestUrl` as docs/streams.md says. */
+  exc_streamPublish: method(
+    ['streams.publish'],
+    z.object({
+      title: z.string().trim().min(1).max(200),
+      audience: z.enum(['public', 'unlisted']).default('public'),
+      renditions: z.array(rendition).min(1).max(6),
+      partMs: z.int().min(50).max(1000).default(200),
+    }),
+    z.object({ streamId, link: z.string(), ingestUrl: appUrl }),
+  ),
+  /** Ends a stream that this app began. */
+  exc_streamStop: method(['streams.publish'], z.object({ stream: streamId }), ok),
+};

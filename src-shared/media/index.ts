@@ -1,0 +1,10 @@
+export { av1Sample, av1SequenceHeader } from './codecs.ts';
+export type { AudioFormat, VideoFormat } from './codecs.ts';
+export { audioTrack, endOf, videoTimescale, videoTrack, writeInit, writePart } from './fmp4.ts';
+export type { InitOptions, PartOptions, Run, Sample } from './fmp4.ts';
+export { createFrameClock } from './frame-clock.ts';
+export type { DueFrames } from './frame-clock.ts';
+export { createPartCutter } from './part-cutter.ts';
+export type { CutPart, CutterOptions, PartCutter, Picture, Sound } from './part-cutter.ts';
+export { createSoundLine } from './sound-line.ts';
+export type { SoundLine, SoundLineOptions } from './sound-line.ts';

@@ -1,0 +1,29 @@
+import type { AppStream, ParamsOf, ResultOf } from '../apps/methods/index.ts';
+import type { Transport, Unsubscribe } from './transport.ts';
+
+export interface Streams {
+  /** Live ones first. Needs `streams.watch`. */
+  list(): Promise<readonly AppStream[]>;
+  /** Says that the list may have changed. */
+  watchList(listener: () => void): Promise<Unsubscribe>;
+  /** Joins a stream, by id or link. @returns an LL-HLS playlist for a player such as hls.js */
+  watch(stream: string): Promise<ResultOf<'exc_streamWatch'>>;
+  /** Watches it no more. */
+  leave(streamId: string): Promise<void>;
+  /** Goes live; the person is asked. Needs `streams.publish`. */
+  publish(stream: ParamsOf<'exc_streamPublish'>): Promise<ResultOf<'exc_streamPublish'>>;
+  /** Ends a stream that this app began. */
+  stop(streamId: string): Promise<void>;
+}
+
+export function createStreams(transport: Transport): Streams {
+  const { request } = transport;
+  return {
+    list: async () => (await request('exc_streamList')).streams,
+    watchList: (listener) => transport.subscribe('exc_streamListWatch', {}, () => listener()),
+    watch: (stream) => request('exc_streamWatch', { stream }),
+    leave: async (stream) => void (await request('exc_streamLeave', { stream })),
+    publish: (stream) => request('exc_streamPublish', stream),
+    stop: async (stream) => void (await request('exc_streamStop', { stream })),
+  };
+}
