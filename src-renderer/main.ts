@@ -13,6 +13,6 @@ app.provide(linkKey, link);
 app.use(createPinia());
 const saved = localStorage.getItem('extrachain.language');
 const language = saved ?? (navigator.language.toLowerCase().startsWith('de') ? 'de' : 'en');
-app.use(createWords(language === 'de' ? 'de' : 'en'));
+app.use(await createWords(language === 'de' ? 'de' : 'en'));
 app.use(createAppRouter());
 app.mount('#app');

@@ -17,7 +17,10 @@ export function useNodeSentence() {
     const problem = drives.list.find((one) => one.state === 'stopped' || one.state === 'held');
     if (problem) return { tone: 'problem', text: t('sentence.problem', { name: problem.name }) };
     if (drives.isPaused) return { tone: 'wait', text: t('sentence.paused') };
-    const busy = drives.list.filter((one) => one.state === 'syncing' || one.state === 'scanning');
+    const busy = drives.list.filter(
+      (one) =>
+        one.state === 'syncing' || one.state === 'scanning' || (drives.progressOf(one.driveId) ?? 1) < 1,
+    );
     const peers = node.status?.peers ?? 0;
     if (busy.length > 0) {
       const name = busy.length === 1 ? (busy[0]?.name ?? '') : t('sentence.drives', busy.length);
@@ -29,6 +32,8 @@ export function useNodeSentence() {
     }
     const waiting = drives.list.find((one) => one.state === 'waiting');
     if (waiting) return { tone: 'wait', text: t('sentence.waiting', { name: waiting.name }) };
+    const split = drives.list.find((one) => one.conflicts > 0);
+    if (split) return { tone: 'conflict', text: t('sentence.conflict', { name: split.name }) };
     if (peers === 0) return { tone: 'online', text: t('sentence.alone') };
     return { tone: 'step', text: t('sentence.inStep', { n: peers }, peers) };
   });

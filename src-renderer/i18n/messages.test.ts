@@ -3,6 +3,7 @@ import { globSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { baseCompile } from '@intlify/message-compiler';
+import { errorCodes } from '../../src-shared/errors.ts';
 import de from './de.json' with { type: 'json' };
 import en from './en.json' with { type: 'json' };
 
@@ -37,6 +38,16 @@ describe('the messages', () => {
         baseCompile(text, { onError: (error) => expect.fail(`${language} ${key}: ${error.message}`) });
         expect(text, key).not.toMatch(/[!<>]/);
       }
+    }
+  });
+
+  it('say in both languages whatever the ledger refuses', () => {
+    const from = errorCodes.indexOf('chain_unknown');
+    const to = errorCodes.indexOf('pruned');
+    expect(to - from).toBeGreaterThan(50);
+    for (const code of [...errorCodes.slice(from, to + 1), 'malformed', 'too_large', 'bad_signature']) {
+      expect(languages.en.has(`errors.${code}`), code).toBe(true);
+      expect(languages.de.has(`errors.${code}`), code).toBe(true);
     }
   });
 

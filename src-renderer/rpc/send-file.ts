@@ -1,3 +1,4 @@
+import type { UnfinishedUpload } from '../../src-shared/contract/index.ts';
 import { AppError, errorCodes } from '../../src-shared/errors.ts';
 import type { ErrorCode } from '../../src-shared/errors.ts';
 
@@ -32,11 +33,33 @@ export async function sendFile({ url, file, from, onProgress, signal }: SendOpti
   }
 }
 
+/** Whether a file is sent in parts, so that it can go on after the window was closed. */
+export const resumable = (file: File): boolean => file.size > partBytes;
+
 /** Bytes of an upload that the node has; null when it has given it up. */
 export async function uploaded(url: string): Promise<number | null> {
   const response = await fetch(url, { method: 'HEAD' });
   const offset = response.headers.get('upload-offset');
   return response.ok && offset !== null ? Number(offset) : null;
+}
+
+/** So much of the end of what arrived is compared, as the contract says. */
+const tailBytes = 65_536;
+
+/**
+ * Whether a file is the one that an unfinished upload is of: by size, time of change, and the last bytes that arrived.
+ * @returns what differs; null: it is the same
+ */
+export async function differenceOf(
+  { size, modified, received, tail }: UnfinishedUpload,
+  file: File,
+): Promise<'size' | 'content' | null> {
+  if (file.size !== size) return 'size';
+  if (modified !== null && Date.parse(modified) !== file.lastModified) return 'content';
+  const end = await file.slice(Math.max(0, received - tailBytes), received).arrayBuffer();
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', end));
+  const hex = Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
+  return hex === tail ? null : 'content';
 }
 
 /** Tells the node that no more will come; works while the window closes. */

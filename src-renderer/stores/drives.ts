@@ -6,6 +6,25 @@ import { useLink } from '../rpc/node-link.ts';
 import type { Flow } from '../ui/states.ts';
 import { useNode } from './node.ts';
 
+/** By name, each followed by the folders of it that are drives of their own. */
+function inOrder(items: readonly DriveSummary[]): readonly DriveSummary[] {
+  const sorted = items.toSorted((a, b) => a.name.localeCompare(b.name));
+  const known = new Set(items.map((one) => one.driveId));
+  const placed = new Set<string>();
+  const below = (parent: string | null): readonly DriveSummary[] =>
+    sorted
+      .filter((one) => {
+        const at = one.mount !== null && known.has(one.mount.drive) ? one.mount.drive : null;
+        return at === parent && !placed.has(one.driveId);
+      })
+      .flatMap((one) => {
+        // Whatever a node says, nothing is listed twice and no ring goes on for ever.
+        placed.add(one.driveId);
+        return [one, ...below(one.driveId)];
+      });
+  return below(null);
+}
+
 /** All drives of this computer with their states, and what is on the move. */
 export const useDrives = defineStore('drives', () => {
   const link = useLink();
@@ -24,7 +43,7 @@ export const useDrives = defineStore('drives', () => {
         (client) => client.drives.watchList(),
         (one) => one.driveId,
         (items) => {
-          list.value = items.toSorted((a, b) => a.name.localeCompare(b.name));
+          list.value = inOrder(items);
           loaded.value = true;
         },
         failed,

@@ -56,8 +56,17 @@ export const useNetwork = defineStore('network', () => {
     { immediate: true },
   );
 
+  /** Round trips, rates and sums of now. */
+  async function refreshPeers() {
+    if (!node.online || node.connection !== 'open') return;
+    try {
+      peers.value = await link.call((client) => client.net.peers());
+    } catch {
+      // What was shown stays.
+    }
+  }
   async function limit(limits: { up?: number | null; down?: number | null }) {
     bandwidth.value = await link.call((client) => client.net.limit(limits));
   }
-  return { peers, bandwidth, samples, limit };
+  return { peers, bandwidth, samples, refreshPeers, limit };
 });

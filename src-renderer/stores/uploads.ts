@@ -1,9 +1,11 @@
 import { useEventListener } from '@vueuse/core';
 import { defineStore } from 'pinia';
-import { computed, markRaw, reactive, ref } from 'vue';
+import { computed, markRaw, reactive, ref, shallowRef, watch } from 'vue';
+import type { UnfinishedUpload } from '../../src-shared/contract/index.ts';
 import { AppError } from '../../src-shared/errors.ts';
 import { useLink } from '../rpc/node-link.ts';
-import { giveUpUpload, sendFile, uploaded } from '../rpc/send-file.ts';
+import { differenceOf, giveUpUpload, resumable, sendFile, uploaded } from '../rpc/send-file.ts';
+import { useNode } from './node.ts';
 
 export interface Upload {
   readonly id: number;
@@ -29,15 +31,21 @@ interface Job extends Upload {
 const atOnce = 3;
 /** How often numbers on screen change, ms. */
 const progressEvery = 250;
-/** How often the node is told that a paused upload is still wanted, ms; it would give it up after five minutes. */
-const stillWanted = 60_000;
+/** How often the node is told that a paused upload is still wanted, ms; it would give it up after a day. */
+const stillWanted = 3_600_000;
+/** An upload that another window sends looks unfinished between two parts; asked once more after this, ms. */
+const lookAgain = 4000;
 
 /**
  * Files on their way from the window into a drive's folder. The node has each whole or not at all; what is paused or
- * broke off goes on where it was. Closing the window gives up what is under way, after asking.
+ * broke off goes on where it was. A closing window asks first; what arrived of large files then waits in the node for
+ * whoever chooses the same file again.
  */
 export const useUploads = defineStore('uploads', () => {
   const link = useLink();
+  const node = useNode();
+  /** Begun in a window that was closed. */
+  const unfinished = shallowRef<readonly UnfinishedUpload[]>([]);
   const jobs = ref<Job[]>([]);
   let nextId = 0;
   const open = new Set<Upload['state']>(['sending', 'waiting', 'paused']);
@@ -72,6 +80,37 @@ export const useUploads = defineStore('uploads', () => {
     pump();
   }
 
+  async function look(): Promise<void> {
+    try {
+      const found = await link.call((client) => client.files.uploads());
+      const own = new Set(jobs.value.map(({ url }) => url));
+      unfinished.value = found.filter(({ url, sending }) => !sending && !own.has(url));
+    } catch {
+      // Asked again with the next look.
+    }
+  }
+
+  /**
+   * Goes on with what a closed window began.
+   * @returns why it can't: the file is another one
+   */
+  async function goOn(one: UnfinishedUpload, file: File): Promise<'size' | 'content' | null> {
+    const difference = await differenceOf(one, file);
+    if (difference === null) add(one.drive, [{ path: one.path, file }]);
+    return difference;
+  }
+  function discard(one: UnfinishedUpload): void {
+    giveUpUpload(one.url);
+    unfinished.value = unfinished.value.filter(({ url }) => url !== one.url);
+  }
+  /** Where the rest of this file goes, if the beginning of it is in the node already. */
+  async function begun(job: Job): Promise<string | null> {
+    const one = unfinished.value.find(({ drive, path }) => drive === job.drive && path === job.path);
+    if (!one || (await differenceOf(one, job.file)) !== null) return null;
+    unfinished.value = unfinished.value.filter(({ url }) => url !== one.url);
+    return one.url;
+  }
+
   function pump(): void {
     const sending = jobs.value.filter((job) => job.state === 'sending').length;
     for (const job of jobs.value.filter((one) => one.state === 'waiting').slice(0, atOnce - sending))
@@ -98,12 +137,15 @@ export const useUploads = defineStore('uploads', () => {
     job.stop = stop;
     job.error = null;
     try {
+      job.url ??= await begun(job);
       // Null: given up meanwhile, so that it begins anew.
       const here = job.url === null ? null : await uploaded(job.url);
       job.done = here ?? 0;
       if (here === null) {
         const { drive, path, size, replace } = job;
-        job.url = (await link.call((client) => client.files.upload({ drive, path, size, replace }))).url;
+        const modified = new Date(job.file.lastModified).toISOString();
+        const wish = { drive, path, size, replace, modified };
+        job.url = (await link.call((client) => client.files.upload(wish))).url;
       }
       await sendFile({
         url: job.url as string,
@@ -171,9 +213,19 @@ export const useUploads = defineStore('uploads', () => {
   useEventListener(window, 'beforeunload', (event: BeforeUnloadEvent) => {
     if (active.value.length > 0) event.preventDefault();
   });
-  // What is not whole would lie in the node's temporary folder until it gave it up by itself.
+  // Of small files nothing is kept, so they need not lie in the node's temporary folder.
   useEventListener(window, 'pagehide', () => {
-    for (const { url } of active.value) if (url !== null) giveUpUpload(url);
+    for (const { url, file } of active.value) if (url !== null && !resumable(file)) giveUpUpload(url);
   });
-  return { jobs, active, failed, progress, add, pause, resume, cancel, retry };
+  watch(
+    () => node.ready,
+    (ready) => {
+      if (!ready) return;
+      void look();
+      setTimeout(() => void look(), lookAgain);
+    },
+    { immediate: true },
+  );
+  useEventListener(window, 'focus', () => node.ready && void look());
+  return { jobs, active, failed, unfinished, progress, add, goOn, discard, pause, resume, cancel, retry };
 });

@@ -3,6 +3,7 @@ import {
   CirclePause,
   Clock,
   Cloud,
+  Diff,
   RefreshCw,
   ScanSearch,
   Split,
@@ -27,6 +28,7 @@ export const driveLooks: Readonly<Record<DriveSummary['state'], StateLook>> = {
   scanning: { tone: 'sync', icon: ScanSearch, word: 'state.scanning' },
   syncing: { tone: 'sync', icon: RefreshCw, word: 'state.syncing' },
   in_step: { tone: 'step', icon: CircleCheck, word: 'state.inStep' },
+  differs: { tone: 'wait', icon: Diff, word: 'state.differs' },
   waiting: { tone: 'wait', icon: Clock, word: 'state.waiting' },
   paused: { tone: 'wait', icon: CirclePause, word: 'state.paused' },
   held: { tone: 'problem', icon: TriangleAlert, word: 'state.held' },
@@ -62,11 +64,18 @@ export interface EntryLook {
   readonly flow: Flow | null;
 }
 
+/** One object for each look that says nothing more: a row that keeps its look draws nothing anew. */
+const plainLooks = new Map<StateLook, EntryLook>();
+function plain(look: StateLook): EntryLook {
+  let found = plainLooks.get(look);
+  if (!found) plainLooks.set(look, (found = { look, reason: null, flow: null }));
+  return found;
+}
+
 /** How one entry stands, given its drive and what is on its way of it. */
 export function entryLook(entry: FileEntry, drive: DriveStatus | null, flow: Flow | null = null): EntryLook {
-  const plain = (look: StateLook, reason: string | null = null): EntryLook => ({ look, reason, flow: null });
   const problem = drive?.problems.find((one) => one.path === entry.path);
-  if (problem) return plain(looks.problem, problem.message);
+  if (problem) return { look: looks.problem, reason: problem.message, flow: null };
   if (flow) {
     const look =
       entry.kind === 'dir' || flow.direction === 'both'
@@ -84,6 +93,15 @@ export function entryLook(entry: FileEntry, drive: DriveStatus | null, flow: Flo
     return plain(looks.downloading);
   }
   return plain(looks.inStep);
+}
+
+/** How a drive stands as a whole: what moves and what needs a person before "in step". */
+export function driveLook(drive: DriveSummary, share: number | null): StateLook {
+  if (drive.state === 'in_step') {
+    if (share !== null && share < 1) return looks.syncing;
+    if (drive.conflicts > 0) return looks.conflict;
+  }
+  return driveLooks[drive.state];
 }
 
 export const toneText: Readonly<Record<Tone, string>> = {

@@ -16,7 +16,7 @@ export function useFailure() {
     const code = error instanceof AppError ? error.code : 'internal';
     const detail = error instanceof Error ? error.message : String(error);
     const key = `errors.${code}`;
-    if (!te(key, 'en')) return { title: detail, detail: '' };
+    if (!te(key)) return { title: detail, detail: '' };
     // The node speaks English; elsewhere its sentence is a detail behind our own.
     return locale.value === 'en' && isAppError(error)
       ? { title: detail, detail: '' }
@@ -24,6 +24,8 @@ export function useFailure() {
   }
   return {
     words,
+    /** A failure of which only the code is known. */
+    sentence: (code: string): string => (te(`errors.${code}`) ? t(`errors.${code}`) : code),
     /** For acts whose place on screen is gone by the time they fail. */
     tell(error: unknown) {
       if (isAppError(error, 'cancelled')) return;

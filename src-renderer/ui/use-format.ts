@@ -30,5 +30,12 @@ export function useFormat() {
     span: (seconds: number) => spanText(seconds, tag.value),
     percent: (share: number) => percentText(share, tag.value),
     number: (value: number) => numberText(value, tag.value),
+    /** Large numbers in few characters, such as 1.4M. */
+    compact: (value: number) =>
+      // British English writes a million as m, which reads as metres.
+      new Intl.NumberFormat(locale.value === 'de' ? 'de-DE' : 'en-US', {
+        notation: 'compact',
+        maximumSignificantDigits: 4,
+      }).format(value),
   };
 }

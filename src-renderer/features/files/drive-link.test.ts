@@ -7,8 +7,10 @@ const id = 'bafyreigdrvq3zwpe2q6qqv3kkxmkz3pcbsbh5yw4u4rjv3m2nqiyqcx5ba';
 test('reads the drive and the addresses of a link', () => {
   expect(
     readDriveLink(` extrachain://drive/${id}?at=%2Fip4%2F127.0.0.1%2Ftcp%2F4001%2Fp2p%2F12D3 \n`),
-  ).toEqual({ driveId: id, addresses: ['/ip4/127.0.0.1/tcp/4001/p2p/12D3'] });
-  expect(readDriveLink(`extrachain://drive/${id}`)).toEqual({ driveId: id, addresses: [] });
+  ).toEqual({ kind: 'drive', driveId: id, addresses: ['/ip4/127.0.0.1/tcp/4001/p2p/12D3'] });
+  expect(readDriveLink(`extrachain://drive/${id}`)).toEqual({ kind: 'drive', driveId: id, addresses: [] });
+  expect(readDriveLink(`extrachain://invite/${id}#AAAA.BBBB`)?.kind).toBe('invite');
+  expect(readDriveLink(`extrachain://open/${id}#public.BBBB`)?.kind).toBe('open');
 });
 
 test('takes nothing else for one', () => {

@@ -1,5 +1,5 @@
 import { useRouter } from 'vue-router';
-import type { DriveSummary } from '../../../src-shared/contract/index.ts';
+import type { DriveMode, DriveSummary } from '../../../src-shared/contract/index.ts';
 import { useLink } from '../../rpc/node-link.ts';
 import { useFailure } from '../../ui/use-failure.ts';
 
@@ -17,6 +17,15 @@ export function useDriveActions(drive: () => DriveSummary | null) {
         await link.call((client) =>
           one.state === 'paused' ? client.drives.resume(input) : client.drives.pause(input),
         );
+      } catch (error) {
+        failure.tell(error);
+      }
+    },
+    async setMode(mode: DriveMode) {
+      const one = drive();
+      if (!one) return;
+      try {
+        await link.call((client) => client.drives.setMode({ drive: one.driveId, mode }));
       } catch (error) {
         failure.tell(error);
       }

@@ -22,6 +22,10 @@ const ahead = 80;
 /** Pages kept; what was scrolled past long ago is asked for again. */
 const keptPages = 60;
 const largestCall = 500;
+/** Pages asked for at one time: more would only wait behind what is no longer on screen. */
+const atOnce = 2;
+/** A list that flies past by whole screens is asked for once it rests this long, ms: nobody reads it before. */
+const rest = 60;
 
 /**
  * One folder as a list that shows a part of it: entries are fetched in pages as they come into view, so a folder of
@@ -36,6 +40,8 @@ export function useFolder(place: () => FolderPlace | null) {
   let generation = 0;
   let abort = new AbortController();
   const loading = new Set<number>();
+  let jumped = Number.NEGATIVE_INFINITY;
+  let timer: ReturnType<typeof setTimeout> | undefined;
 
   async function load(page: number): Promise<void> {
     const at = place();
@@ -57,6 +63,8 @@ export function useFolder(place: () => FolderPlace | null) {
         if (!isWanted(old)) pages.value.delete(old);
       }
       triggerRef(pages);
+      loading.delete(page);
+      fill();
     } catch (error) {
       if (mine === generation && !isAppError(error, 'cancelled')) failure.value = error;
     } finally {
@@ -69,11 +77,28 @@ export function useFolder(place: () => FolderPlace | null) {
 
   /** Rows that are on screen now: fetches what of them is missing. */
   function want(first: number, last: number): void {
+    const jump = first > wanted.last || last < wanted.first;
     wanted = { first, last };
-    const reach = Math.min(last + ahead, Math.max(last, (total.value ?? 0) - 1));
-    const end = Math.floor(Math.max(0, reach) / pageSize);
-    for (let page = Math.floor(Math.max(0, first - ahead) / pageSize); page <= end; page += 1)
-      if (!pages.value.has(page)) void load(page);
+    const now = performance.now();
+    const flies = jump && now - jumped < 2 * rest;
+    if (jump) jumped = now;
+    clearTimeout(timer);
+    if (flies) timer = setTimeout(fill, rest);
+    else fill();
+  }
+
+  /** Asks for what is missing, what is on screen before what will be. */
+  function fill(): void {
+    const { first, last } = wanted;
+    const end = Math.max(last, (total.value ?? 0) - 1);
+    for (const reach of [0, ahead]) {
+      const to = Math.floor(Math.min(last + reach, end) / pageSize);
+      for (let page = Math.floor(Math.max(0, first - reach) / pageSize); page <= to; page += 1) {
+        if (pages.value.has(page) || loading.has(page)) continue;
+        if (loading.size >= atOnce) return;
+        void load(page);
+      }
+    }
   }
 
   /** The folder changed: what is shown is fetched anew, the rest forgotten. */
@@ -94,6 +119,7 @@ export function useFolder(place: () => FolderPlace | null) {
       abort.abort();
       abort = new AbortController();
       loading.clear();
+      clearTimeout(timer);
       wanted = { first: 0, last: 0 };
       total.value = null;
       failure.value = null;
@@ -102,7 +128,10 @@ export function useFolder(place: () => FolderPlace | null) {
     },
     { immediate: true },
   );
-  onScopeDispose(() => abort.abort());
+  onScopeDispose(() => {
+    clearTimeout(timer);
+    abort.abort();
+  });
 
   /** Entries from `first` to `last`, both included, fetched if need be: for selections beyond the screen. */
   async function range(first: number, last: number): Promise<readonly FileEntry[]> {

@@ -1,0 +1,666 @@
+import { useEventListener, useIntervalFn, useLocalStorage } from '@vueuse/core';
+import { defineStore } from 'pinia';
+import { computed, reactive, ref, shallowReactive, shallowRef, watch } from 'vue';
+import { useI18n } from 'vue-i18n';
+import type { StreamStats } from '../../../src-shared/contract/index.ts';
+import { follow } from '../../rpc/follow.ts';
+import { useLink } from '../../rpc/node-link.ts';
+import type { FromWorker, Health, MadeRendition, ProbeResult, ToWorker, Trouble } from './engine/messages.ts';
+import {
+  listDevices,
+  openCamera,
+  openFile,
+  openImage,
+  openMicrophone,
+  openScreen,
+  SourceError,
+} from './engine/media.ts';
+import type { Devices, SourceTrouble, Wanted } from './engine/media.ts';
+import { createMixer } from './engine/mixer.ts';
+import type { Mixer } from './engine/mixer.ts';
+import { suggest, usualBitrate, videosOf, widthOf } from './plan.ts';
+import type { Quality } from './plan.ts';
+import { drawingOf, moved, placements, whole } from './scenes.ts';
+import type { Item, Scene } from './scenes.ts';
+
+export interface SoundChannel {
+  readonly id: string;
+  readonly kind: 'microphone' | 'system' | 'file';
+  name: string;
+  /** 0 to 1.5 of the original. */
+  volume: number;
+  muted: boolean;
+  lost: boolean;
+}
+
+/** What a person has to know of, as long as it lasts; `key` is its sentence. */
+export interface Notice {
+  readonly id: string;
+  readonly key: string;
+  readonly detail: string;
+  readonly serious: boolean;
+}
+
+interface OpenSource {
+  readonly kind: Item['kind'];
+  readonly deviceId: string | null;
+  readonly stop: () => void;
+  size: string;
+  lost: boolean;
+}
+
+const kept = 120;
+const audioBitrate = 128_000;
+const readyWithin = 10_000;
+let made = 0;
+const newId = (kind: string): string => `${kind}-${(made += 1)}`;
+
+/**
+ * The studio: sources, scenes, sound and the stream itself. It is no part of a page: whoever goes on to their files stays live.
+ */
+export const useStudio = defineStore('studio', () => {
+  const link = useLink();
+  const { t } = useI18n();
+
+  // ——— what is set before going live
+  const title = useLocalStorage('extrachain.studio.title', '');
+  const audience = ref<'public' | 'unlisted' | 'private'>('public');
+  const invited = ref<string[]>([]);
+  const record = ref<string | null>(null);
+  const latency = useLocalStorage<'default' | 'interactive'>('extrachain.studio.latency', 'default');
+  const music = useLocalStorage('extrachain.studio.music', false);
+  const quality = ref<Quality>({ family: 'h264', height: 720, fps: 30, bitrate: 2_500_000, second: true });
+  const chosen = ref(false);
+
+  // ——— what is there
+  const probed = shallowRef<readonly ProbeResult[] | null>(null);
+  const devices = shallowRef<Devices>({ cameras: [], microphones: [] });
+  const scenes = reactive<Scene[]>([{ id: newId('scene'), name: '', items: [] }]);
+  const shown = ref(scenes[0]!.id);
+  const selected = ref<string | null>(null);
+  const channels = reactive<SoundChannel[]>([]);
+  const sources = shallowReactive(new Map<string, OpenSource>());
+  const sizes = reactive(new Map<string, string>());
+  const lost = reactive(new Set<string>());
+  const notices = reactive<Notice[]>([]);
+  const thumbs = shallowReactive(new Map<string, ImageBitmap>());
+
+  // ——— the stream
+  const phase = ref<'idle' | 'starting' | 'live' | 'ending'>('idle');
+  const streamId = ref<string | null>(null);
+  const address = ref('');
+  const startedAt = ref(0);
+  const health = shallowRef<Health | null>(null);
+  const stats = shallowRef<StreamStats | null>(null);
+  const past = reactive({
+    queue: [] as number[],
+    rate: [] as number[],
+    viewers: [] as number[],
+    apart: [] as number[],
+    behind: [] as number[],
+    time: [] as number[],
+  });
+  const isLive = computed(() => phase.value === 'live' || phase.value === 'ending');
+
+  const scene = computed(() => scenes.find(({ id }) => id === shown.value) ?? scenes[0]!);
+  const item = computed(() => scene.value.items.find(({ id }) => id === selected.value) ?? null);
+
+  // ——— the worker and the mixer, made when they are first needed
+  let worker: Worker | null = null;
+  let mixer: Mixer | null = null;
+  let onReady: ((made: readonly MadeRendition[]) => void) | null = null;
+  let onBegan: (() => void) | null = null;
+  let onEnded: (() => void) | null = null;
+  let onFailed: ((trouble: Trouble, detail: string) => void) | null = null;
+  let onProbed: (() => void) | null = null;
+
+  function say(message: ToWorker, transfer: Transferable[] = []): void {
+    ensureWorker().postMessage(message, transfer);
+  }
+  function ensureWorker(): Worker {
+    if (worker) return worker;
+    worker = new Worker(new URL('./engine/studio-worker.ts', import.meta.url), { type: 'module' });
+    worker.onmessage = ({ data }: MessageEvent<FromWorker>) => hear(data);
+    worker.onerror = (event) => {
+      event.preventDefault();
+      hear({ kind: 'trouble', trouble: 'encoder_failed', detail: event.message });
+    };
+    sayCanvas();
+    return worker;
+  }
+  async function ensureMixer(): Promise<Mixer> {
+    if (!mixer) {
+      mixer = createMixer();
+      say({ kind: 'sound', port: mixer.out }, [mixer.out]);
+    }
+    await mixer.start();
+    return mixer;
+  }
+  function sayCanvas(): void {
+    const { height, fps } = quality.value;
+    worker?.postMessage({ kind: 'canvas', width: widthOf(height), height, fps } satisfies ToWorker);
+  }
+  watch(
+    () => [quality.value.height, quality.value.fps],
+    () => sayCanvas(),
+  );
+  watch(
+    [scenes, shown],
+    () => {
+      if (!worker && scenes.every(({ items }) => items.length === 0)) return;
+      say({ kind: 'scenes', scenes: scenes.map(drawingOf), shown: scene.value.id });
+    },
+    { deep: true },
+  );
+
+  function notice(id: string, key: string, detail = '', serious = true): void {
+    dismiss(id);
+    notices.push({ id, key, detail, serious });
+  }
+  function dismiss(id: string): void {
+    const at = notices.findIndex((one) => one.id === id);
+    if (at >= 0) notices.splice(at, 1);
+  }
+  function tell(error: unknown): void {
+    if (error instanceof SourceError) {
+      if (error.trouble !== 'cancelled') trouble(error.wanted, error.trouble);
+    } else notice('failed', 'studio.trouble.failed', error instanceof Error ? error.message : String(error));
+  }
+  function trouble(wanted: Wanted, what: SourceTrouble): void {
+    notice(`${wanted}-${what}`, `studio.trouble.${wanted}.${what}`);
+  }
+
+  function hear(message: FromWorker): void {
+    switch (message.kind) {
+      case 'health':
+        health.value = message.health;
+        note(message.health);
+        return;
+      case 'ready':
+        onReady?.(message.renditions);
+        return;
+      case 'began':
+        onBegan?.();
+        return;
+      case 'ended':
+        onEnded?.();
+        return;
+      case 'trouble':
+        if (onFailed) onFailed(message.trouble, message.detail);
+        else if (phase.value === 'live') {
+          notice('stream', `studio.trouble.stream.${message.trouble}`, message.detail);
+          void end();
+        }
+        return;
+      case 'sourceSize':
+        sizes.set(message.source, `${message.width} × ${message.height}`);
+        return;
+      case 'sourceEnded':
+        lose(message.source);
+        return;
+      case 'thumb':
+        thumbs.get(message.scene)?.close();
+        thumbs.set(message.scene, message.bitmap);
+        return;
+      case 'probed':
+        probed.value = message.results;
+        onProbed?.();
+    }
+  }
+
+  /** Measures what this machine encodes, once, and suggests a quality unless the person chose one. */
+  async function measure(): Promise<void> {
+    if (probed.value !== null) return;
+    await new Promise<void>((resolve) => {
+      onProbed = resolve;
+      say({ kind: 'probe', call: 1 });
+    });
+    const found = probed.value as readonly ProbeResult[] | null;
+    if (!chosen.value && found) quality.value = suggest(found, null);
+    if (found?.length === 0) notice('encoders', 'studio.trouble.noEncoder');
+  }
+
+  function setQuality(change: Partial<Quality>): void {
+    chosen.value = true;
+    const next = { ...quality.value, ...change };
+    if (change.bitrate === undefined) next.bitrate = usualBitrate(next.height, next.fps, next.family);
+    quality.value = next;
+  }
+
+  // ——— pictures
+  function put(kind: Item['kind'], source: string, name: string): Item {
+    const first = scene.value.items.every((one) => one.kind === 'text' || one.kind === 'image');
+    const one: Item = {
+      id: newId('item'),
+      kind,
+      name,
+      source,
+      box: { ...(first || kind === 'text' ? whole : placements.topRight) },
+      fit: kind === 'screen' || kind === 'image' ? 'contain' : 'cover',
+      visible: true,
+      title: '',
+      line: '',
+    };
+    if (kind === 'text')
+      Object.assign(one, { box: { x: 0.035, y: 0.8, width: 0.6, height: 0.15 }, title: name });
+    if (kind === 'image') one.box = { x: 0.82, y: 0.05, width: 0.14, height: 0.14 };
+    // What fills the picture lies behind what is there.
+    if (first && kind !== 'text' && kind !== 'image') scene.value.items.push(one);
+    else scene.value.items.unshift(one);
+    selected.value = one.id;
+    return one;
+  }
+
+  function attach(source: string, track: MediaStreamTrack, open: Omit<OpenSource, 'size' | 'lost'>): void {
+    const { readable } = new MediaStreamTrackProcessor({ track, maxBufferSize: 2 });
+    say({ kind: 'video', source, frames: readable }, [readable as unknown as Transferable]);
+    track.addEventListener('ended', () => lose(source));
+    sources.set(source, { ...open, size: '', lost: false });
+    lost.delete(source);
+  }
+
+  /** A camera was unplugged, a shared window closed: said at once, the stream goes on without it. */
+  function lose(source: string): void {
+    const open = sources.get(source);
+    if (!open || lost.has(source)) return;
+    lost.add(source);
+    say({ kind: 'forget', source });
+    if (open.kind === 'camera') trouble('camera', 'lost');
+    else if (open.kind === 'screen') notice('screen-lost', 'studio.trouble.screen.lost', '', false);
+    else notice('file-lost', 'studio.trouble.file.lost');
+  }
+
+  async function addCamera(deviceId: string | null = null, name = ''): Promise<void> {
+    try {
+      const source = `camera:${deviceId ?? ''}`;
+      if (!sources.has(source) || lost.has(source)) await startCamera(source, deviceId);
+      put('camera', source, name || t('studio.kind.camera'));
+    } catch (error) {
+      tell(error);
+    }
+    void look();
+  }
+  async function startCamera(source: string, deviceId: string | null): Promise<void> {
+    const { height, fps } = quality.value;
+    const stream = await openCamera(deviceId, { width: widthOf(height), height, fps });
+    const track = stream.getVideoTracks()[0]!;
+    attach(source, track, { kind: 'camera', deviceId, stop: () => track.stop() });
+    dismiss('camera-lost');
+    dismiss('camera-none');
+    dismiss('camera-refused');
+    dismiss('camera-busy');
+  }
+  async function addScreen(): Promise<void> {
+    try {
+      const stream = await openScreen(quality.value.fps);
+      const source = newId('screen');
+      const track = stream.getVideoTracks()[0]!;
+      track.contentHint = 'detail';
+      attach(source, track, {
+        kind: 'screen',
+        deviceId: null,
+        stop: () => stream.getTracks().forEach((one) => one.stop()),
+      });
+      put('screen', source, t('studio.kind.screen'));
+      if (stream.getAudioTracks().length > 0) {
+        const mix = await ensureMixer();
+        const id = newId('system');
+        mix.add(id, new MediaStreamAudioSourceNode(mix.context, { mediaStream: stream }), 1);
+        channels.push({
+          id,
+          kind: 'system',
+          name: t('studio.kind.system'),
+          volume: 1,
+          muted: false,
+          lost: false,
+        });
+      }
+    } catch (error) {
+      tell(error);
+    }
+  }
+  async function addFile(file: File): Promise<void> {
+    try {
+      const mix = await ensureMixer();
+      const { video, sound, close } = await openFile(file, mix.context);
+      const source = newId('file');
+      if (video) {
+        attach(source, video, { kind: 'file', deviceId: null, stop: close });
+        put('file', source, file.name);
+      }
+      mix.add(source, sound, 1);
+      channels.push({ id: source, kind: 'file', name: file.name, volume: 1, muted: false, lost: false });
+    } catch (error) {
+      tell(error);
+    }
+  }
+  async function addImage(file: File): Promise<void> {
+    try {
+      const bitmap = await openImage(file);
+      const source = newId('image');
+      sources.set(source, { kind: 'image', deviceId: null, stop: () => {}, size: '', lost: false });
+      say({ kind: 'image', source, bitmap }, [bitmap]);
+      put('image', source, file.name);
+    } catch (error) {
+      tell(error);
+    }
+  }
+  function addText(): void {
+    put('text', '', t('studio.kind.text')).title = title.value || t('studio.kind.text');
+  }
+  function removeItem(id: string): void {
+    const at = scene.value.items.findIndex((one) => one.id === id);
+    const [gone] = at < 0 ? [] : scene.value.items.splice(at, 1);
+    if (selected.value === id) selected.value = null;
+    if (gone) release(gone.source);
+  }
+  /** Lets a source go that no scene shows any more. */
+  function release(source: string): void {
+    if (source === '' || scenes.some(({ items }) => items.some((one) => one.source === source))) return;
+    sources.get(source)?.stop();
+    sources.delete(source);
+    say({ kind: 'forget', source });
+    if (channels.some(({ id }) => id === source)) removeChannel(source);
+  }
+  function moveItem(id: string, by: Parameters<typeof moved>[1]): void {
+    const one = scene.value.items.find((each) => each.id === id);
+    if (one) one.box = moved(one.box, by);
+  }
+  function raise(id: string, by: -1 | 1): void {
+    const { items } = scene.value;
+    const at = items.findIndex((one) => one.id === id);
+    const to = at + by;
+    if (at < 0 || to < 0 || to >= items.length) return;
+    const [one] = items.splice(at, 1);
+    items.splice(to, 0, one!);
+  }
+  function addScene(): void {
+    scenes.push({ id: newId('scene'), name: '', items: [] });
+    shown.value = scenes.at(-1)!.id;
+    selected.value = null;
+  }
+  function removeScene(id: string): void {
+    if (scenes.length === 1) return;
+    const at = scenes.findIndex((one) => one.id === id);
+    const [gone] = at < 0 ? [] : scenes.splice(at, 1);
+    if (shown.value === id) shown.value = scenes[Math.max(0, at - 1)]!.id;
+    for (const { source } of gone?.items ?? []) release(source);
+  }
+  function show(id: string): void {
+    shown.value = id;
+    selected.value = null;
+  }
+
+  // ——— sound
+  async function addMicrophone(deviceId: string | null = null, name = ''): Promise<void> {
+    try {
+      const stream = await openMicrophone(deviceId, music.value);
+      const mix = await ensureMixer();
+      const id = newId('microphone');
+      mix.add(id, new MediaStreamAudioSourceNode(mix.context, { mediaStream: stream }), 1);
+      channels.push({
+        id,
+        kind: 'microphone',
+        name: name || t('studio.kind.microphone'),
+        volume: 1,
+        muted: false,
+        lost: false,
+      });
+      stream.getAudioTracks()[0]!.addEventListener('ended', () => {
+        const channel = channels.find((one) => one.id === id);
+        if (!channel) return;
+        channel.lost = true;
+        trouble('microphone', 'lost');
+      });
+      stops.set(id, () => stream.getTracks().forEach((one) => one.stop()));
+    } catch (error) {
+      tell(error);
+    }
+    void look();
+  }
+  const stops = new Map<string, () => void>();
+  function removeChannel(id: string): void {
+    const at = channels.findIndex((one) => one.id === id);
+    if (at >= 0) channels.splice(at, 1);
+    mixer?.remove(id);
+    stops.get(id)?.();
+    stops.delete(id);
+  }
+  function setVolume(id: string, volume: number): void {
+    const channel = channels.find((one) => one.id === id);
+    if (!channel) return;
+    channel.volume = volume;
+    mixer?.setVolume(id, channel.muted ? 0 : volume);
+  }
+  function mute(id: string, on: boolean): void {
+    const channel = channels.find((one) => one.id === id);
+    if (!channel) return;
+    channel.muted = on;
+    mixer?.setVolume(id, on ? 0 : channel.volume);
+  }
+  const level = (id: string) => mixer?.level(id) ?? { now: -100, peak: -100 };
+
+  // ——— devices that come and go
+  async function look(): Promise<void> {
+    devices.value = await listDevices();
+  }
+  if (navigator.mediaDevices)
+    useEventListener(navigator.mediaDevices, 'devicechange', () => void lookAgain());
+  async function lookAgain(): Promise<void> {
+    await look();
+    // A camera that is plugged in again comes back by itself.
+    for (const source of lost) {
+      const open = sources.get(source);
+      if (open?.kind !== 'camera') continue;
+      if (!devices.value.cameras.some((one) => open.deviceId === null || one.deviceId === open.deviceId))
+        continue;
+      await startCamera(source, open.deviceId).catch(() => {});
+    }
+  }
+
+  // ——— live
+  const canStart = computed(
+    () =>
+      phase.value === 'idle' &&
+      title.value.trim() !== '' &&
+      (scenes.some(({ items }) => items.length > 0) || channels.length > 0) &&
+      (audience.value !== 'private' || invited.value.length > 0),
+  );
+
+  async function start(): Promise<void> {
+    if (!canStart.value) return;
+    phase.value = 'starting';
+    dismiss('stream');
+    try {
+      await measure();
+      await ensureMixer();
+      const plan = {
+        videos: videosOf(quality.value),
+        audioBitrate: music.value ? 192_000 : audioBitrate,
+        fps: quality.value.fps,
+      };
+      const renditions = await new Promise<readonly MadeRendition[]>((resolve, reject) => {
+        onReady = resolve;
+        onFailed = (what, detail) => reject(new StreamTrouble(what, detail));
+        setTimeout(() => reject(new StreamTrouble('encoder_failed', '')), readyWithin);
+        sayCanvas();
+        say({ kind: 'scenes', scenes: scenes.map(drawingOf), shown: scene.value.id });
+        say({ kind: 'live', plan });
+      });
+      const started = await link.call((client) =>
+        client.streams.start({
+          title: title.value.trim(),
+          audience: audience.value === 'private' ? [...invited.value] : audience.value,
+          record: record.value,
+          dvrSeconds: 120,
+          targetLatency: latency.value,
+          fanout: null,
+          renditions: renditions.map((one) => ({
+            ...one,
+            ...(one.kind === 'av' && { frameRate: plan.fps }),
+          })),
+        }),
+      );
+      streamId.value = started.streamId;
+      address.value = started.link;
+      await new Promise<void>((resolve, reject) => {
+        onBegan = resolve;
+        onFailed = (what, detail) => reject(new StreamTrouble(what, detail));
+        setTimeout(() => reject(new StreamTrouble('node_lost', '')), readyWithin);
+        say({ kind: 'ingest', url: started.ingestUrl });
+      });
+      startedAt.value = Date.now();
+      phase.value = 'live';
+    } catch (error) {
+      if (error instanceof StreamTrouble)
+        notice('stream', `studio.trouble.stream.${error.trouble}`, error.detail);
+      else notice('stream', 'studio.trouble.stream.refused', error instanceof Error ? error.message : '');
+      await finish();
+    } finally {
+      onReady = onBegan = onFailed = null;
+    }
+  }
+
+  async function finish(): Promise<void> {
+    const ended = new Promise<void>((resolve) => (onEnded = resolve));
+    say({ kind: 'end' });
+    await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, readyWithin))]);
+    const id = streamId.value;
+    if (id !== null) await link.call((client) => client.streams.stop({ stream: id })).catch(() => {});
+    streamId.value = null;
+    phase.value = 'idle';
+    health.value = null;
+    stats.value = null;
+    for (const list of Object.values(past)) list.length = 0;
+  }
+  /** Says whom the stream is for; while it is live, from now on. */
+  async function invite(users: readonly string[]): Promise<void> {
+    const before = invited.value;
+    invited.value = [...users];
+    const id = streamId.value;
+    if (!isLive.value || id === null) return;
+    const add = users.filter((one) => !before.includes(one));
+    const remove = before.filter((one) => !users.includes(one));
+    try {
+      await link.call((client) => client.streams.invite({ stream: id, add, remove }));
+    } catch (error) {
+      invited.value = before;
+      throw error;
+    }
+  }
+  async function end(): Promise<void> {
+    if (phase.value !== 'live') return;
+    phase.value = 'ending';
+    await finish();
+  }
+
+  follow(
+    () => (isLive.value ? streamId.value : null),
+    (id, failed) =>
+      link.watchObject<StreamStats>(
+        (client) => client.streams.watchStats({ stream: id }),
+        (value) => (stats.value = value),
+        failed,
+      ),
+  );
+
+  function note(now: Health): void {
+    const add = (list: number[], value: number): void => {
+      list.push(value);
+      if (list.length > kept) list.shift();
+    };
+    add(past.queue, now.queueMs);
+    add(past.rate, now.bitrate);
+    add(past.viewers, now.viewers);
+    add(past.apart, Math.abs(now.apartMs));
+    add(past.behind, now.backlogMs + now.nodeQueueMs);
+    add(past.time, Date.now() / 1000);
+    if (now.step > 0)
+      notice('quality', `studio.trouble.slow.${now.reason === 'uplink' ? 'uplink' : 'machine'}`, '', false);
+    else dismiss('quality');
+  }
+  const now = ref(Date.now());
+  const clock = useIntervalFn(() => (now.value = Date.now()), 1000, { immediate: false });
+  watch(isLive, (live) => (live ? clock.resume() : clock.pause()));
+  const seconds = computed(() => Math.max(0, Math.round((now.value - startedAt.value) / 1000)));
+
+  /** The canvas that shows what is sent; null when no page does. */
+  function preview(canvas: HTMLCanvasElement | null): void {
+    if (canvas === null) {
+      worker?.postMessage({ kind: 'preview', canvas: null } satisfies ToWorker);
+      return;
+    }
+    const given = canvas.transferControlToOffscreen();
+    say({ kind: 'preview', canvas: given }, [given]);
+  }
+
+  // Who closes the window while live is asked.
+  useEventListener('beforeunload', (event: BeforeUnloadEvent) => {
+    if (isLive.value) event.preventDefault();
+  });
+
+  return {
+    title,
+    audience,
+    invited,
+    invite,
+    record,
+    latency,
+    music,
+    quality,
+    probed,
+    devices,
+    scenes,
+    shown,
+    scene,
+    selected,
+    item,
+    channels,
+    sizes,
+    lost,
+    notices,
+    thumbs,
+    phase,
+    isLive,
+    streamId,
+    address,
+    seconds,
+    health,
+    stats,
+    past,
+    canStart,
+    measure,
+    setQuality,
+    look,
+    addCamera,
+    addScreen,
+    addFile,
+    addImage,
+    addText,
+    addMicrophone,
+    addScene,
+    removeScene,
+    removeItem,
+    removeChannel,
+    moveItem,
+    raise,
+    show,
+    setVolume,
+    mute,
+    level,
+    preview,
+    start,
+    end,
+    dismiss,
+  };
+});
+
+class StreamTrouble extends Error {
+  readonly trouble: Trouble;
+  readonly detail: string;
+  constructor(trouble: Trouble, detail: string) {
+    super(`${trouble}: ${detail}`);
+    this.trouble = trouble;
+    this.detail = detail;
+  }
+}

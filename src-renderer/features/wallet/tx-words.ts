@@ -1,0 +1,117 @@
+import {
+  ArrowDownLeft,
+  ArrowLeftRight,
+  ArrowUpRight,
+  AtSign,
+  Droplets,
+  Fuel,
+  Coins,
+  Settings2,
+  Sprout,
+} from '@lucide/vue';
+import type { Component } from 'vue';
+import type { Tx, TxMessage } from '../../../src-shared/contract/index.ts';
+
+/** How one message of a transaction looks to the person whose wallet this is. */
+export interface Deed {
+  readonly icon: Component;
+  /** Key of a sentence; `who` names the other side where it has one. */
+  readonly word: string;
+  readonly who: string | null;
+  /** With a minus when it left. */
+  readonly amount: string | null;
+  readonly symbol: string | null;
+}
+
+const icons: Readonly<Record<string, Component>> = {
+  'token.create': Coins,
+  'token.mint': Coins,
+  'stake.bond': Sprout,
+  'stake.unbond': Sprout,
+  'stake.claim': Sprout,
+  'stake.redelegate': Sprout,
+  'pool.swapIn': ArrowLeftRight,
+  'pool.swapOut': ArrowLeftRight,
+  'pool.create': Droplets,
+  'pool.deposit': Droplets,
+  'pool.withdraw': Droplets,
+  'pool.claim': Droplets,
+  'vault.deposit': Droplets,
+  'vault.withdraw': Droplets,
+  'vault.rebalance': Droplets,
+  'name.commit': AtSign,
+  'name.reveal': AtSign,
+  'name.renew': AtSign,
+  'storage.buyFuel': Fuel,
+};
+const known = new Set([
+  'token.create',
+  'token.mint',
+  'token.burn',
+  'stake.bond',
+  'stake.unbond',
+  'stake.claim',
+  'stake.redelegate',
+  'validator.create',
+  'validator.leave',
+  'anchor.commit',
+  'anchor.card',
+  'account.delegateKey',
+  'account.revokeKey',
+  'pool.swapIn',
+  'pool.swapOut',
+  'pool.create',
+  'pool.deposit',
+  'pool.withdraw',
+  'pool.claim',
+  'vault.create',
+  'vault.deposit',
+  'vault.withdraw',
+  'vault.rebalance',
+  'name.commit',
+  'name.reveal',
+  'name.renew',
+  'name.transfer',
+  'app.publish',
+  'app.review',
+  'app.revoke',
+  'storage.buyFuel',
+  'storage.open',
+  'storage.accept',
+  'storage.claim',
+  'storage.prove',
+  'beacon.commit',
+  'beacon.reveal',
+]);
+
+/** @param user whose wallet it is */
+export function deedOf(one: TxMessage, user: string): Deed {
+  if (one.type === 'bank.send') {
+    const out = one.from === user;
+    return {
+      icon: out ? ArrowUpRight : ArrowDownLeft,
+      word: out ? 'wallet.did.sent' : 'wallet.did.received',
+      who: out ? one.to : one.from,
+      amount: one.amount === null ? null : out ? `-${one.amount}` : one.amount,
+      symbol: one.symbol,
+    };
+  }
+  const gone =
+    one.type === 'pool.swapIn' ||
+    one.type === 'vault.deposit' ||
+    one.type === 'storage.buyFuel' ||
+    one.type === 'stake.bond' ||
+    one.type === 'token.burn' ||
+    one.type === 'validator.create';
+  return {
+    icon: icons[one.type] ?? Settings2,
+    word: known.has(one.type) ? `wallet.did.${one.type.replace('.', '_')}` : 'wallet.did.other',
+    who: null,
+    amount: one.amount === null ? null : gone ? `-${one.amount}` : one.amount,
+    symbol: one.symbol,
+  };
+}
+
+/** The first deed stands for the transaction; others are counted. */
+export const firstDeed = (tx: Tx, user: string): Deed | null =>
+  tx.messages[0] ? deedOf(tx.messages[0], user) : null;

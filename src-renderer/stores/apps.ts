@@ -1,0 +1,86 @@
+import { defineStore } from 'pinia';
+import { computed, ref, shallowRef } from 'vue';
+import type { Approval, InstalledApp } from '../../src-shared/contract/index.ts';
+import { follow } from '../rpc/follow.ts';
+import { useLink } from '../rpc/node-link.ts';
+import { useNode } from './node.ts';
+
+/** Addresses of pictures are good for a while only, ms. */
+const pictureLife = 240_000;
+
+/** Installed apps, what waits for a yes, and their pictures. */
+export const useApps = defineStore('apps', () => {
+  const link = useLink();
+  const node = useNode();
+  const installed = shallowRef<readonly InstalledApp[]>([]);
+  const loaded = ref(false);
+  const failure = shallowRef<unknown>(null);
+  const approvals = shallowRef<readonly Approval[]>([]);
+
+  follow(
+    () => node.ready,
+    (_, failed) =>
+      link.watchList<InstalledApp>(
+        (client) => client.apps.watchInstalled(),
+        (one) => one.appId,
+        (items) => {
+          installed.value = items;
+          loaded.value = true;
+          failure.value = null;
+        },
+        failed,
+      ),
+    (error) => (failure.value = error),
+  );
+  follow(
+    () => node.ready,
+    (_, failed) =>
+      link.watchList<Approval>(
+        (client) => client.apps.watchApprovals(),
+        (one) => one.approvalId,
+        (items) => (approvals.value = items),
+        failed,
+      ),
+  );
+
+  const pictures = new Map<string, { readonly url: Promise<string | null>; readonly until: number }>();
+  /** Where a picture of an app is to be had now; null: it has none that can be reached. */
+  function picture(app: string, version: string, kind: 'icon' | 'screenshot', index = 0) {
+    const key = `${app} ${version} ${kind} ${index}`;
+    const kept = pictures.get(key);
+    if (kept && kept.until > Date.now()) return kept.url;
+    const url = link
+      .call((client) => client.apps.media({ app, kind, index }))
+      .then((one) => one.url)
+      .catch(() => null);
+    pictures.set(key, { url, until: Date.now() + pictureLife });
+    return url;
+  }
+
+  const byName = computed(() =>
+    installed.value.toSorted((a, b) => Number(b.pinned) - Number(a.pinned) || a.name.localeCompare(b.name)),
+  );
+  return {
+    /** Pinned ones first. */
+    list: byName,
+    byId: computed(() => new Map(installed.value.map((one) => [one.appId, one]))),
+    loaded,
+    failure,
+    /** Oldest first. */
+    approvals: computed(() => approvals.value.toSorted((a, b) => a.createdAt.localeCompare(b.createdAt))),
+    /** How much a person has to look at: approvals, updates that ask for more, and installed apps that should not be used. */
+    waiting: computed(
+      () =>
+        approvals.value.length +
+        installed.value.filter((one) => (one.update?.grows.length ?? 0) > 0 || one.revoked || one.blocked)
+          .length,
+    ),
+    picture,
+    /** Opens an app in a tab or window of its own. `path`: where in it. */
+    async open(app: string, path = ''): Promise<void> {
+      const { url } = await link.call((client) => client.apps.launch({ app, path }));
+      // The desktop shell shows its own window.
+      if (!link.desktop) window.open(url, '_blank', 'noopener');
+    },
+  };
+});
