@@ -1,0 +1,339 @@
+import { AppRequestError, connect } from '../../../src-shared/sdk/index.ts';
+import type {
+  App,
+  AppCollection,
+  AppCollectionEntry,
+  AppCollectionInvitation,
+  Collection,
+} from '../../../src-shared/sdk/index.ts';
+import { askLine, h, icon, whyOf } from '../common/dom.ts';
+import { invitationCard } from '../common/invitation.ts';
+import { bindField, changesOf, openNote, type Note } from './note.ts';
+import { words } from './words.ts';
+
+/** What stands under `n/<id>`. */
+interface NoteInfo {
+  readonly title: string;
+}
+interface Row {
+  readonly id: string;
+  readonly title: string;
+  readonly time: number;
+}
+
+const root = document.getElementById('app')!;
+const dates = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+const side = h('section', { class: 'side' });
+const main = h('section', { class: 'main' });
+const problem = h('p', { class: 'problem foot', role: 'alert', hidden: true });
+
+let app: App;
+let self = '';
+let notebooks: readonly AppCollection[] = [];
+let invitations: readonly AppCollectionInvitation[] = [];
+const notes = new Map<string, Map<string, Row>>();
+const watches = new Set<string>();
+let open: {
+  readonly notebook: AppCollection;
+  readonly store: Collection;
+  readonly id: string;
+  readonly note: Note;
+  readonly unbind: () => void;
+} | null = null;
+
+function fail(error: unknown): void {
+  if (error instanceof AppRequestError && error.rejected) return;
+  say(`${words.failed} ${whyOf(error)}`);
+}
+function say(text: string): void {
+  problem.textContent = text;
+  problem.hidden = false;
+  setTimeout(() => (problem.hidden = true), 8000);
+}
+const run = (work: () => Promise<unknown>) => (): void => void work().catch(fail);
+
+const firstLine = (text: string): string =>
+  text
+    .split('\n')
+    .find((line) => line.trim() !== '')
+    ?.trim()
+    .slice(0, 80) ?? '';
+
+function rowOf({ key, value, time }: AppCollectionEntry): Row {
+  const title = typeof value === 'object' && value !== null ? (value as NoteInfo).title : '';
+  return { id: key.slice(2), title: typeof title === 'string' ? title : '', time: Date.parse(time) };
+}
+
+function drawSide(): void {
+  const invited = invitations.map((one) =>
+    invitationCard(one, words, {
+      join: run(() => join(one)),
+      decline: run(() => app.collections.decline(one.collection)),
+    }),
+  );
+  const books = notebooks.map((book) => {
+    const rows = [...(notes.get(book.collection)?.values() ?? [])].sort((a, b) => b.time - a.time);
+    return h(
+      'section',
+      { class: 'book' },
+      h(
+        'header',
+        {},
+        h('h2', {}, book.name),
+        h(
+          'span',
+          { class: 'quiet' },
+          book.members > 1 ? words.people.replace('{n}', String(book.members)) : words.alone,
+        ),
+        book.role === 'owner' || book.role === 'manager'
+          ? h(
+              'button',
+              {
+                class: 'tool',
+                title: words.share,
+                'aria-label': words.share,
+                onclick: run(() => share(book)),
+              },
+              icon('people'),
+            )
+          : null,
+        book.role === 'reader'
+          ? null
+          : h(
+              'button',
+              {
+                class: 'tool',
+                title: words.newNote,
+                'aria-label': words.newNote,
+                onclick: run(() => begin(book)),
+              },
+              icon('plus'),
+            ),
+      ),
+      ...rows.map((row) =>
+        h(
+          'button',
+          {
+            class: 'row',
+            'aria-current': open?.id === row.id ? 'true' : null,
+            onclick: run(() => show(book, row.id)),
+          },
+          h('span', {}, icon('note')),
+          h(
+            'span',
+            {},
+            h('b', {}, row.title || words.untitled),
+            h('span', { class: 'quiet' }, dates.format(row.time)),
+          ),
+        ),
+      ),
+    );
+  });
+  side.replaceChildren(
+    h(
+      'header',
+      { class: 'bar' },
+      h('h1', {}, words.title),
+      h(
+        'button',
+        { class: 'tool', title: words.newNotebook, 'aria-label': words.newNotebook, onclick: run(create) },
+        icon('plus'),
+      ),
+    ),
+    h('nav', { class: 'list' }, ...invited, ...books),
+    self === ''
+      ? ''
+      : h('footer', { class: 'foot quiet' }, words.yourId, h('br'), h('code', { class: 'own-id' }, self)),
+  );
+}
+
+function drawMain(): void {
+  root.classList.toggle('open', open !== null);
+  if (open) return;
+  main.replaceChildren(
+    h(
+      'div',
+      { class: 'blank' },
+      h('h2', {}, words.welcome),
+      h('p', { class: 'quiet' }, notebooks.length === 0 ? words.welcomeText : words.choose),
+      h('button', { class: 'button primary', onclick: run(create) }, words.newNotebook),
+    ),
+    problem,
+  );
+}
+
+async function leave(): Promise<void> {
+  const before = open;
+  open = null;
+  before?.unbind();
+  await before?.note.close();
+}
+
+async function show(notebook: AppCollection, id: string): Promise<void> {
+  await leave();
+  const store = app.collections.open(notebook.collection);
+  const writable = notebook.role !== 'reader';
+  const note = await openNote(store, id, writable);
+  const field = h('textarea', {
+    class: 'sheet',
+    placeholder: words.writeHere,
+    'aria-label': words.writeHere,
+    readonly: !writable,
+    spellcheck: true,
+  });
+  const state = h('span', { class: 'quiet', 'aria-live': 'polite' }, words.saved);
+  const title = h('h1', { class: 'title' }, firstLine(note.text.toJSON()) || words.untitled);
+  const unbind = bindField(field, note.text);
+  let told = notes.get(notebook.collection)?.get(id)?.title ?? '';
+  let tellTitle: ReturnType<typeof setTimeout> | null = null;
+  note.onState(() => {
+    state.textContent = note.pending() ? words.saving : words.saved;
+  });
+  note.text.observe((event) => {
+    const first = firstLine(note.text.toJSON());
+    title.textContent = first || words.untitled;
+    if (event.transaction.origin !== field || first === told || tellTitle !== null) return;
+    tellTitle = setTimeout(() => {
+      tellTitle = null;
+      told = firstLine(note.text.toJSON());
+      store.put(`n/${id}`, { title: told } satisfies NoteInfo).catch(fail);
+    }, 600);
+  });
+  open = { notebook, store, id, note, unbind };
+  main.replaceChildren(
+    h(
+      'header',
+      { class: 'bar' },
+      h(
+        'button',
+        {
+          class: 'tool only-narrow',
+          'aria-label': words.back,
+          onclick: run(async () => {
+            await leave();
+            drawSide();
+            drawMain();
+          }),
+        },
+        icon('back'),
+      ),
+      h('div', {}, title),
+      writable ? state : h('span', { class: 'quiet' }, words.readOnly),
+      writable
+        ? h(
+            'button',
+            { class: 'tool', title: words.remove, 'aria-label': words.remove, onclick: run(remove) },
+            icon('trash'),
+          )
+        : null,
+    ),
+    problem,
+    field,
+  );
+  drawSide();
+  root.classList.add('open');
+  field.focus();
+}
+
+async function remove(): Promise<void> {
+  if (!open) return;
+  const { store, id } = open;
+  await leave();
+  await store.remove(`n/${id}`);
+  const keys: string[] = [];
+  for await (const { key } of store.entries({ prefix: changesOf(id) })) keys.push(key);
+  for (let at = 0; at < keys.length; at += 500) await store.remove(...keys.slice(at, at + 500));
+  drawSide();
+  drawMain();
+}
+
+async function create(): Promise<void> {
+  const name = await askLine(words.newNotebook, {
+    label: words.notebookName,
+    ok: words.create,
+    cancel: words.cancel,
+  });
+  if (!name) return;
+  const { id } = await app.collections.create(name);
+  await refresh();
+  const made = notebooks.find((one) => one.collection === id);
+  if (made) await begin(made);
+}
+
+async function begin(notebook: AppCollection): Promise<void> {
+  const id = crypto.randomUUID();
+  await app.collections.open(notebook.collection).put(`n/${id}`, { title: '' } satisfies NoteInfo);
+  await show(notebook, id);
+}
+
+async function share(notebook: AppCollection): Promise<void> {
+  const user = await askLine(words.share, {
+    label: words.userId,
+    text: words.shareText,
+    ok: words.shareOk,
+    cancel: words.cancel,
+  });
+  if (!user) return;
+  await app.collections.open(notebook.collection).share(user);
+  say(words.shared);
+  await refresh();
+}
+
+async function join({ collection }: AppCollectionInvitation): Promise<void> {
+  await app.collections.join(collection);
+  await refresh();
+}
+
+/** Follows a notebook: its list of notes, and the note that is open. */
+async function follow({ collection }: AppCollection): Promise<void> {
+  if (watches.has(collection)) return;
+  watches.add(collection);
+  const store = app.collections.open(collection);
+  const rows = new Map<string, Row>();
+  const read = async (): Promise<void> => {
+    for await (const entry of store.entries({ prefix: 'n/' })) rows.set(entry.key.slice(2), rowOf(entry));
+  };
+  notes.set(collection, rows);
+  await store.watch((changes) => {
+    const here = open?.notebook.collection === collection ? open : null;
+    if (changes.length === 0) {
+      void read().then(drawSide, fail);
+      if (here) void show(here.notebook, here.id).catch(fail);
+      return;
+    }
+    here?.note.take(changes);
+    let listed = false;
+    for (const { key, entry } of changes) {
+      if (!key.startsWith('n/')) continue;
+      listed = true;
+      if (entry) rows.set(key.slice(2), rowOf(entry));
+      else rows.delete(key.slice(2));
+    }
+    if (listed) drawSide();
+  });
+  await read();
+}
+
+async function refresh(): Promise<void> {
+  const [kept, invited] = await Promise.all([app.collections.list(), app.collections.invitations()]);
+  notebooks = kept;
+  // Another computer of the person has it already: nothing to decide.
+  for (const one of invited.filter(({ own }) => own))
+    void app.collections.join(one.collection).catch(() => {});
+  invitations = invited.filter(({ own }) => !own);
+  if (self === '') self = await app.collections.self();
+  await Promise.all(notebooks.map(follow));
+  drawSide();
+  drawMain();
+}
+
+async function start(): Promise<void> {
+  root.replaceChildren(side, main);
+  drawSide();
+  drawMain();
+  app = await connect();
+  await app.collections.watchList(() => void refresh().catch(fail));
+  await refresh();
+  addEventListener('pagehide', () => void leave());
+}
+start().catch(fail);
