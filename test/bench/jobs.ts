@@ -5,6 +5,8 @@ import { pipeline } from 'node:stream/promises';
 import path from 'node:path';
 import { differences, readTree, seeded, seededBytes, until, writeManyFiles } from '../support/trees.ts';
 import type { Pair } from './contenders.ts';
+import { cpuSeconds } from './process-cpu.ts';
+import { median } from './records.ts';
 
 /** What one run of one job gave. */
 export interface Measure {
@@ -12,6 +14,8 @@ export interface Measure {
   readonly ms: number;
   /** Bytes on the wire, where counted. */
   readonly wire: number | null;
+  /** Processor seconds of both processes and what they started, until the clock stopped; where counted. */
+  readonly cpu: number | null;
 }
 
 /** One line of the table. `prepare` is not timed. Each job goes on from where the one before left the pair. */
@@ -70,14 +74,22 @@ async function timed(
   step = 10,
 ): Promise<Measure> {
   pair.resetWire();
+  const cpuBefore = await cpuOf(pair);
   const start = performance.now();
   await change();
   await pair.nudge();
   await until('b equals a', 600_000, done, step);
   const ms = performance.now() - start;
   const wire = pair.wire();
+  const cpuAfter = await cpuOf(pair);
+  const cpu = cpuBefore === null || cpuAfter === null ? null : cpuAfter - cpuBefore;
   await verifyAll(pair);
-  return { ms, wire };
+  return { ms, wire, cpu };
+}
+
+/** Programs that run only when they are called are not there to be asked. */
+async function cpuOf(pair: Pair): Promise<number | null> {
+  return pair.pids.length === 0 ? null : cpuSeconds(pair.pids);
 }
 
 async function writeRandom(file: string, bytes: number): Promise<void> {
@@ -209,7 +221,7 @@ export const jobs: readonly Job[] = [
         times.push(performance.now() - start);
       }
       await verifyAll(pair);
-      return { ms: median(times), wire: null };
+      return { ms: median(times), wire: null, cpu: null };
     },
   },
 ];
@@ -238,11 +250,4 @@ async function countFiles(folder: string): Promise<number> {
     return -1;
   }
   return count;
-}
-
-/** The middle of the sorted values (mean of the two middle ones). */
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((x, y) => x - y);
-  const half = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[half]! : (sorted[half - 1]! + sorted[half]!) / 2;
 }

@@ -4,7 +4,6 @@ import os from 'node:os';
 import path from 'node:path';
 import { seeded, until, writeManyFiles } from '../support/trees.ts';
 import { startExtrachainPair, type Pair } from './contenders.ts';
-import { median } from './jobs.ts';
 
 interface Doctor {
   readonly checks: readonly { readonly name: string; readonly message: string }[];
@@ -40,46 +39,61 @@ export function startLoopProbe(pair: Pair): LoopProbe {
   };
 }
 
-async function residentBytes(pid: number): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8');
-  return Number(/VmRSS:\s+(\d+) kB/.exec(status)![1]) * 1024;
+/** Resident memory of a process, bytes; 0 where the system does not tell. */
+export async function residentBytes(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+  return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1] ?? 0) * 1024;
 }
 
-/** Start of a daemon with a synced drive of `count` files until it says "in step", and its memory then. */
-export async function measureStart(count: number, runs: number): Promise<string[]> {
+/** One run of the jobs below. */
+export interface StartMeasure {
+  readonly job: string;
+  readonly ms: number;
+  readonly resident: readonly number[];
+}
+
+/**
+ * Start of a daemon with a synced drive of `count` files until it says "in step", and its memory then; before, how long so many
+ * new files took from writing to in step on both sides.
+ */
+export async function measureStart(count: number, runs: number): Promise<readonly StartMeasure[]> {
   const dir = await mkdtemp(path.join(os.tmpdir(), 'extrachain-bench-'));
   const pair = await startExtrachainPair(dir, { bulk: true });
+  const inStep = async (): Promise<void> => {
+    type Status = { state: string; files: number };
+    await until(
+      'in step',
+      1_800_000,
+      async () => {
+        const status = await pair.daemons[1]!.cli<Status>('drive', 'status', pair.driveId);
+        return status.state === 'in_step' && status.files === count;
+      },
+      50,
+    );
+  };
   try {
-    const import_ = performance.now();
+    const measures: StartMeasure[] = [];
+    const importStart = performance.now();
     await writeManyFiles(pair.a, count, { min: 100, max: 2000 }, seeded(1));
     await pair.daemons[0]!.cli('drive', 'wait', pair.driveId, '--timeout', '1800');
-    const imported = performance.now() - import_;
-    const times: number[] = [];
-    const memory: number[] = [];
+    await inStep();
+    measures.push({
+      job: `${count.toLocaleString('en')} new small files, until in step on both sides`,
+      ms: performance.now() - importStart,
+      resident: await Promise.all(pair.daemons.map(({ pid }) => residentBytes(pid))),
+    });
     for (let i = 0; i < runs; i++) {
       await pair.daemons[1]!.stop();
       const start = performance.now();
       await pair.restart();
-      await until(
-        'in step',
-        120_000,
-        async () => {
-          const status = await pair.daemons[1]!.cli<{ state: string; files: number }>(
-            'drive',
-            'status',
-            pair.driveId,
-          );
-          return status.state === 'in_step' && status.files === count;
-        },
-        50,
-      );
-      times.push(performance.now() - start);
-      memory.push(await residentBytes(pair.daemons[1]!.pid));
+      await inStep();
+      measures.push({
+        job: `start of a daemon with a synced drive of ${count.toLocaleString('en')} files, until in step`,
+        ms: performance.now() - start,
+        resident: [await residentBytes(pair.daemons[1]!.pid)],
+      });
     }
-    return [
-      `${count} new small files from writing to in step on both sides: ${(imported / 1000).toFixed(1)} s`,
-      `start of a daemon with a synced drive of ${count} files until in step: ${(median(times) / 1000).toFixed(2)} s (median of ${runs}), resident ${(median(memory) / 1e6).toFixed(0)} MB`,
-    ];
+    return measures;
   } finally {
     await pair.stop();
     await rm(dir, { recursive: true, force: true });

@@ -72,6 +72,8 @@ async function configure(side: Side, other: Side, type: 'sendreceive'): Promise<
         <relaysEnabled>false</relaysEnabled><natEnabled>false</natEnabled><startBrowser>false</startBrowser>
         <urAccepted>-1</urAccepted><crashReportingEnabled>false</crashReportingEnabled><autoUpgradeIntervalH>0</autoUpgradeIntervalH>
         <reconnectionIntervalS>1</reconnectionIntervalS>
+        <!-- It would step behind everything else that runs, which we do not. -->
+        <setLowPriority>false</setLowPriority>
       </options>
     </configuration>`,
   );

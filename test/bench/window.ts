@@ -2,14 +2,14 @@
  * `npm run bench:window [-- --files 100000] [--idle 20]`: what the window's speed goals are about, measured in a real Chromium
  * with real daemons. Prints numbers; never judges.
  */
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { gzipSync } from 'node:zlib';
 import type { Page } from 'playwright-core';
+import { windowSize } from '../../bin/window-size.mjs';
 import { startDaemon } from '../support/daemon.ts';
 import { buildWindow, findChromium, openBrowser } from '../window/browser.ts';
 
@@ -27,14 +27,6 @@ if (findChromium() === null) {
 const median = (numbers: readonly number[]): number =>
   [...numbers].sort((a, b) => a - b)[numbers.length >> 1] ?? Number.NaN;
 const say = (what: string, value: string): void => console.log(`${what.padEnd(58)} ${value}`);
-
-/** JavaScript that is loaded at once or later, without the PDF viewer, gzipped. */
-function bundleSize(): number {
-  const assets = path.resolve(import.meta.dirname, '../../dist/window/assets');
-  return readdirSync(assets)
-    .filter((name) => /\.(js|css)$/.test(name) && !/pdf/i.test(name))
-    .reduce((sum, name) => sum + gzipSync(readFileSync(path.join(assets, name))).length, 0);
-}
 
 /** CPU time of a process so far, ms (Linux); null elsewhere. */
 function cpuMs(pid: number): number | null {
@@ -97,7 +89,9 @@ const scrolling = (pixels: number): string => `new Promise((resolve) => {
   })`;
 
 buildWindow();
-say('bundle without the PDF viewer, gzipped', `${(bundleSize() / 1000).toFixed(0)} kB`);
+const { all, first } = windowSize(path.resolve(import.meta.dirname, '../../dist/window'));
+say('bundle without the PDF viewer, gzipped', `${(all / 1000).toFixed(0)} kB`);
+say('of it loaded before the first view', `${(first / 1000).toFixed(0)} kB`);
 const dir = await mkdtemp(path.join(os.tmpdir(), 'extrachain-bench-window-'));
 const undo: (() => Promise<unknown>)[] = [() => rm(dir, { recursive: true, force: true })];
 try {
@@ -163,14 +157,18 @@ try {
   }
   say(`folder of ${files} entries opens, first time`, `${cold.toFixed(0)} ms`);
   say('  and again', `${median(again).toFixed(0)} ms`);
-  for (const pixels of [36, 200, 3600]) {
-    const { fps, slow, work } = await scroll(page, pixels);
-    say(
-      `scrolling by ${pixels} pixels a frame`,
-      `${fps.toFixed(1)} frames a second, ${slow} over 34 ms, ${work.toFixed(1)} ms of work a frame`,
-    );
-    await page.evaluate("document.querySelector('[role=treegrid] .scroll-y').scrollTop = 0");
-    await sleep(300);
+  for (const layout of ['list', 'grid']) {
+    if (layout === 'grid') await page.getByRole('radio', { name: /grid/i }).click();
+    await sleep(1000);
+    for (const pixels of [36, 200, 3600]) {
+      const { fps, slow, work } = await scroll(page, pixels);
+      say(
+        `scrolling the ${layout} by ${pixels} pixels a frame`,
+        `${fps.toFixed(1)} frames a second, ${slow} over 34 ms, ${work.toFixed(1)} ms of work a frame`,
+      );
+      await page.evaluate("document.querySelector('[role=treegrid] .scroll-y').scrollTop = 0");
+      await sleep(300);
+    }
   }
   await page.getByRole('link', { name: 'Home', exact: true }).click();
   await sleep(2000);

@@ -16,7 +16,7 @@ afterAll(() => temp.remove());
 
 it(
   `ends whole and identical after a SIGKILL at any of ${points} numbered points of a transfer`,
-  { timeout: 600_000 },
+  { timeout: 1_500_000 },
   async () => {
     const total = await bench.count();
     expect(Object.values(total).reduce((x, y) => x + y, 0)).toBeGreaterThan(200);

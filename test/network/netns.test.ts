@@ -36,7 +36,8 @@ function build(net: Namespaces, masquerade: 'nft' | 'iptables' | null): void {
     net.link('t', `to${router}`, router, 'wan');
     net.ip('-n', third, 'link', 'set', `to${router}`, 'master', 'wan');
     net.link(router, 'lan', host, 'eth');
-    net.in(router, 'sysctl', '-qw', 'net.ipv4.ip_forward=1');
+    // Not by sysctl: it lies in a folder that a plain PATH may lack.
+    net.in(router, 'sh', '-c', 'echo 1 > /proc/sys/net/ipv4/ip_forward');
     if (masquerade) net.masquerade(router, 'wan', masquerade);
     number(net, host, lans[host], host === 'a' ? '198.51.100.11' : '198.51.100.12');
     if (!masquerade) route(net, host, lans[host]);

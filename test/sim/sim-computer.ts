@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import BetterSqlite from 'better-sqlite3';
 import { AppError } from '../../src-shared/errors.ts';
 import type { Logger } from '../../src-shared/runtime.ts';
-import { createInlineContentIo, openDrive, type Drive } from '../../src-main/drive/index.ts';
+import { createInlineContentIo, openDrive, type Drive, type OpDraft } from '../../src-main/drive/index.ts';
 import { seededRandom, type TestPerson } from '../../src-main/drive/testing.ts';
 import { createExchange } from '../../src-main/exchange/index.ts';
 import { createOwnFeedCheck } from '../../src-main/node/own-feed.ts';
@@ -56,6 +56,18 @@ export interface SimComputer {
 
 export const folder = '/folder';
 
+/** What changes a folder, as traced; temp files and what is only looked at are left out. */
+const changing = /^(rename|place|unlink|rmdir|mkdir|chmod) (?!.*(tmp|trash|versions|\.extrachain| done)$)/;
+
+function describe(op: OpDraft): string {
+  const short = (id: string): string => id.slice(-6);
+  const at = 'parent' in op ? ` at ${short(op.parent)}/${op.name}` : '';
+  const over = 'base' in op ? ` over ${op.base.map((id) => id.slice(-10)).join(' ')}` : '';
+  const content = 'content' in op && op.content?.kind === 'file' ? ` ${op.content.size} B` : '';
+  const what = op.t === 'set' ? op.key : short(op.node);
+  return `${op.t} ${what}${at}${content}${over}`;
+}
+
 export function createSimComputer(deps: {
   readonly name: string;
   readonly who: TestPerson;
@@ -68,6 +80,8 @@ export function createSimComputer(deps: {
   readonly random: () => number;
   readonly logger: Logger;
   readonly data: DataImage;
+  /** Told what the engine does to the folder and signs into the history. */
+  readonly trace: (line: string) => void;
 }): SimComputer {
   const { name, who, scheduler, network, random } = deps;
   const clock = scheduler.clock(Date.UTC(2026, 10, 22, 15, 30) + Math.floor(random() * 7_200_000));
@@ -97,6 +111,7 @@ export function createSimComputer(deps: {
     data = captured;
     if (power && random() < 0.5) {
       data = { ...captured, db: lazyDb ?? captured.db };
+      deps.trace('database is as last flushed');
     }
     if (power) disk.cutPower(random);
   }
@@ -108,6 +123,9 @@ export function createSimComputer(deps: {
     const db: Database = data.db ? new BetterSqlite(data.db) : openDatabase(':memory:');
     db.pragma('foreign_keys = ON');
     let alive = true;
+    const trace = (line: string): void => {
+      if (alive) deps.trace(line);
+    };
     const chunks = createMemoryChunks(data.chunks);
     const bytes = seededRandom(`${deps.seed} ${name} ${generation}`);
     const capture = (): DataImage | null => {
@@ -123,12 +141,16 @@ export function createSimComputer(deps: {
     };
     const point = (operation: string): Promise<void> | void => {
       check();
+      if (changing.test(operation)) trace(operation);
       countdown -= 1;
       if (countdown <= 0) {
         die(countdownPower);
         check();
       }
-      if (random() < 0.02 && !db.inTransaction) lazyDb = db.serialize();
+      if (random() < 0.02 && !db.inTransaction) {
+        lazyDb = db.serialize();
+        trace('database flushed');
+      }
       if (operation.endsWith(' done') || random() < 0.6) return;
       return new Promise((resolve, reject) => {
         scheduler.after(random() * 4, () =>
@@ -163,9 +185,22 @@ export function createSimComputer(deps: {
       { network: net, clock, logger: deps.logger, random: bytes },
       { bulk: () => false },
     );
+    drive.on('entries', ({ entries, local }) =>
+      trace(
+        `entries ${local ? 'of its own' : 'from others'}: ${entries.map(({ id }) => id.slice(-8)).join(' ')}`,
+      ),
+    );
     const guarded = createOwnFeedCheck({ drive, exchange, network: net, clock, logger: deps.logger });
+    const traced: Drive = {
+      ...guarded.drive,
+      async commit(ops) {
+        const versions = await guarded.drive.commit(ops);
+        ops.forEach((op, index) => trace(`signed ${versions[index]?.slice(-10)} ${describe(op)}`));
+        return versions;
+      },
+    };
     const sync = createFolderSync({
-      drive: guarded.drive,
+      drive: traced,
       exchange,
       content: createInlineContentIo(view),
       chunks: chunks.store,
@@ -175,6 +210,10 @@ export function createSimComputer(deps: {
       random: bytes,
       logger: deps.logger,
       fs: view,
+      async flush() {
+        check();
+        lazyDb = db.serialize();
+      },
       async watcher(...[, , events]) {
         disk.onChange = (at) => {
           // Watchers are hints: late, and sometimes silent.
@@ -198,8 +237,8 @@ export function createSimComputer(deps: {
     };
     ends.push(end);
     await exchange.start();
-    exchange.addDrive(guarded.drive, sync.blocks);
-    life = { drive: guarded.drive, sync, capture, end };
+    exchange.addDrive(traced, sync.blocks);
+    life = { drive: traced, sync, capture, end };
     try {
       await sync.start();
     } catch (error) {

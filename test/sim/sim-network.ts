@@ -14,6 +14,8 @@ export interface SimNetwork {
   heal(): void;
   /** Ends one connection chosen at random; it comes back soon. */
   breakOne(): void;
+  /** Who was penalised for what: nobody may be, as only honest computers take part. */
+  readonly penalties: readonly string[];
 }
 
 interface Handler {
@@ -46,6 +48,7 @@ const lost = (): AppError => new AppError('unreachable', 'The connection was los
 export function createSimNetwork(scheduler: Scheduler, random: () => number): SimNetwork {
   const peers = new Map<string, Peer>();
   const users = new Map<string, string>();
+  const penalties: string[] = [];
   let groupOf = new Map<string, number>();
   const reachable = (a: Peer, b: Peer): boolean =>
     a.up && b.up && (groupOf.get(a.id) ?? 0) === (groupOf.get(b.id) ?? 0);
@@ -147,6 +150,7 @@ export function createSimNetwork(scheduler: Scheduler, random: () => number): Si
   }
 
   return {
+    penalties,
     join(peerId, user) {
       const peer: Peer = {
         id: peerId,
@@ -176,6 +180,8 @@ export function createSimNetwork(scheduler: Scheduler, random: () => number): Si
             rtt: 5,
             sent: 0,
             received: 0,
+            up: 0,
+            down: 0,
             agent: 'sim',
           })),
         connect: () => Promise.reject(new AppError('unreachable', 'No such peer.')),
@@ -201,9 +207,13 @@ export function createSimNetwork(scheduler: Scheduler, random: () => number): Si
             .catch((error: Error) => theirs.abort(error));
           return mine;
         },
+        unhandle() {},
+        topic() {
+          throw new Error('there is no gossip in the simulation');
+        },
         penalise(id, reason) {
-          // Honest computers only take part here.
-          throw new Error(`${peerId} penalised ${id}: ${reason}`);
+          penalties.push(`${peerId} penalised ${id}: ${reason}`);
+          throw new Error(penalties.at(-1));
         },
         ping: async () => 5,
         cards: {

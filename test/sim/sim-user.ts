@@ -6,23 +6,22 @@ export interface Keepsakes {
   make(computer: string, size: number): Uint8Array;
   /** A user overwrote or deleted these bytes knowing what he did. */
   release(bytes: Uint8Array): void;
-  /** An older state of that computer was put back: what only it had since then is gone, as with any backup. */
-  forgetSince(computer: string, mark: number, survivors: ReadonlySet<string>): void;
-  mark(): number;
+  /** An older state of a computer was put back: what it had before and nobody has now is gone, as with any backup. */
+  forgetLost(before: ReadonlySet<string>, survivors: ReadonlySet<string>): void;
   /** Texts that must exist. */
-  expected(): readonly { readonly text: string; readonly computer: string }[];
+  expected(): readonly string[];
 }
 
 const nameOf = (bytes: Uint8Array): string =>
   Buffer.from(bytes.subarray(0, 40)).toString().split('\n')[0] ?? '';
 
 export function createKeepsakes(): Keepsakes {
-  const alive = new Map<string, { readonly computer: string; readonly n: number }>();
+  const alive = new Set<string>();
   let n = 0;
   return {
     make(computer, size) {
       const text = `${computer} wrote ${++n}`;
-      alive.set(text, { computer, n });
+      alive.add(text);
       const bytes = new Uint8Array(Math.max(size, text.length + 1));
       // What follows differs from file to file in part only, so that blocks are shared.
       for (let i = 0; i < bytes.length; i++) bytes[i] = 97 + ((i >> 9) % 23);
@@ -30,13 +29,10 @@ export function createKeepsakes(): Keepsakes {
       return bytes;
     },
     release: (bytes) => void alive.delete(nameOf(bytes)),
-    forgetSince(computer, mark, survivors) {
-      for (const [text, made] of alive) {
-        if (made.computer === computer && made.n > mark && !survivors.has(text)) alive.delete(text);
-      }
+    forgetLost(before, survivors) {
+      for (const text of before) if (!survivors.has(text)) alive.delete(text);
     },
-    mark: () => n,
-    expected: () => [...alive].map(([text, { computer }]) => ({ text, computer })),
+    expected: () => [...alive],
   };
 }
 
@@ -83,7 +79,7 @@ export function editOnce(computer: SimComputer, random: () => number, keepsakes:
     if (type === 'file') keepsakes.release(user.read(path));
     const bytes = keepsakes.make(computer.name, size());
     user.write(path, bytes);
-    return `write ${path} (${bytes.length})`;
+    return `write ${path} (${bytes.length}: ${nameOf(bytes)})`;
   };
   const move = (from: string): string => {
     const to = fresh();
@@ -107,7 +103,7 @@ export function editOnce(computer: SimComputer, random: () => number, keepsakes:
     bytes.set(before);
     bytes.set(head);
     user.write(file, bytes);
-    return `append to ${file}`;
+    return `append to ${file} (${nameOf(bytes)})`;
   }
   if (dice < 0.65) return move(file);
   if (dice < 0.73) {
@@ -148,5 +144,5 @@ export function editOnce(computer: SimComputer, random: () => number, keepsakes:
   const bytes = keepsakes.make(computer.name, size());
   user.write(`${file}~`, bytes);
   user.rename(`${file}~`, file);
-  return `save ${file} by rename`;
+  return `save ${file} by rename (${nameOf(bytes)})`;
 }

@@ -41,7 +41,12 @@ const patience = 3_600_000;
  */
 export async function simulate(
   seed: number,
-  options: { readonly log?: boolean } = {},
+  options: {
+    readonly log?: boolean;
+    readonly trace?: boolean;
+    /** People also free files of their disks and fetch them again. */
+    readonly online?: boolean;
+  } = {},
 ): Promise<SimulationResult> {
   const scheduler = createScheduler();
   seedEverything(seed, () => scheduler.elapsed());
@@ -113,6 +118,9 @@ export async function simulate(
           network,
           random: seeded(seed * 10 + index),
           logger,
+          trace: (line) => {
+            if (options.trace) say(`   ${scheduler.elapsed().toFixed(1)} ${names[index]}: ${line}`);
+          },
           data: {
             chain: index === 0 ? chain : null,
             db: index === 0 ? db.serialize() : null,
@@ -137,8 +145,35 @@ export async function simulate(
       await boot(one, true);
     }
 
+    /** Draws of its own, so that a seed does the same else with and without files held online only. */
+    const extra = seeded(seed + 2);
+    const never = new AbortController().signal;
+
+    function freeOrFetch(one: SimComputer): void {
+      const life = one.life();
+      const nodes: string[] = [rootNode];
+      const collect = (id: string): void => {
+        for (const node of life?.drive.tree.children(id) ?? []) {
+          nodes.push(node.id);
+          if (node.kind === 'dir') collect(node.id);
+        }
+      };
+      collect(rootNode);
+      const node = nodes[Math.floor(extra() * nodes.length)] ?? rootNode;
+      const dice = extra();
+      if (life === null || dice < 0.4) return;
+      const what = dice < 0.75 ? 'free' : 'fetch';
+      note(what, `${one.name} ${life.drive.tree.path(node) || 'all'}`);
+      // Whether it can be done is the engine's to say; nothing may get lost either way.
+      const done = what === 'free' ? life.sync.online.free(node, never) : life.sync.online.fetch(node, never);
+      void done.then(
+        (report) => report && report.files > 0 && note('freed', `${one.name} ${report.files}`),
+        () => {},
+      );
+    }
+
     // ---- trouble
-    const snapshots = new Map<SimComputer, { readonly taken: Snapshot; readonly mark: number }>();
+    const snapshots = new Map<SimComputer, Snapshot>();
     const restored = new Set<SimComputer>();
     const steps = 25 + Math.floor(random() * 50);
     for (let i = 0; i < steps; i++) {
@@ -173,7 +208,7 @@ export async function simulate(
         const taken = one.snapshot();
         if (taken && random() < 0.6) {
           note('snapshot', one.name);
-          snapshots.set(one, { taken, mark: keepsakes.mark() });
+          snapshots.set(one, taken);
         }
       } else if (dice < 0.96) {
         const old = snapshots.get(one);
@@ -181,10 +216,11 @@ export async function simulate(
           note('restore', one.name);
           if (one.life()) one.crash(false);
           if (one.life()) continue;
-          one.restore(old.taken);
+          const before = textsOn(one);
+          one.restore(old);
           restored.add(one);
           const survivors = new Set(computers.flatMap((each) => [...textsOn(each)]));
-          keepsakes.forgetSince(one.name, old.mark, survivors);
+          keepsakes.forgetLost(before, survivors);
         }
       } else if (dice < 0.98) {
         const hours = Math.round((random() - 0.5) * 48);
@@ -194,6 +230,7 @@ export async function simulate(
         one.disk.full = !one.disk.full;
         note('disk', `${one.name} ${one.disk.full ? 'full' : 'has room'}`);
       }
+      if (options.online) freeOrFetch(computers[Math.floor(extra() * computers.length)]!);
       const until = scheduler.elapsed() + random() ** 2 * 4000;
       scheduler.after(until - scheduler.elapsed(), () => {});
       await scheduler.run(
@@ -234,17 +271,27 @@ export async function simulate(
           note('confirm', one.name);
           await one.life()?.sync.confirm();
         }
+        // Everything back onto every disk: what was freed has to be somewhere. Again and again, as some may just be being freed.
+        for (const one of computers) {
+          const life = one.life();
+          if ((life?.sync.status().onlineFiles ?? 0) > 0)
+            void life?.sync.online.fetch(rootNode, never).catch(() => {});
+        }
         const pause = scheduler.elapsed() + 5000;
         await scheduler.run(() => scheduler.elapsed() >= pause || inStep(), patience, says);
         if (inStep()) return;
-        if (scheduler.elapsed() > end) throw new Error(`not in step: ${says()}`);
+        if (scheduler.elapsed() > end)
+          throw new Error([`not in step: ${says()}`, ...network.penalties].join('\n'));
       }
     }
 
     function inStep(): boolean {
       const lives = computers.map((one) => one.life());
       const heads = lives.map((life) => (life?.drive.heads() ?? []).map(hex).join());
-      return new Set(heads).size === 1 && lives.every((life) => life?.sync.status().state === 'in_step');
+      return (
+        new Set(heads).size === 1 &&
+        lives.every((life) => life?.sync.status().state === 'in_step' && life.sync.status().onlineFiles === 0)
+      );
     }
 
     /** Paths of the drive's tree whose bytes this computer does not find anywhere, and who wrote them. */
@@ -269,7 +316,7 @@ export async function simulate(
     }
 
     async function judge(): Promise<void> {
-      const problems: string[] = [];
+      const problems: string[] = [...network.penalties];
       const trees = computers.map((one) => one.disk.tree(folder));
       for (const one of computers) {
         for (const [path, what] of lostPaths(one)) problems.push(`${path}: ${one.name} lacks it, ${what}`);
@@ -279,12 +326,12 @@ export async function simulate(
         if (new Set(values).size > 1) problems.push(`${path}: ${values.join(' | ')}`);
       }
       const shown = computers.map((one) => textsShown(one));
-      for (const { text } of keepsakes.expected()) {
+      for (const text of keepsakes.expected()) {
         const lacking = computers.filter((_, index) => !shown[index]?.has(text)).map((one) => one.name);
         if (lacking.length > 0) {
           const elsewhere = computers.filter((one) => textsOn(one).has(text)).map((one) => one.name);
           problems.push(
-            `"${text}" is not shown by ${lacking.join(', ')} (in a trash of: ${elsewhere.join(', ') || 'nobody'})`,
+            `"${text}" is not shown by ${lacking.join(', ')} (anywhere on the disk of: ${elsewhere.join(', ') || 'nobody'})`,
           );
         }
       }

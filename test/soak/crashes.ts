@@ -2,10 +2,13 @@ import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { prepareCrashBench, spread, type CrashBench, type CrashPoint } from '../support/crash-run.ts';
 import { tempDir } from '../support/daemon.ts';
+import { commitNow } from './commit.ts';
 
 interface Outcome {
   readonly point: string;
   readonly outcome: 'recovered' | 'not reached' | 'failed';
+  /** Of the code that ran. */
+  readonly commit?: string;
 }
 
 async function run(bench: CrashBench, point: CrashPoint): Promise<Outcome['outcome']> {
@@ -50,6 +53,8 @@ export async function soakCrashes(
     const outcomes = new Map(
       before.map((line) => JSON.parse(line) as Outcome).map((one) => [one.point, one.outcome]),
     );
+    const commit = await commitNow();
+    const commits = new Set(before.map((line) => (JSON.parse(line) as Outcome).commit ?? 'unknown'));
     const start = performance.now();
     const rest = points.filter((point) => !outcomes.has(name(point)));
     await Promise.all(
@@ -57,9 +62,10 @@ export async function soakCrashes(
         for (let point = rest.shift(); point !== undefined; point = rest.shift()) {
           const outcome = await run(bench, point);
           outcomes.set(name(point), outcome);
+          commits.add(commit);
           await appendFile(
             outcomesFile,
-            `${JSON.stringify({ point: name(point), outcome } satisfies Outcome)}\n`,
+            `${JSON.stringify({ point: name(point), outcome, commit } satisfies Outcome)}\n`,
           );
           const seconds = Math.round((performance.now() - start) / 1000);
           if (outcomes.size % 10 === 0)
@@ -72,7 +78,7 @@ export async function soakCrashes(
     const failed = counted('failed');
     return {
       failed,
-      summary: `SIGKILL: ${points.length} points, ${counted('recovered')} killed and recovered, ${counted('not reached')} not reached, ${failed} failed`,
+      summary: `SIGKILL: ${points.length} points (commit ${[...commits].join(', ')}), ${counted('recovered')} killed and recovered, ${counted('not reached')} not reached, ${failed} failed`,
     };
   } finally {
     await temp.remove();

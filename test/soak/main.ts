@@ -2,35 +2,58 @@
  * `npm run soak`: what is too long for `npm test`. All parts by default, or those named:
  *
  *   --crashes 240       SIGKILL of either daemon at so many numbered points of a transfer
+ *   --mounts 40         the same while a folder is shared as a drive of its own, or is one no longer
  *   --plans 1000000     the planner on so many random trees, from --seed on
  *   --simulations 2000  simulated computers, networks and disks on so many seeds, from --seed on
+ *   --consensus 20000   simulated validators on so many seeds, from --seed on
+ *   --host-kills 50     two of a drive's three hosts killed while it is written to, so many times
+ *   --stream-chaos 60   seconds in which a stream's repeaters are killed, frozen and slowed, from --seed on
+ *   --markets 100000    pools, vaults and names on so many random sequences, from --seed on
  *   --jobs 2            pairs of daemons at once for the crashes
- *   --state DIR         where the crashes note what is done; run again to go on there
+ *   --state DIR         where is noted what is done, a line each with the commit that ran; run again to go on there, start
+ *                       with an empty folder to run everything on the code as it is now
  *
- * Prints every failure as it comes and a summary; exit 1 when anything failed.
+ * Prints every failure as it comes, what replays each, and a summary; exit 1 when anything failed.
  */
 import { mkdir } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { runVitest } from '../support/run-vitest.ts';
 import { soakCrashes } from './crashes.ts';
+import { soakHostKills } from './host-kills.ts';
+import { soakMarkets } from './markets.ts';
+import { soakMounts } from './mounts.ts';
+import { soakStreamChaos } from './stream-chaos.ts';
+import { consensus, plans, simulations, soakSeeds } from './seeds.ts';
 
 const { values } = parseArgs({
   options: {
     crashes: { type: 'string' },
+    mounts: { type: 'string' },
     plans: { type: 'string' },
     simulations: { type: 'string' },
+    consensus: { type: 'string' },
+    'host-kills': { type: 'string' },
+    markets: { type: 'string' },
+    'stream-chaos': { type: 'string' },
     seed: { type: 'string', default: '1' },
     jobs: { type: 'string', default: '2' },
     state: { type: 'string', default: path.join(os.tmpdir(), 'extrachain-soak-state') },
   },
 });
-const all = values.crashes === undefined && values.plans === undefined && values.simulations === undefined;
+const parts = [values.crashes, values.mounts, values.plans, values.simulations, values.consensus];
+const all = [...parts, values['host-kills'], values.markets, values['stream-chaos']].every(
+  (given) => given === undefined,
+);
 const count = (given: string | undefined, usual: number): number => Number(given ?? (all ? usual : 0));
 const crashes = count(values.crashes, 240);
-const plans = count(values.plans, 1_000_000);
-const simulations = count(values.simulations, 2000);
+const mounts = count(values.mounts, 40);
+const planned = count(values.plans, 1_000_000);
+const simulated = count(values.simulations, 2000);
+const decided = count(values.consensus, 20_000);
+const traded = count(values.markets, 100_000);
+const chaos = count(values['stream-chaos'], 60);
+const hostKills = count(values['host-kills'], 50);
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 const lines: string[] = [];
@@ -42,29 +65,14 @@ const minutes = async (work: () => Promise<{ summary: string; failed: number }>)
   lines.push(`${result.summary}; ${((performance.now() - start) / 60_000).toFixed(1)} min`);
 };
 
-async function vitestPart(what: string, file: string, runs: number, env: Record<string, string>) {
-  const code = await runVitest([file], env);
-  return {
-    failed: code === 0 ? 0 : 1,
-    summary: `${what}: ${runs} seeds from ${values.seed}, ${code === 0 ? 'none failed' : 'FAILED (the seed is above)'}`,
-  };
-}
-
 await mkdir(values.state, { recursive: true });
-if (plans > 0)
-  await minutes(() =>
-    vitestPart('planner', 'src-main/sync/plan/plan.test.ts', plans, {
-      EXTRACHAIN_PLAN_RUNS: String(plans),
-      EXTRACHAIN_PLAN_SEED: values.seed,
-    }),
-  );
-if (simulations > 0)
-  await minutes(() =>
-    vitestPart('simulation', 'test/sim/simulation.test.ts', simulations, {
-      EXTRACHAIN_SIM_RUNS: String(simulations),
-      EXTRACHAIN_SEED: values.seed,
-    }),
-  );
+if (mounts > 0) await minutes(() => soakMounts(mounts));
+if (planned > 0) await minutes(() => soakSeeds(plans, planned, Number(values.seed), values.state));
+if (simulated > 0) await minutes(() => soakSeeds(simulations, simulated, Number(values.seed), values.state));
+if (decided > 0) await minutes(() => soakSeeds(consensus, decided, Number(values.seed), values.state));
+if (traded > 0) await minutes(() => soakMarkets(traded, Number(values.seed)));
+if (chaos > 0) await minutes(() => soakStreamChaos(chaos, Number(values.seed)));
+if (hostKills > 0) await minutes(() => soakHostKills(hostKills, Number(values.seed)));
 if (crashes > 0) await minutes(() => soakCrashes(crashes, values.state, Number(values.jobs)));
 
 console.log(

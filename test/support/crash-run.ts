@@ -4,7 +4,7 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { connectToDaemon } from '../../src-main/headless/client.ts';
 import { startDaemon, type Daemon } from './daemon.ts';
-import { differences, readTree, seeded, seededBytes, until, writeManyFiles } from './trees.ts';
+import { differences, readTree, seeded, seededBytes, sha256File, until, writeManyFiles } from './trees.ts';
 
 /** Which daemon dies, in which of its threads, at which of its numbered points. */
 export interface CrashPoint {
@@ -23,7 +23,8 @@ export interface CrashBench {
 
 const preload = pathToFileURL(path.join(import.meta.dirname, 'crash-points.ts')).href;
 
-async function freePort(host: string): Promise<number> {
+/** A port nobody listens on at this address. */
+export async function freePort(host: string): Promise<number> {
   const server = net.createServer();
   await new Promise<void>((resolve) => server.listen(0, host, resolve));
   const { port } = server.address() as net.AddressInfo;
@@ -80,8 +81,8 @@ export async function prepareCrashBench(dir: string): Promise<CrashBench> {
     await rm(path.join(A, 'gone.txt'));
     await writeFile(path.join(folder('b'), 'from-b.txt'), 'written by b');
     const expected = await readTree(A);
-    for (const [name, value] of await readTree(folder('b')))
-      if (name === 'from-b.txt') expected.set(name, value);
+    // Not all of B's folder: its daemon has begun to change it.
+    expected.set('from-b.txt', `sha256:${await sha256File(path.join(folder('b'), 'from-b.txt'))}`);
     return expected;
   };
 
@@ -155,11 +156,14 @@ export async function prepareCrashBench(dir: string): Promise<CrashBench> {
         EXTRACHAIN_CRASH_POINT: `${point.thread}:${point.n}`,
         EXTRACHAIN_CRASH_ARMED: armedFile,
       };
-      const [a, b] = await Promise.all([
-        start('a', point.side === 'a' ? env : {}),
-        start('b', point.side === 'b' ? env : {}),
-      ]);
-      const daemons = { a, b };
+      const both = (['a', 'b'] as const).map((side) => start(side, point.side === side ? env : {}));
+      const [a, b] = await Promise.all(both).catch(async (error: unknown) => {
+        // Whoever did start would hold the port, and write into the folder of the next point.
+        for (const one of await Promise.allSettled(both))
+          if (one.status === 'fulfilled') await one.value.kill();
+        throw error;
+      });
+      const daemons = { a: a!, b: b! };
       let reached = true;
       try {
         await writeFile(armedFile, '');
@@ -189,7 +193,8 @@ export async function prepareCrashBench(dir: string): Promise<CrashBench> {
   };
 }
 
-function alive(pid: number): boolean {
+/** Whether a process of ours still runs. */
+export function alive(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import os from 'node:os';
 import path from 'node:path';
+import { runWarmCli } from './warm-cli.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
 const extrachain = path.join(root, 'bin', 'extrachain');
@@ -22,7 +23,7 @@ export interface ReadyLine {
   readonly ui: string;
 }
 
-/** One real daemon in a process of its own, driven as a user drives it: through `bin/extrachain`. */
+/** One real daemon in a process of its own, driven as a user drives it: through the command line. */
 export interface Daemon {
   readonly data: string;
   readonly ready: ReadyLine;
@@ -58,15 +59,20 @@ export function runCli(
   });
 }
 
-/** Runs a command with `--json` and returns its value; throws `Error` with `.code` from the contract otherwise. */
+/**
+ * Runs a command with `--json` and returns its value; throws `Error` with `.code` from the contract otherwise. In a process that is there
+ * already: a hundred commands a file would be a hundred programs started.
+ */
 export async function cliJson<T>(data: string, args: readonly string[]): Promise<T> {
-  const result = await runCli(['--data', data, '--json', ...args]);
+  const result = await runWarmCli(['--data', data, '--json', ...args]);
   if (result.code === 0) return (result.stdout.trim() === '' ? null : JSON.parse(result.stdout)) as T;
   let code = 'exit';
   let message = `exit ${result.code}: ${result.stderr}`;
   try {
-    const parsed = JSON.parse(result.stdout) as { error: { code: string; message: string } };
-    ({ code, message } = parsed.error);
+    const parsed = JSON.parse(result.stdout) as { error?: { code: string; message: string }; code?: string };
+    if (parsed.error) ({ code, message } = parsed.error);
+    // `tx wait` answers with how a failed transaction ended and exits with 1.
+    else if (parsed.code) ({ code } = parsed as { code: string });
   } catch {
     // not an answer of the contract; the raw text is in the message
   }

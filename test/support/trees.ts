@@ -31,9 +31,20 @@ export async function sha256File(file: string): Promise<string> {
 
 /**
  * What a folder holds, read from the disk: relative path to `sha256:<hex>`, `link:<target>` or `dir`. The node's own
- * `.extrachain` folder is left out.
+ * `.extrachain` folder is left out. A folder that a running daemon changes meanwhile is read again from the start: a
+ * name may go between listing and reading it. Throws when that happens ten times in a row.
  */
 export async function readTree(folder: string): Promise<Map<string, string>> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await walkTree(folder);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || attempt === 10) throw error;
+    }
+  }
+}
+
+async function walkTree(folder: string): Promise<Map<string, string>> {
   const found = new Map<string, string>();
   const walk = async (relative: string): Promise<void> => {
     for (const name of (await readdir(path.join(folder, relative))).sort()) {

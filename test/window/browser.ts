@@ -36,6 +36,11 @@ export interface Browser {
   readonly complaints: string[];
   /** Serious and critical findings of axe on what is shown now, one line each. */
   accessibility(): Promise<string[]>;
+  /**
+   * Goes through the page by Tab.
+   * @returns the stops that have no name or do not show that they have the focus; and how many stops there are
+   */
+  tabStops(): Promise<{ readonly wrong: string[]; readonly count: number }>;
   /** Saves what is shown, for people to look at. */
   picture(name: string): Promise<void>;
   close(): Promise<void>;
@@ -46,7 +51,7 @@ export const pictures = path.join(os.tmpdir(), 'extrachain-window');
 
 /** A browser of its own, with nothing remembered. */
 export async function openBrowser(
-  options: { width?: number; height?: number; locale?: string } = {},
+  options: { width?: number; height?: number; locale?: string; args?: readonly string[] } = {},
 ): Promise<Browser> {
   const profile = await mkdtemp(path.join(os.tmpdir(), 'extrachain-browser-'));
   mkdirSync(pictures, { recursive: true });
@@ -60,6 +65,7 @@ export async function openBrowser(
       '--disable-background-networking',
       '--disable-component-update',
       '--disable-sync',
+      ...(options.args ?? []),
     ],
     viewport: { width: options.width ?? 1280, height: options.height ?? 800 },
     locale: options.locale ?? 'en-GB',
@@ -91,6 +97,26 @@ export async function openBrowser(
       return violations
         .filter(({ impact }) => impact === 'serious' || impact === 'critical')
         .map(({ id, where }) => `${id}: ${where.slice(0, 3).join(' | ')}`);
+    },
+    async tabStops() {
+      const wrong: string[] = [];
+      let count = 0;
+      await page.evaluate('document.activeElement?.blur()');
+      for (; count < 150; count += 1) {
+        await page.keyboard.press('Tab');
+        const at = (await page.evaluate(`(() => {
+          const at = document.activeElement;
+          if (at === document.body) return null;
+          const { outlineStyle, boxShadow } = getComputedStyle(at);
+          const { width, height } = at.getBoundingClientRect();
+          const name = (at.getAttribute('aria-label') ?? at.textContent ?? '').trim() || at.labels?.[0]?.textContent || '';
+          const seen = outlineStyle !== 'none' || boxShadow !== 'none' || at.matches('[role=treegrid]');
+          return { name, fine: name !== '' && seen && width > 0 && height > 0 };
+        })()`)) as { name: string; fine: boolean } | null;
+        if (at === null) break;
+        if (!at.fine) wrong.push(at.name);
+      }
+      return { wrong, count };
     },
     async picture(name) {
       await page.screenshot({ path: path.join(pictures, `${name}.png`) });

@@ -226,6 +226,34 @@ describe.skipIf(chromium === null)('the window, from the first run on', () => {
       true,
     );
     await expect.poll(parts).toEqual([]);
+    // The window is closed in the middle of it: what arrived waits, and goes on with the same file only.
+    const closed = path.join(temp.dir, 'closed.bin');
+    const content = Buffer.alloc(24 * 1024 * 1024, 'closed');
+    await writeFile(closed, content);
+    await throttle(6_000_000);
+    await page.locator('[data-test=upload]').setInputFiles(closed);
+    await uploads.getByText('Keep this window open').waitFor();
+    type Waiting = { received: number; sending: boolean };
+    const waiting = async () => (await daemon.cli<Waiting[]>('file', 'uploads'))[0];
+    await expect.poll(async () => (await waiting())?.received ?? 0).toBeGreaterThan(8 * 1024 * 1024);
+    page.once('dialog', (dialog) => void dialog.accept());
+    // The tab keeps its key, and its place.
+    await page.reload();
+    await throttle(-1);
+    await uploads.getByText('Not finished').waitFor();
+    const { received } = (await waiting())!;
+    expect(received).toBeGreaterThan(8 * 1024 * 1024);
+    await browser.picture('upload-unfinished');
+    expect(await browser.accessibility()).toEqual([]);
+    const again = page.locator('[data-test=upload-again]');
+    const chooser = page.waitForEvent('filechooser');
+    await uploads.getByRole('button', { name: 'Choose the file' }).click();
+    await (await chooser).setFiles(large);
+    await uploads.getByText('That file was changed').waitFor();
+    await again.setInputFiles(closed);
+    await row(/closed\.bin/).waitFor();
+    expect((await readFile(path.join(folder, 'closed.bin'))).equals(content)).toBe(true);
+    await expect.poll(waiting).toBeUndefined();
     await throttle(3_000_000);
     await rename(large, path.join(temp.dir, 'other.bin'));
     await page.locator('[data-test=upload]').setInputFiles(path.join(temp.dir, 'other.bin'));
@@ -249,7 +277,7 @@ describe.skipIf(chromium === null)('the window, from the first run on', () => {
           seen: at === document.body || outlineStyle !== 'none' || boxShadow !== 'none' || at.matches('[role=treegrid]'),
         };
       })()`) as Promise<{ name: string; link: boolean; seen: boolean }>;
-    for (const view of ['Home', 'Activity', 'Network', 'Settings', 'Files']) {
+    for (const view of ['Home', 'Live', 'Wallet', 'Activity', 'Network', 'Settings', 'Files']) {
       await page.evaluate('document.activeElement?.blur()');
       for (let steps = 0; ; steps += 1) {
         await page.keyboard.press('Tab');
@@ -288,8 +316,14 @@ describe.skipIf(chromium === null)('the window, from the first run on', () => {
         for (const theme of ['light', 'dark'] as const) {
           await page.emulateMedia({ colorScheme: theme });
           await page.locator(`html[data-theme=${theme}]`).waitFor();
-          for (const view of ['Home', 'Files', 'Activity', 'Network', 'Settings']) {
-            await page.getByRole('link', { name: view, exact: true }).locator('visible=true').first().click();
+          for (const view of ['Home', 'Files', 'Live', 'Wallet', 'Activity', 'Network', 'Settings']) {
+            const place = page.getByRole('link', { name: view, exact: true }).locator('visible=true');
+            // On narrow windows the rarer places are behind "More".
+            if ((await place.count()) > 0) await place.first().click();
+            else {
+              await page.getByRole('button', { name: 'More places' }).click();
+              await page.getByRole('menuitem', { name: view }).click();
+            }
             await page.locator(`main[data-view=${view.toLowerCase()}]`).waitFor();
             expect(await page.evaluate('document.getAnimations().length'), `${view} moves`).toBe(0);
             await browser.picture(`${view.toLowerCase()}-${theme}-${width}`);

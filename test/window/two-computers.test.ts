@@ -127,12 +127,18 @@ describe.skipIf(chromium === null)('two computers in two windows', () => {
     await expect.poll(() => first.locator('.timeline-item').count()).toBeGreaterThan(1);
     await browsers[0]!.picture('conflict');
     expect(await browsers[0]!.accessibility()).toEqual([]);
-    await first.keyboard.press('Delete');
-    await first.getByRole('alertdialog').getByRole('button', { name: 'Delete' }).click();
+    await first.getByRole('button', { name: 'Compare', exact: true }).click();
+    const compared = first.getByRole('dialog');
+    for (const line of ['Meet at one.', 'Meet at two.']) await compared.getByText(line).waitFor();
+    expect(await browsers[0]!.accessibility()).toEqual([]);
+    await first.keyboard.press('Escape');
+    await first.getByRole('button', { name: 'Keep this one' }).click();
     await first.getByRole('heading', { name: 'Nothing here needs you' }).waitFor();
     await first.getByRole('button', { name: 'All states' }).last().click();
     await first.getByRole('row', { name: /answer\.txt/ }).waitFor();
-    await expect.poll(() => readFile(family(0), 'utf8')).toBe(await readFile(family(1), 'utf8'));
+    const texts = () => Promise.all([0, 1].map((n) => readFile(family(n), 'utf8').catch(() => '')));
+    await expect.poll(async () => new Set(await texts()).size).toBe(1);
+    expect((await texts())[0]).toMatch(/^Meet at (one|two)\.\n$/);
   });
 
   it('tell who did what in the whole drive, on which computer', async () => {
@@ -157,6 +163,48 @@ describe.skipIf(chromium === null)('two computers in two windows', () => {
     await expect
       .poll(() => first.getByRole('row', { name: /later\.txt/ }).getAttribute('aria-selected'))
       .toBe('true');
+  });
+
+  it('free a file and keep it again', async () => {
+    const [first] = pages();
+    const file = path.join(homes[0]!, 'Family', 'later.txt');
+    const row = first.getByRole('row', { name: /later\.txt/ });
+    await expect.poll(() => existsSync(file)).toBe(true);
+    await row.click({ button: 'right' });
+    await first.getByRole('menuitem', { name: 'Free up space' }).click();
+    // What stays is said before, what was freed afterwards.
+    const freeing = first.getByRole('dialog');
+    await freeing.getByText('Nothing is deleted for anybody').waitFor();
+    expect(await browsers[0]!.accessibility()).toEqual([]);
+    await freeing.getByRole('button', { name: 'Free up space' }).click();
+    await freeing.getByText('One file is online-only now.').waitFor();
+    await first.keyboard.press('Escape');
+    await first.getByRole('row', { name: /later\.txt.*Online-only/ }).waitFor();
+    expect(existsSync(file)).toBe(false);
+    expect(existsSync(path.join(homes[1]!, 'Family', 'later.txt'))).toBe(true);
+    await browsers[0]!.picture('online-only');
+    expect(await browsers[0]!.accessibility()).toEqual([]);
+    await row.click({ button: 'right' });
+    await first.getByRole('menuitem', { name: 'Keep on this computer' }).click();
+    await expect.poll(() => existsSync(file)).toBe(true);
+  });
+
+  it('only receive when told so, and undo what was changed', async () => {
+    const [first] = pages();
+    await first.getByRole('button', { name: 'More about this drive' }).click();
+    await first.getByRole('menuitemradio', { name: 'Only receives' }).click();
+    await expect
+      .poll(async () => (await daemons[0]!.cli<{ mode: string }>('drive', 'status', 'Family')).mode)
+      .toBe('receive-only');
+    const mine = path.join(homes[0]!, 'Family', 'mine.txt');
+    await writeFile(mine, 'Mine.\n');
+    await first.getByText('One change made on this computer stays here').waitFor();
+    await browsers[0]!.picture('receive-only');
+    expect(await browsers[0]!.accessibility()).toEqual([]);
+    await first.getByRole('button', { name: 'Undo them' }).click();
+    await first.getByRole('alertdialog').getByRole('button', { name: 'Undo them' }).click();
+    await expect.poll(() => existsSync(mine)).toBe(false);
+    await daemons[0]!.cli('drive', 'mode', 'Family', 'send-receive');
   });
 
   it('say when the node is gone, lose nothing and go on when it is back', async () => {

@@ -1,0 +1,200 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { DriveHosts } from '../../src-shared/contract/index.ts';
+import { startRealNode } from '../../src-main/exchange/testing/real-network.ts';
+import { tempDir } from '../support/daemon.ts';
+import { folderIn, meet, startNode } from '../support/nodes.ts';
+import type { LocalNode } from '../support/nodes.ts';
+import { seeded, seededBytes, until } from '../support/trees.ts';
+
+/** A knows one other node, which lends nothing; that one knows hosts. */
+const never = new AbortController().signal;
+let temp: { dir: string; remove(): Promise<void> };
+const nodes: LocalNode[] = [];
+let a: LocalNode;
+let hub: LocalNode;
+
+const quick = {
+  'hosting.pollSeconds': 1,
+  'hosting.auditSeconds': 2,
+  'hosting.silenceSeconds': 3,
+};
+
+async function start(name: string, host: number): Promise<LocalNode> {
+  const node = await startNode(path.join(temp.dir, name), `127.0.0.${host}`, quick);
+  nodes.push(node);
+  return node;
+}
+
+async function startHost(n: number, quota = 500_000_000): Promise<LocalNode> {
+  const host = await start(`host-${n}`, 182 + n);
+  await host.node.hosting.offer({ quota }, never);
+  await meet(hub, host);
+  return host;
+}
+
+beforeAll(async () => {
+  temp = await tempDir('hosts-found');
+  [a, hub] = await Promise.all([start('a', 180), start('hub', 181)]);
+  await a.node.identity.create({ words: 12 }, never);
+  await meet(a, hub);
+});
+afterAll(async () => {
+  await Promise.all(nodes.map((node) => node.stop()));
+  await temp.remove();
+});
+
+const hosts = async (node: LocalNode, drive: string): Promise<DriveHosts> =>
+  node.node.hosting.hosts({ drive }, never);
+
+async function untilOn(node: LocalNode, drive: string, peers: readonly string[]): Promise<void> {
+  await until('complete copies there', 60_000, async () => {
+    const { hosts: all } = await hosts(node, drive);
+    const good = all.filter((host) => host.complete && host.connected && host.problem === null);
+    return good.length >= peers.length && peers.every((peer) => good.some(({ peerId }) => peerId === peer));
+  });
+}
+
+it('finds hosts through a peer, leaves one that stops lending, and hands over to another device of a manager', async () => {
+  const first = await Promise.all([startHost(1), startHost(2)]);
+  const folder = await folderIn(temp.dir, 'folder');
+  await writeFile(path.join(folder, 'note.bin'), seededBytes(seeded(7), 300_000));
+  const { driveId: drive, link } = await a.node.drives.create(
+    { name: 'Found', folder, visibility: 'private' },
+    never,
+  );
+  expect((await a.node.net.peers({}, never)).map(({ peerId }) => peerId)).toEqual([hub.peerId]);
+  await a.node.hosting.replicate({ drive, copies: 2 }, never);
+  await untilOn(
+    a,
+    drive,
+    first.map(({ peerId }) => peerId),
+  );
+
+  // A host that lends no more is left for another one, and forgets the drive once that has everything.
+  const third = await startHost(3);
+  await first[0]!.node.hosting.stop({}, never);
+  await untilOn(a, drive, [first[1]!.peerId, third.peerId]);
+  await until('the host forgot the drive', 30_000, async () => {
+    const { drives } = await first[0]!.node.hosting.status({}, never);
+    return drives.length === 0;
+  });
+
+  // The keeper goes away for good: a second computer of the same person sees to the copies.
+  const b = await start('b', 190);
+  const { phrase } = await a.node.identity.phrase({}, never);
+  await b.node.identity.restore({ phrase }, never);
+  await meet(b, a);
+  await b.node.drives.join({ link, folder: await folderIn(temp.dir, 'folder-b'), onlineOnly: false }, never);
+  await until('B is in step', 30_000, async () => {
+    const { state } = await b.node.drives.status({ drive }, never);
+    return state === 'in_step';
+  });
+  await meet(b, hub);
+  await a.stop();
+  await third.stop();
+  const fourth = await startHost(4);
+  await untilOn(b, drive, [first[1]!.peerId, fourth.peerId]);
+  await writeFile(path.join(temp.dir, 'folder-b', 'later.bin'), seededBytes(seeded(8), 200_000));
+  await until('the copies have what came later', 30_000, async () => {
+    const { bytes, missing } = (await fourth.node.hosting.status({}, never)).drives[0]!;
+    return missing === 0 && bytes > 500_000;
+  });
+}, 180_000);
+
+it('finds a host in the DHT, where nobody connected knows any', async () => {
+  // It has a DHT and nothing else: it neither hosts nor tells of others.
+  const signpost = await startRealNode('signpost', '127.0.0.189');
+  try {
+    const [address] = signpost.network.addresses();
+    const host = await start('host-far', 193);
+    await host.node.hosting.offer({ quota: 500_000_000 }, never);
+    await host.node.net.ping({ peer: address! }, never);
+    const keeper = await start('keeper-far', 194);
+    await keeper.node.identity.create({ words: 12 }, never);
+    await keeper.node.net.ping({ peer: address! }, never);
+    const folder = await folderIn(temp.dir, 'far');
+    await writeFile(path.join(folder, 'far.bin'), seededBytes(seeded(10), 200_000));
+    const { driveId: drive } = await keeper.node.drives.create(
+      { name: 'Far', folder, visibility: 'private' },
+      never,
+    );
+    await keeper.node.hosting.replicate({ drive, copies: 1 }, never);
+    await untilOn(keeper, drive, [host.peerId]);
+  } finally {
+    await signpost.stop();
+  }
+}, 120_000);
+
+it('places nothing where the quota leaves no room', async () => {
+  const folder = await folderIn(temp.dir, 'large');
+  await writeFile(path.join(folder, 'large.bin'), seededBytes(seeded(9), 30_000_000));
+  const small = await startHost(5, 20_000_000);
+  const keeper = await start('c', 191);
+  await keeper.node.identity.create({ words: 12 }, never);
+  await meet(keeper, small);
+  const { driveId: drive } = await keeper.node.drives.create(
+    { name: 'Large', folder, visibility: 'private' },
+    never,
+  );
+  await keeper.node.drives.wait({ drive }, never);
+  await keeper.node.hosting.replicate({ drive, copies: 1 }, never);
+  expect((await hosts(keeper, drive)).hosts.map(({ peerId }) => peerId)).not.toContain(small.peerId);
+  expect((await small.node.hosting.status({}, never)).reserved).toBe(0);
+}, 90_000);
+
+it('lets who keeps a drive for others look at it, join it and leave it, and goes on keeping it', async () => {
+  const keeper = await start('keeper-own', 195);
+  await keeper.node.identity.create({ words: 12 }, never);
+  const host = await start('host-own', 196);
+  const second = await start('host-own-2', 197);
+  for (const one of [host, second]) {
+    await one.node.hosting.offer({ quota: 500_000_000 }, never);
+    await meet(keeper, one);
+  }
+  const { userId } = await host.node.identity.create({ words: 12 }, never);
+  const folder = await folderIn(temp.dir, 'folder-own');
+  const bytes = seededBytes(seeded(11), 300_000);
+  await writeFile(path.join(folder, 'own.bin'), bytes);
+  const { driveId: drive, link } = await keeper.node.drives.create(
+    { name: 'Own', folder, visibility: 'unlisted' },
+    never,
+  );
+  await keeper.node.drives.wait({ drive }, never);
+  await keeper.node.hosting.replicate({ drive, copies: 2 }, never);
+  await untilOn(keeper, drive, [host.peerId, second.peerId]);
+
+  // It may keep the drive and not read it: only the link opens it.
+  const into = await folderIn(temp.dir, 'folder-host');
+  const join = (text: string) =>
+    host.node.drives.join({ link: text, folder: into, onlineOnly: false }, never);
+  await expect(join(drive)).rejects.toMatchObject({ code: 'forbidden' });
+  const listed = await host.node.files.list({ drive: link, path: '', after: null, limit: 10 }, never);
+  expect(listed.items.map(({ name }) => name)).toEqual(['own.bin']);
+  const kept = async () => (await host.node.hosting.status({}, never)).drives[0];
+  expect(await kept()).toMatchObject({ driveId: drive, missing: 0 });
+
+  // Nobody else is there: what it keeps for others is enough.
+  await second.stop();
+  await keeper.stop();
+  await join(link);
+  await until('it has the file', 30_000, async () => {
+    const { state } = await host.node.drives.status({ drive }, never);
+    return state === 'in_step';
+  });
+  expect(Buffer.compare(await readFile(path.join(into, 'own.bin')), bytes)).toBe(0);
+
+  // Its keeper makes its person a member: another host takes over, and this one forgets what it kept for others.
+  const again = await startNode(keeper.data, '127.0.0.195', quick);
+  nodes.push(again);
+  const third = await start('host-own-3', 198);
+  await third.node.hosting.offer({ quota: 500_000_000 }, never);
+  for (const one of [host, third]) await meet(again, one);
+  await again.node.drives.share({ drive, user: userId, role: 'reader' }, never);
+  await untilOn(again, drive, [third.peerId]);
+  // With one copy wanted the other one is enough.
+  await again.node.hosting.replicate({ drive, copies: 1 }, never);
+  await until('the member is no host any more', 30_000, async () => (await kept()) === undefined);
+  await host.node.drives.leave({ drive }, never);
+}, 180_000);
