@@ -2,6 +2,8 @@ import { defineConfig } from 'vitest/config';
 
 // `npm run fuzz` gives every property a time of its own.
 const fuzzMs = Number(process.env['EXTRACHAIN_FUZZ_MS'] ?? 0);
+/** Outside the sources, but without daemons. */
+const inOneProcess = 'test/{fuzz,sim,simulation}/**/*.test.ts';
 const common = {
   // A busy machine may take its time; a second, the default, is for pure functions.
   expect: { poll: { timeout: 15_000 } },
@@ -14,13 +16,14 @@ const common = {
 export default defineConfig({
   test: {
     projects: [
-      { test: { ...common, name: 'layers', include: ['src-*/**/*.test.ts'] } },
+      { test: { ...common, name: 'layers', include: ['src-*/**/*.test.ts', inOneProcess] } },
       // These start whole daemons: one file after another, and after the rest, so that nothing waits for a busy machine.
       {
         test: {
           ...common,
           name: 'processes',
           include: ['test/**/*.test.ts'],
+          exclude: [inOneProcess],
           fileParallelism: false,
           sequence: { groupOrder: 1 },
         },

@@ -8,24 +8,48 @@ import { build } from 'vite';
 import { root } from './bootstrap.mjs';
 
 /** Not bundled; electron-builder.yml packs them, and nothing else of node_modules. */
-export const external = ['better-sqlite3', '@parcel/watcher', 'piscina'];
+export const external = [
+  'better-sqlite3',
+  '@digitaldefiance/reed-solomon-erasure.wasm',
+  '@parcel/watcher',
+  'piscina',
+];
 
 /**
  * Makes every `new URL('./worker.ts', import.meta.url)` of ours an entry of its own, next to the others. Node runs
  * TypeScript as it is in development; what is packed is JavaScript.
  */
 function workers() {
+  const pages = new Map();
   return {
     name: 'extrachain-workers',
     enforce: 'pre',
+    // Last: Vite drops files that were emitted before from what is built for Node.
+    generateBundle: {
+      order: 'post',
+      handler() {
+        for (const [fileName, file] of pages)
+          this.emitFile({ type: 'asset', fileName, source: readFileSync(file) });
+      },
+    },
     transform(code, id) {
       if (!id.startsWith(path.join(root, 'src-main')) || !code.includes('import.meta.url')) return null;
-      const changed = code.replace(/new URL\(\s*'(\.[^']+)\.ts',\s*import\.meta\.url,?\s*\)/g, (_, name) => {
-        const file = path.resolve(path.dirname(id), name);
-        const fileName = `${path.relative(path.join(root, 'src-main'), file).split(path.sep).join('-')}.js`;
-        this.emitFile({ type: 'chunk', id: `${file}.ts`, fileName });
-        return `new URL('./${fileName}', import.meta.url)`;
-      });
+      // One pass: what a worker's address becomes looks like that of a page's script.
+      const changed = code.replace(
+        /new URL\(\s*'(\.[^']+)\.(ts|js)',\s*import\.meta\.url,?\s*\)/g,
+        (_, name, kind) => {
+          const file = path.resolve(path.dirname(id), name);
+          if (kind === 'ts') {
+            const fileName = `${path.relative(path.join(root, 'src-main'), file).split(path.sep).join('-')}.js`;
+            this.emitFile({ type: 'chunk', id: `${file}.ts`, fileName });
+            return `new URL('./${fileName}', import.meta.url)`;
+          }
+          // Scripts of pages that the node serves as they are.
+          const fileName = `page-${path.basename(file)}.js`;
+          pages.set(fileName, `${file}.js`);
+          return `new URL('./${fileName}', import.meta.url)`;
+        },
+      );
       return changed === code ? null : { code: changed, map: null };
     },
   };
@@ -94,22 +118,25 @@ export async function buildDesktop(outDir = path.join(root, 'dist', 'desktop')) 
       },
     },
   });
-  await build({
-    ...common,
-    ssr: { noExternal: true, external: ['electron'], target: 'node' },
-    build: {
-      ssr: true,
-      outDir,
-      emptyOutDir: false,
-      target: 'chrome140',
-      minify: false,
-      rollupOptions: {
-        input: path.join(root, 'src-main', 'preload', 'main-window.ts'),
-        // A sandboxed preload script is one CommonJS file: it can load nothing else of ours.
-        output: { format: 'cjs', entryFileNames: 'preload.cjs', codeSplitting: false },
+  const preloads = { 'preload.cjs': 'main-window.ts', 'app-preload.cjs': 'app-window.ts' };
+  for (const [entryFileNames, source] of Object.entries(preloads)) {
+    await build({
+      ...common,
+      ssr: { noExternal: true, external: ['electron'], target: 'node' },
+      build: {
+        ssr: true,
+        outDir,
+        emptyOutDir: false,
+        target: 'chrome140',
+        minify: false,
+        rollupOptions: {
+          input: path.join(root, 'src-main', 'preload', source),
+          // A sandboxed preload script is one CommonJS file: it can load nothing else of ours.
+          output: { format: 'cjs', entryFileNames, codeSplitting: false },
+        },
       },
-    },
-  });
+    });
+  }
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url))

@@ -8,6 +8,7 @@ const wanted = [
   ['chromium', 'chromium'], // the window's tests
   ['ip', 'iproute2'], // network namespaces
   ['nft', 'nftables'], // masquerade between them
+  ['ffprobe', 'ffmpeg'], // another reader and writer of what streams and recordings are
 ];
 
 const has = (program) => spawnSync('sh', ['-c', `command -v ${program}`], { stdio: 'ignore' }).status === 0;

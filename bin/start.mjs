@@ -44,6 +44,7 @@ async function startDesktop() {
 
 bootstrap();
 build('build-window.mjs');
+build('build-apps.mjs');
 const why = process.argv.includes('--browser') ? 'you asked for it' : whyNoElectron();
 let code = null;
 if (why === null) {

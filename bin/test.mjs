@@ -36,6 +36,7 @@ const checks = [
   ['types of src-shared, with neither Node nor DOM', ...tsc('src-shared/tsconfig.json')],
   ['types of the preload script, with DOM and no Node', ...tsc('src-main/preload/tsconfig.json')],
   ['types of the window', 'vue-tsc/bin/vue-tsc.js', ['-p', 'src-renderer/tsconfig.json', '--noEmit']],
+  ['types of the apps', ...tsc('assets/apps/tsconfig.json')],
   ['lint', 'oxlint/bin/oxlint', ['--type-aware', '--deny-warnings']],
   ['format', 'prettier/bin/prettier.cjs', ['--check', '--log-level=warn', '.']],
   [
