@@ -68,7 +68,8 @@ it.skipIf(!root)(
 
 it('a folder that vanishes stops the drive, deletes nothing anywhere, and goes on when it is back', async () => {
   await writeFile(path.join(folder('a'), 'precious.txt'), 'only copy');
-  await b.cli('drive', 'wait', driveId, '--timeout', '60');
+  // a's wait looks at its folder first, which b knows nothing of.
+  for (const daemon of [a, b]) await daemon.cli('drive', 'wait', driveId, '--timeout', '60');
   await rename(folder('a'), folder('away'));
   await until('the stop', 60_000, async () => {
     await runCli(['--data', a.data, 'drive', 'wait', driveId, '--timeout', '1']);

@@ -137,8 +137,8 @@ export function createPermissionRecords(db: Database, clock: Clock): PermissionR
     ),
     again: db.prepare('UPDATE app_deeds SET times = ?, time = ? WHERE id = ?'),
     thin: db.prepare(
-      `DELETE FROM app_deeds WHERE app = ?1 AND id <=
-        (SELECT id FROM app_deeds WHERE app = ?1 ORDER BY id DESC LIMIT 1 OFFSET ${mostDeeds})`,
+      `DELETE FROM app_deeds WHERE app = @appId AND id <=
+        (SELECT id FROM app_deeds WHERE app = @appId ORDER BY id DESC LIMIT 1 OFFSET ${mostDeeds})`,
     ),
     deeds: db.prepare<[string, number], DeedRow>(
       'SELECT * FROM app_deeds WHERE app = ? ORDER BY id DESC LIMIT ?',
@@ -281,7 +281,7 @@ export function createPermissionRecords(db: Database, clock: Clock): PermissionR
       last.set(appId, { ...deed, id, times: 1, time: now, dirty: false });
       const count = made.get(appId) ?? 0;
       made.set(appId, count + 1);
-      if (count % 100 === 0) sql.thin.run(appId);
+      if (count % 100 === 0) sql.thin.run({ appId });
     },
     deeds(appId, limit) {
       flush();
