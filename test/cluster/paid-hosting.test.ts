@@ -141,7 +141,13 @@ describe('hosting for pay', { timeout: 300_000 }, () => {
     // What it had sent before it went stands in the next block, and is paid.
     await shift(1);
     await block();
-    const before = await paidTo();
+    let before = await paidTo();
+    await until('what it had sent is counted', 60_000, async () => {
+      const last = before;
+      await new Promise((resolve) => setTimeout(resolve, 3_000));
+      before = await paidTo();
+      return before === last;
+    });
     await shift(1);
     await block();
     await until('the third host took a contract', 240_000, async () => {
