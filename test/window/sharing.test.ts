@@ -124,7 +124,13 @@ describe.skipIf(chromium === null)('sharing and hosting in two windows', () => {
     expect(await readFile(file, 'utf8')).toBe('Meet at noon.\n');
     await daemons[1]!.cli('drive', 'leave', driveId);
     // The window hears of it a moment later; until then a link would only show the drive that is here.
-    await expect.poll(() => page(1).getByRole('row', { name: /plan\.txt/ }).count()).toBe(0);
+    await expect
+      .poll(() =>
+        page(1)
+          .getByRole('row', { name: /plan\.txt/ })
+          .count(),
+      )
+      .toBe(0);
   });
 
   it('open an unlisted drive by its link without keeping anything', async () => {
