@@ -2,7 +2,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { decodeLedgerProof, verifyLedgerProof } from '../../src-main/ledger/index.ts';
 import { tempDir } from '../support/daemon.ts';
-import { folderIn, meet, startNode, type LocalNode } from '../support/nodes.ts';
+import { folderIn, startNode, threeOnOneNetwork, userOf, type LocalNode } from '../support/nodes.ts';
 
 /** A wallet on a computer that keeps no state: whole nodes, real sockets. */
 
@@ -12,7 +12,6 @@ let temp: { dir: string; remove(): Promise<void> };
 let ada: LocalNode;
 let ben: LocalNode;
 let cyd: LocalNode;
-const user = async (one: LocalNode): Promise<string> => (await one.node.identity.show({}, never)).userId;
 const final = async (on: LocalNode, { hash }: { hash: string }) =>
   on.node.transactions.wait({ hash }, AbortSignal.timeout(60_000));
 const amount = async (on: LocalNode): Promise<string> =>
@@ -20,16 +19,7 @@ const amount = async (on: LocalNode): Promise<string> =>
 
 beforeAll(async () => {
   temp = await tempDir('light-wallet');
-  [ada, ben, cyd] = (await Promise.all(
-    ['ada', 'ben', 'cyd'].map((name, i) => startNode(path.join(temp.dir, name), `127.0.41.${i + 1}`)),
-  )) as [LocalNode, LocalNode, LocalNode];
-  for (const one of [ada, ben, cyd]) await one.node.identity.create({ words: 12 }, never);
-  const { link } = await ada.node.chain.create({ name: 'lighthouse', genesis: null }, never);
-  await meet(cyd, ada);
-  await meet(ben, ada);
-  await meet(ben, cyd);
-  await cyd.node.chain.join({ link, light: false }, never);
-  await ben.node.chain.join({ link, light: true }, never);
+  [ada, ben, cyd] = await threeOnOneNetwork(temp.dir, '127.0.41', 'lighthouse');
 }, 120_000);
 
 afterAll(async () => {
@@ -39,7 +29,7 @@ afterAll(async () => {
 
 describe('a light node', () => {
   it('has balances, each proven, and witnesses of what it believes', async () => {
-    const sent = await ada.node.wallet.send({ ...send, to: await user(ben), amount: '100' }, never);
+    const sent = await ada.node.wallet.send({ ...send, to: await userOf(ben), amount: '100' }, never);
     await final(ada, sent);
     await expect.poll(() => amount(ben), { timeout: 30_000 }).toBe('100');
     const status = await ben.node.chain.status({ chain: null }, never);
@@ -55,7 +45,7 @@ describe('a light node', () => {
   });
 
   it('shows what a transaction does, sends several at once and sees them end', async () => {
-    const to = await user(cyd);
+    const to = await userOf(cyd);
     const preview = await ben.node.wallet.preview(
       { act: 'send', input: { ...send, to, amount: '10' } },
       never,
@@ -86,9 +76,9 @@ describe('a light node', () => {
         never,
       ),
     );
-    const give = { symbol: 'HBR', memo: '', to: await user(ben), amount: '100' };
+    const give = { symbol: 'HBR', memo: '', to: await userOf(ben), amount: '100' };
     await final(ada, await ada.node.wallet.send(give, never));
-    const sending = { ...send, to: await user(cyd), amount: '1', feeIn: 'HBR' };
+    const sending = { ...send, to: await userOf(cyd), amount: '1', feeIn: 'HBR' };
     await expect(ben.node.wallet.send(sending, never)).rejects.toMatchObject({ code: 'fee_asset_unusable' });
     await final(ada, await ada.node.tokens.setFeeRate({ symbol: 'HBR', rate: '2000' }, never));
     await expect(ben.node.wallet.send(sending, never)).rejects.toMatchObject({ code: 'fee_fund_empty' });
@@ -100,7 +90,7 @@ describe('a light node', () => {
     expect(shown).toMatchObject({ feeRate: '2000' });
     expect(Number(shown.feeFund)).toBeLessThan(50);
     await final(ada, await ada.node.tokens.withdrawFees({ symbol: 'HBR', amount: '10' }, never));
-    await final(ada, await ada.node.tokens.handOver({ symbol: 'HBR', to: await user(ben) }, never));
+    await final(ada, await ada.node.tokens.handOver({ symbol: 'HBR', to: await userOf(ben) }, never));
     await expect(ada.node.tokens.setFeeRate({ symbol: 'HBR', rate: null }, never)).rejects.toMatchObject({
       code: 'not_owner',
     });
@@ -108,11 +98,11 @@ describe('a light node', () => {
 
   it('stakes, and looks at tokens, validators and blocks', async () => {
     const [validator] = await ben.node.chain.validators({ chain: null }, never);
-    expect(validator).toMatchObject({ userId: await user(ada), power: '10000', active: true });
+    expect(validator).toMatchObject({ userId: await userOf(ada), power: '10000', active: true });
     const bonded = await ben.node.stakes.bond({ symbol: 'EXC', amount: '10', validator: null }, never);
     expect(await final(ben, bonded)).toMatchObject({ ok: true });
     expect(await ben.node.stakes.status({ user: null }, never)).toMatchObject([
-      { symbol: 'EXC', validator: await user(ada), amount: '10' },
+      { symbol: 'EXC', validator: await userOf(ada), amount: '10' },
     ]);
     expect(await ben.node.tokens.list({}, never)).toEqual(await ada.node.tokens.list({}, never));
     const [newest] = await ben.node.chain.blocks({ chain: null, before: null, limit: 3 }, never);

@@ -1,8 +1,7 @@
-import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { SigningRequest } from '../../src-shared/contract/index.ts';
 import { tempDir } from '../support/daemon.ts';
-import { meet, startNode, type LocalNode } from '../support/nodes.ts';
+import { threeOnOneNetwork, userOf, type LocalNode } from '../support/nodes.ts';
 
 /** Several people sign together, and pay for each other: whole nodes, real sockets. */
 
@@ -11,13 +10,12 @@ let temp: { dir: string; remove(): Promise<void> };
 let ada: LocalNode;
 let ben: LocalNode;
 let cyd: LocalNode;
-const user = async (one: LocalNode): Promise<string> => (await one.node.identity.show({}, never)).userId;
 const sending = async (to: LocalNode, amount: string) => ({
   act: 'send' as const,
-  input: { to: await user(to), amount, symbol: 'EXC', memo: '' },
+  input: { to: await userOf(to), amount, symbol: 'EXC', memo: '' },
 });
 const balance = async (of: LocalNode): Promise<string> =>
-  (await cyd.node.wallet.balance({ user: await user(of) }, never))[0]?.amount ?? '0';
+  (await cyd.node.wallet.balance({ user: await userOf(of) }, never))[0]?.amount ?? '0';
 /** Waits until a request is known there and looks as wanted. */
 async function seen(on: LocalNode, id: string, state: Partial<SigningRequest>): Promise<SigningRequest> {
   const found = async () =>
@@ -28,17 +26,7 @@ async function seen(on: LocalNode, id: string, state: Partial<SigningRequest>): 
 
 beforeAll(async () => {
   temp = await tempDir('signing');
-  [ada, ben, cyd] = (await Promise.all(
-    ['ada', 'ben', 'cyd'].map((name, i) => startNode(path.join(temp.dir, name), `127.0.47.${i + 1}`)),
-  )) as [LocalNode, LocalNode, LocalNode];
-  for (const one of [ada, ben, cyd]) await one.node.identity.create({ words: 12 }, never);
-  const { link } = await ada.node.chain.create({ name: 'guild', genesis: null }, never);
-  await meet(cyd, ada);
-  await meet(ben, ada);
-  await meet(ben, cyd);
-  await cyd.node.chain.join({ link, light: false }, never);
-  // A light node signs by proofs.
-  await ben.node.chain.join({ link, light: true }, never);
+  [ada, ben, cyd] = await threeOnOneNetwork(temp.dir, '127.0.47', 'guild');
 }, 120_000);
 
 afterAll(async () => {
@@ -63,7 +51,7 @@ describe('a sponsor', () => {
         { timeout: 60_000 },
       )
       .toBe(true);
-    const sponsor = await user(ada);
+    const sponsor = await userOf(ada);
     const before = await balance(ada);
     const asked = await ben.node.signing.propose({ act: make('ONE'), account: null, sponsor }, never);
     expect(asked).toMatchObject({ state: 'open', own: true, yours: false, sponsor: { signed: false } });
@@ -81,7 +69,7 @@ describe('a sponsor', () => {
     await ben.node.signing.refuse({ id: again.id }, never);
 
     // Promised beforehand: nobody has to be there. More than was promised is asked for.
-    await ada.node.signing.sponsor({ user: await user(ben), limit: '1' }, never);
+    await ada.node.signing.sponsor({ user: await userOf(ben), limit: '1' }, never);
     const free = await ben.node.signing.propose({ act: make('TWO'), account: null, sponsor }, never);
     expect(await ben.node.signing.wait({ id: free.id }, AbortSignal.timeout(60_000))).toMatchObject({
       code: '',
@@ -92,10 +80,10 @@ describe('a sponsor', () => {
     const { fee } = await ada.node.transactions.show({ hash: hash!, proof: false }, never);
     const [left] = await ada.node.signing.sponsored({}, never);
     expect(Number(left!.left)).toBeCloseTo(1 - Number(fee), 6);
-    await ada.node.signing.sponsor({ user: await user(ben), limit: '0.000001' }, never);
+    await ada.node.signing.sponsor({ user: await userOf(ben), limit: '0.000001' }, never);
     const dear = await ben.node.signing.propose({ act: make('TRE'), account: null, sponsor }, never);
     await seen(ada, dear.id, { state: 'open', yours: true });
-    await ada.node.signing.endSponsor({ user: await user(ben) }, never);
+    await ada.node.signing.endSponsor({ user: await userOf(ben) }, never);
     expect(await ada.node.signing.sponsored({}, never)).toEqual([]);
     await ada.node.signing.sign({ id: dear.id }, never);
     await seen(ben, dear.id, { state: 'done' });
@@ -104,7 +92,7 @@ describe('a sponsor', () => {
 
 describe('an account of several keys', () => {
   it('is made when all agreed, and then two of three move its money', async () => {
-    const signers = [await user(ada), await user(ben), await user(cyd)];
+    const signers = [await userOf(ada), await userOf(ben), await userOf(cyd)];
     await expect(ada.node.signing.share({ threshold: 4, signers }, never)).rejects.toMatchObject({
       code: 'invalid_argument',
     });
@@ -128,12 +116,12 @@ describe('an account of several keys', () => {
     // Nobody moves anything alone.
     const { input } = await sending(cyd, '5');
     await expect(ada.node.wallet.send(input, never)).rejects.toMatchObject({ code: 'needs_signatures' });
-    const account = await user(ada);
+    const account = await userOf(ada);
     const act = await sending(cyd, '5');
     const preview = await ben.node.signing.preview({ act, account, sponsor: null }, never);
     expect(preview).toMatchObject({ code: '', feeAsset: 'EXC', changes: [{ symbol: 'EXC' }] });
     const sent = await ben.node.signing.propose({ act, account, sponsor: null }, never);
-    expect(sent.signers.filter((one) => one.signed).map((one) => one.userId)).toEqual([await user(ben)]);
+    expect(sent.signers.filter((one) => one.signed).map((one) => one.userId)).toEqual([await userOf(ben)]);
     await seen(ada, sent.id, { yours: true, messages: [expect.objectContaining({ amount: '5' })] as never });
     const held = await balance(cyd);
     await ada.node.signing.sign({ id: sent.id }, never);
@@ -142,7 +130,7 @@ describe('an account of several keys', () => {
   });
 
   it('takes signatures from hand to hand', async () => {
-    const account = await user(ada);
+    const account = await userOf(ada);
     const act = await sending(cyd, '7');
     const sent = await cyd.node.signing.propose({ act, account, sponsor: null }, never);
     await expect(ada.node.signing.take({ text: sent.text.slice(0, -5) }, never)).rejects.toMatchObject({
@@ -156,7 +144,7 @@ describe('an account of several keys', () => {
     expect(Number(await balance(cyd))).toBe(Number(held) + 7);
     // Who does not sign for it can propose nothing.
     await expect(
-      cyd.node.signing.propose({ act, account: await user(ben), sponsor: null }, never),
+      cyd.node.signing.propose({ act, account: await userOf(ben), sponsor: null }, never),
     ).rejects.toMatchObject({ code: 'not_allowed' });
   });
 });

@@ -24,7 +24,7 @@ export interface CrashBench {
 const preload = pathToFileURL(path.join(import.meta.dirname, 'crash-points.ts')).href;
 
 /** A port nobody listens on at this address. */
-export async function freePort(host: string): Promise<number> {
+async function freePort(host: string): Promise<number> {
   const server = net.createServer();
   await new Promise<void>((resolve) => server.listen(0, host, resolve));
   const { port } = server.address() as net.AddressInfo;
@@ -32,27 +32,38 @@ export async function freePort(host: string): Promise<number> {
   return port;
 }
 
-/** Makes the template in `dir`: identities, a shared drive with a few files, both in step, both stopped. */
-export async function prepareCrashBench(dir: string): Promise<CrashBench> {
-  const live = path.join(dir, 'live');
-  const template = path.join(dir, 'template');
-  const port = await freePort('127.0.0.2');
-  const folder = (side: 'a' | 'b'): string => path.join(live, `folder-${side}`);
-  await mkdir(folder('a'), { recursive: true });
-  await mkdir(folder('b'), { recursive: true });
-
+/**
+ * Starts either daemon of a pair whose data lie in `live`, as often as wanted: `a` on one port for good, where `b` finds it.
+ * @param hosts loopback addresses of the two that no other test uses, as the port is free now and then
+ */
+export async function startsPair(
+  live: string,
+  hosts: readonly [a: string, b: string],
+): Promise<(side: 'a' | 'b', env?: NodeJS.ProcessEnv) => Promise<Daemon>> {
+  const [hostA, hostB] = hosts;
+  const port = await freePort(hostA);
   let peerA = '';
-  const start = async (side: 'a' | 'b', env: NodeJS.ProcessEnv = {}): Promise<Daemon> => {
+  return async (side, env = {}) => {
     const daemon = await startDaemon({
       data: path.join(live, `data-${side}`),
-      host: side === 'a' ? '127.0.0.2' : '127.0.0.3',
+      host: side === 'a' ? hostA : hostB,
       port: side === 'a' ? port : 0,
-      args: side === 'b' ? ['--bootstrap', `/ip4/127.0.0.2/tcp/${port}/p2p/${peerA}`] : [],
+      args: side === 'b' ? ['--bootstrap', `/ip4/${hostA}/tcp/${port}/p2p/${peerA}`] : [],
       env,
     });
     if (side === 'a') peerA = daemon.ready.peerId;
     return daemon;
   };
+}
+
+/** Makes the template in `dir`: identities, a shared drive with a few files, both in step, both stopped. */
+export async function prepareCrashBench(dir: string): Promise<CrashBench> {
+  const live = path.join(dir, 'live');
+  const template = path.join(dir, 'template');
+  const folder = (side: 'a' | 'b'): string => path.join(live, `folder-${side}`);
+  const start = await startsPair(live, ['127.0.0.62', '127.0.0.63']);
+  await mkdir(folder('a'), { recursive: true });
+  await mkdir(folder('b'), { recursive: true });
 
   const [a, b] = [await start('a'), await start('b')];
   await a.cli('id', 'create');

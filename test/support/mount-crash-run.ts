@@ -2,8 +2,8 @@ import { cp, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { connectToDaemon } from '../../src-main/headless/client.ts';
-import { alive, freePort, type CrashPoint } from './crash-run.ts';
-import { startDaemon, type Daemon } from './daemon.ts';
+import { alive, startsPair, type CrashPoint } from './crash-run.ts';
+import type { Daemon } from './daemon.ts';
 import { differences, readTree, seeded, until, writeManyFiles } from './trees.ts';
 
 /** Who dies: the one who shares a folder as a drive of its own (`a`), or a member whose computer takes it over (`b`). */
@@ -23,21 +23,8 @@ const holiday = 'Trip';
 export async function prepareMountCrashes(dir: string): Promise<MountCrashBench> {
   const live = path.join(dir, 'live');
   const template = (act: MountCrash['act']): string => path.join(dir, `template-${act}`);
-  const port = await freePort('127.0.0.2');
   const folder = (side: 'a' | 'b'): string => path.join(live, `folder-${side}`);
-  let peerA = '';
-
-  const start = async (side: 'a' | 'b', env: NodeJS.ProcessEnv = {}): Promise<Daemon> => {
-    const daemon = await startDaemon({
-      data: path.join(live, `data-${side}`),
-      host: side === 'a' ? '127.0.0.2' : '127.0.0.3',
-      port: side === 'a' ? port : 0,
-      args: side === 'b' ? ['--bootstrap', `/ip4/127.0.0.2/tcp/${port}/p2p/${peerA}`] : [],
-      env,
-    });
-    if (side === 'a') peerA = daemon.ready.peerId;
-    return daemon;
-  };
+  const start = await startsPair(live, ['127.0.0.64', '127.0.0.65']);
 
   await mkdir(folder('a'), { recursive: true });
   await writeManyFiles(path.join(folder('a'), holiday), 14, { min: 10, max: 30_000 }, seeded(21));

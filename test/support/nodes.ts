@@ -52,3 +52,27 @@ export async function folderIn(dir: string, name: string): Promise<string> {
   await mkdir(folder, { recursive: true });
   return folder;
 }
+
+/** Three people on one network that the first founded; the second follows it as a light node, the third keeps all of it. */
+export async function threeOnOneNetwork(
+  dir: string,
+  hosts: string,
+  name: string,
+): Promise<[LocalNode, LocalNode, LocalNode]> {
+  const nodes = await Promise.all(
+    ['ada', 'ben', 'cyd'].map((who, i) => startNode(path.join(dir, who), `${hosts}.${i + 1}`)),
+  );
+  const [ada, ben, cyd] = nodes as [LocalNode, LocalNode, LocalNode];
+  for (const { node } of nodes) await node.identity.create({ words: 12 }, never);
+  const { link } = await ada.node.chain.create({ name, genesis: null }, never);
+  await meet(cyd, ada);
+  await meet(ben, ada);
+  await meet(ben, cyd);
+  await cyd.node.chain.join({ link, light: false }, never);
+  await ben.node.chain.join({ link, light: true }, never);
+  return [ada, ben, cyd];
+}
+
+/** The user id of a node's identity. */
+export const userOf = async ({ node }: LocalNode): Promise<string> =>
+  (await node.identity.show({}, never)).userId;
