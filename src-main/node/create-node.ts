@@ -257,7 +257,10 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       undo.push(() => exchange.stop());
       await hosting.start();
       undo.push(() => hosting.stop());
-      const chains = createChains(parts, { networkOfOthers: (signal) => keys.networkOfOthers(signal) });
+      const chains = createChains(parts, {
+        networkOfOthers: (signal) => keys.networkOfOthers(signal),
+        needsState: (chainId) => chores.needsState(chainId),
+      });
       undo.push(() => chains.stop());
       const wallet = createWallet(parts, chains);
       const keys = createAccountKeys(parts, chains, wallet);
@@ -426,7 +429,10 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       () => online().streams,
     ),
     ...createAppDataServices(online, () => online().appData),
-    ...createChainServices(() => online().chains),
+    ...createChainServices(
+      () => online().chains,
+      () => settings.get('ledger.fullBytes'),
+    ),
     ...createWalletServices({
       online,
       chains: () => online().chains,

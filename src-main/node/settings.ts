@@ -43,6 +43,11 @@ const declared = {
   'versions.share': { schema: z.number().min(0).max(1), fallback: 0.1 },
   /** How often new heads of drives are put into the ledger; null: never. Each time costs a fee. */
   'ledger.anchorSeconds': { schema: z.number().min(1).max(604_800).nullable(), fallback: 300 },
+  /**
+   * Bytes of a ledger on this disk above which this computer checks headers only, unless somebody chose its role; null: whatever it
+   * takes.
+   */
+  'ledger.fullBytes': { schema: z.int().positive().nullable(), fallback: 2_000_000_000 },
   /** Whether this node moves vaults by itself; each move costs a fee and earns the vault's tip. */
   'vaults.rebalance': { schema: z.boolean(), fallback: false },
   /** Whether a validator takes part in the beacon while something is stored for pay; it puts down a deposit each hour. */

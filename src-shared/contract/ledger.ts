@@ -31,6 +31,14 @@ export const chainStatus = z.object({
   /** Of a light node: how many others showed the same newest header; null: this computer checks every block itself. */
   witnesses: count.nullable(),
   role: chainRole,
+  /** Its role follows what it takes of the disk; false: somebody chose it. */
+  auto: z.boolean(),
+  /** What it takes of this disk; null on a light node. */
+  bytes: count.nullable(),
+  /** Above so many bytes this computer becomes light by itself; null: it does not. */
+  lightAbove: count.nullable(),
+  /** It became light by itself, when it took so many bytes; null: it did not. */
+  lightened: z.object({ time, bytes: count }).nullable(),
   /** Names and wallet are those of the active chain. */
   active: z.boolean(),
   /** Blocks are being fetched; nothing is signed meanwhile. */
@@ -392,7 +400,8 @@ export const chain = {
     z.object({ ok: z.boolean(), height: count, from: count, message: z.string() }),
   ),
   snapshot: command(z.object(inChain), z.object({ height: count, root: hash, chunks: count, bytes: count })),
-  role: command(z.object({ ...inChain, role: chainRole }), chainStatus),
+  /** `auto`: full, and light once the ledger takes more of the disk than the setting `ledger.fullBytes`. */
+  role: command(z.object({ ...inChain, role: z.enum(['auto', ...chainRole.options]) }), chainStatus),
   validators: query(z.object(inChain), z.array(validator)),
   block: query(z.object({ ...inChain, height: count }), block),
   /** Newest first, from before `before` (null: the newest). */

@@ -46,6 +46,11 @@ export async function createLightChain(deps: ChainDeps, options: ChainOptions): 
   let running = false;
   let looking = false;
   let head: LightBlock | null = store.newest();
+  const { trusted: known } = options;
+  if (known && known.signed.header.height > (head?.signed.header.height ?? 0)) {
+    store.add(known);
+    head = known;
+  }
   let sync: SyncState = 'alone';
   let witnesses = 0;
   /** How the newest header was verified, for witnesses that get their block later than it was asked for. */

@@ -42,6 +42,8 @@ interface Out {
 export function createPeerStreams(deps: PeerStreamsDeps): PeerStreams {
   const { network, logger, protocol } = deps;
   const outs = new Map<string, Out>();
+  /** Opened by peers. */
+  const ins = new Set<FrameStream>();
   const opening = new Set<string>();
   const offs: (() => void)[] = [];
   let running = false;
@@ -58,6 +60,8 @@ export function createPeerStreams(deps: PeerStreamsDeps): PeerStreams {
         if (outs.get(peer) !== out) return;
         outs.delete(peer);
         deps.onPeer(peer, false);
+        // It speaks to us still, or again: it may have begun anew before it was known here that the old one ended.
+        if ([...ins].some((one) => one.peer === peer)) void open(peer);
       });
       write(out, encodePeerMessage(deps.hello()));
       deps.onPeer(peer, true);
@@ -84,17 +88,22 @@ export function createPeerStreams(deps: PeerStreamsDeps): PeerStreams {
     if (!running) return stream.abort(new Error('stopped'));
     // Whoever opens one to us follows the chain: we speak to it, too.
     void open(stream.peer);
-    for (;;) {
-      const frame = await stream.read();
-      if (frame === null || !running) return;
-      let message: PeerMessage;
-      try {
-        message = decodePeerMessage(frame);
-      } catch (error) {
-        network.penalise(stream.peer, `${protocol}: ${String(error)}`);
-        throw error;
+    ins.add(stream);
+    try {
+      for (;;) {
+        const frame = await stream.read();
+        if (frame === null || !running) return;
+        let message: PeerMessage;
+        try {
+          message = decodePeerMessage(frame);
+        } catch (error) {
+          network.penalise(stream.peer, `${protocol}: ${String(error)}`);
+          throw error;
+        }
+        deps.onMessage(stream.peer, message);
       }
-      deps.onMessage(stream.peer, message);
+    } finally {
+      ins.delete(stream);
     }
   }
 
@@ -112,6 +121,8 @@ export function createPeerStreams(deps: PeerStreamsDeps): PeerStreams {
       running = false;
       for (const off of offs.splice(0)) off();
       network.unhandle(protocol);
+      // Theirs, too: who follows the chain here next must not be spoken to on a stream that nobody reads.
+      for (const stream of ins) stream.abort(new Error('stopped'));
       for (const { stream } of outs.values()) stream.abort(new Error('stopped'));
       outs.clear();
     },

@@ -3,6 +3,7 @@ import type { Clock, Events, Logger, RandomBytes, Service } from '../../../src-s
 import type { Signer } from '../../identity/index.ts';
 import type { FrameStream, ProtocolOptions, Topic, TopicOptions } from '../../network/index.ts';
 import type { ConsensusParams, Step } from '../consensus/types.ts';
+import type { LightBlock } from '../light/index.ts';
 import type { MempoolLimits } from '../mempool/index.ts';
 import type {
   Application,
@@ -43,6 +44,8 @@ export interface ChainOptions {
   readonly mempool?: Partial<MempoolLimits>;
   /** A header to trust instead of genesis (a contact's checkpoint): after the trusting period ran out, or to join sooner. */
   readonly checkpoint?: Checkpoint;
+  /** Of a light node: a block that was checked whole on this computer, to go on from when it is newer than what the node has. */
+  readonly trusted?: LightBlock;
   /** A node with nothing yet that is so many blocks behind begins with a snapshot. Default 500. */
   readonly snapshotFrom?: number;
 }

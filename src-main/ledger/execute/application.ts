@@ -28,7 +28,7 @@ import type { SetName } from '../modules/validators.ts';
 import { account, balanceOf } from '../modules/value.ts';
 import { createSnapshots } from '../snapshot/snapshots.ts';
 import type { SnapshotOptions } from '../snapshot/snapshots.ts';
-import { migrateLedger } from '../state/database.ts';
+import { bytesOf, migrateLedger } from '../state/database.ts';
 import type { Overlay, StateView } from '../state/overlay.ts';
 import type { RowProof } from '../state/proof.ts';
 import { createRowState } from '../state/rows.ts';
@@ -95,6 +95,8 @@ export interface LedgerReader
     keys: readonly Uint8Array[],
   ): Promise<{ readonly height: number; readonly rows: readonly RowProof[] }>;
   results(height: number): readonly TxResult[] | null;
+  /** What the chain takes of the disk, without what was freed in its file already. */
+  bytes(): number;
   /** Where transactions of an account stand that it sent, sponsored or received something by; newest first. */
   accountTxs(address: Uint8Array, before: TxPlace | null, limit: number): readonly TxPlace[];
   /** Makes a snapshot of the newest block; of the first one when there is none yet. @throws AppError `cancelled` when the chain ends before */
@@ -165,12 +167,7 @@ export function createApplication(deps: ApplicationDeps, options: ApplicationOpt
   const upcoming = (): ReturnType<typeof nextContext> => nextContext(facts, rows, last);
 
   const keepBytes = options.keepBytes ?? null;
-  /** Whether the database holds more than it should; what was freed in it already does not count. */
-  function isTooLarge(): boolean {
-    if (keepBytes === null) return false;
-    const number = (name: string): number => db.pragma(name, { simple: true }) as number;
-    return (number('page_count') - number('freelist_count')) * number('page_size') > keepBytes;
-  }
+  const isTooLarge = (): boolean => keepBytes !== null && bytesOf(db) > keepBytes;
 
   /** Takes over the rows of the chain that this one continues. Inside the caller's transaction. */
   function takeOver(stateRoot: Hash): void {
@@ -332,6 +329,7 @@ export function createApplication(deps: ApplicationDeps, options: ApplicationOpt
     genesisHash,
     genesis,
     state: rows,
+    bytes: () => bytesOf(db),
     founded: () => founded,
     last: () => last,
     validators: setsNow,

@@ -3,6 +3,7 @@ import type { Database } from '../../store/index.ts';
 import { genesisHash, genesisValidators, zeroHash } from '../codec/index.ts';
 import type { Genesis } from '../codec/index.ts';
 import { sets } from '../modules/validators.ts';
+import { bytesOf } from '../state/database.ts';
 import type { StateView } from '../state/overlay.ts';
 import { createRowReader } from '../state/row-reader.ts';
 import type { Application } from '../types.ts';
@@ -112,6 +113,7 @@ export function createLedgerReader({ db, genesis, machine }: LedgerReaderDeps): 
     simulate: (bytes) => simulateTx(nextContext(facts, state, last()), bytes),
     feePrice: () => feePriceOf(state, facts.params),
     results: reading(blocks.results),
+    bytes: reading(() => bytesOf(db)),
     accountTxs: reading(blocks.accountTxs),
     firstHeight: reading(blocks.firstHeight),
     blockAt: reading(blocks.blockAt),

@@ -26,3 +26,9 @@ const migrations = [
 export function migrateLedger(db: Database): void {
   migrate(db, 'ledger', migrations);
 }
+
+/** Bytes that a database's rows take of the disk; what was freed in its file already does not count. */
+export function bytesOf(db: Database): number {
+  const number = (name: string): number => db.pragma(name, { simple: true }) as number;
+  return (number('page_count') - number('freelist_count')) * number('page_size');
+}

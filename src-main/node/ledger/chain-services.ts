@@ -21,8 +21,14 @@ const shownRound = (view: RoundView): NonNullable<ChainStatus['consensus']> => (
   lockedRound: view.lockedRound,
 });
 
-/** @param chains throws while the keystore is locked */
-export function createChainServices(chains: () => Chains): Pick<NodeServices, 'chain'> {
+/**
+ * @param chains throws while the keystore is locked
+ * @param lightAbove the setting `ledger.fullBytes`
+ */
+export function createChainServices(
+  chains: () => Chains,
+  lightAbove: () => number | null,
+): Pick<NodeServices, 'chain'> {
   async function validatorsOfChain(open: OpenChain): Promise<ChainValidator[]> {
     const all = await open.reader.read(({ state }) => validatorsView(state), 'validators');
     const active = new Map(open.chain.validators().map((one) => [hex(one.id), one.power]));
@@ -62,6 +68,13 @@ export function createChainServices(chains: () => Chains): Pick<NodeServices, 'c
       peers: status.peers,
       witnesses: record.role === 'light' ? status.witnesses : null,
       role: record.role,
+      auto: record.auto,
+      bytes: ledger?.bytes() ?? null,
+      lightAbove: record.auto ? lightAbove() : null,
+      lightened: record.lightened && {
+        time: iso(record.lightened.time),
+        bytes: record.lightened.bytes,
+      },
       active: record.active,
       syncing: status.sync === 'blocks' || status.sync === 'snapshot',
       round: status.consensus?.round ?? 0,

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import path from 'node:path';
+import pLimit from 'p-limit';
 import { AppError, isAppError } from '../../../src-shared/errors.ts';
 import { createSigner, hashOfUserId } from '../../identity/index.ts';
 import type { Signer } from '../../identity/index.ts';
@@ -26,6 +27,7 @@ import type {
   Address,
   Chain,
   ChainGenesis,
+  ChainOptions,
   Genesis,
   Header,
   LedgerAccess,
@@ -37,9 +39,10 @@ import { formatChainLink, parseChainLink } from './chain-link.ts';
 import { createBalanceHistory } from './balance-history.ts';
 import type { BalanceHistory } from './balance-history.ts';
 import { createChainRecords } from './chain-records.ts';
-import type { ChainRecord } from './chain-records.ts';
+import type { ChainRecord, Lightened } from './chain-records.ts';
 import { fetchGenesis, serveGenesis } from './genesis-exchange.ts';
 import { readGenesis } from './genesis-file.ts';
+import { roleBySize } from './role-by-size.ts';
 import { shownBalances } from './shown.ts';
 
 /** A chain that runs here. */
@@ -78,7 +81,8 @@ export interface Chains {
   inLink(link: string): LinkedChain | null;
   activate(chainId: string): Promise<OpenChain>;
   leave(chainId: string): Promise<void>;
-  setRole(chainId: string | null, role: Role): Promise<OpenChain>;
+  /** `auto`: full, as long as the ledger takes less of the disk than the setting `ledger.fullBytes` says, else light. Any other role stays. */
+  setRole(chainId: string | null, role: Role | 'auto'): Promise<OpenChain>;
   linkOf(chain: OpenChain): string;
   /** It was used: it does not give way to another without being asked. */
   used(chain: OpenChain): void;
@@ -107,16 +111,21 @@ export interface LinkedChain {
   readonly replaces: string | null;
 }
 
-/** How a linked computer learns which network the others of its user follow: a link, or null. */
+/** What chains need of what is built on them. */
 interface Others {
+  /** How a linked computer learns which network the others of its user follow: a link, or null. */
   networkOfOthers(signal: AbortSignal): Promise<string | null>;
+  /** Whether something here works with the whole state of a chain. */
+  needsState(chainId: string): boolean;
 }
 
+/** How often it is looked at what the ledgers take of the disk, ms. */
+const sizeEvery = 15_000;
 /** How long the other computers of this user are asked for their network, ms. */
 const othersPatience = 10_000;
 
 export function createChains(node: Online, others: Others): Chains {
-  const { network, identity, clock, random, logger, events, dataDir } = node;
+  const { network, identity, clock, random, logger, events, dataDir, settings } = node;
   const records = createChainRecords(node.db);
   const balanceHistory = createBalanceHistory(node.db);
   interface Running extends OpenChain {
@@ -128,6 +137,9 @@ export function createChains(node: Online, others: Others): Chains {
   const open = new Map<string, Running>();
   let founding: Promise<OpenChain> | null = null;
   let stopping = false;
+  /** Roles change one after another: meanwhile a chain is not open. */
+  const changing = pLimit(1);
+  let cancelSizes = (): void => {};
 
   const dirOf = (chainId: string): string => path.join(dataDir, 'chains', chainId);
   /** A key for each chain, so that nothing signed for one is of use in another; from what stands in the genesis, as that comes first. */
@@ -141,7 +153,11 @@ export function createChains(node: Online, others: Others): Chains {
     return file !== null && existsSync(file) ? file : null;
   }
 
-  async function run(record: ChainRecord): Promise<Running> {
+  /** @param from where to go on: what this computer knew in its role before */
+  async function run(
+    record: ChainRecord,
+    from: Pick<ChainOptions, 'trusted' | 'checkpoint'> = {},
+  ): Promise<Running> {
     const genesis = decodeGenesis(record.genesis);
     const dir = dirOf(record.chainId);
     await mkdir(dir, { recursive: true, mode: 0o700 });
@@ -161,6 +177,7 @@ export function createChains(node: Online, others: Others): Chains {
         return peerId === undefined ? [] : [{ peerId, hints: [address] }];
       }),
       consensus: consensusOf(genesis),
+      ...from,
     };
     let opened: { readonly chain: Chain; readonly ledger: LedgerReader | null } | null = null;
     try {
@@ -282,6 +299,8 @@ export function createChains(node: Online, others: Others): Chains {
       name: genesis.name,
       genesis: encodeGenesis(genesis),
       role,
+      auto: role === 'full',
+      lightened: null,
       active: true,
       provisional,
       addresses: [],
@@ -340,21 +359,92 @@ export function createChains(node: Online, others: Others): Chains {
     return founding;
   }
 
-  async function setRole(chainId: string | null, role: Role): Promise<OpenChain> {
-    const running = chainId === null ? current() : byId(chainId);
-    if (!running) throw new AppError('chain_unknown', 'This computer follows no network yet.');
+  const setRole = (chainId: string | null, role: Role | 'auto'): Promise<OpenChain> =>
+    changing(async () => {
+      const running = chainId === null ? current() : byId(chainId);
+      if (!running) throw new AppError('chain_unknown', 'This computer follows no network yet.');
+      const { record } = running;
+      if (role !== 'auto') return changeRole(record.chainId, role, false, null);
+      // What gave way by itself stays so: its size is judged at the next look.
+      if (record.auto) return running;
+      return changeRole(record.chainId, 'full', true, null);
+    });
+
+  /** Inside `changing`. @throws what opening the chain throws; it has its old role then */
+  async function changeRole(
+    chainId: string,
+    role: Role,
+    auto: boolean,
+    lightened: Lightened | null,
+  ): Promise<OpenChain> {
+    const running = byId(chainId);
     const { record } = running;
-    if (record.role === role) return running;
-    records.setRole(record.chainId, role);
     // A light node has no state machine: it is built anew around what lies on the disk.
-    if (role === 'light' || record.role === 'light') {
-      await halt(byId(record.chainId));
-      return run({ ...record, role });
-    }
-    await running.chain.setRole(role);
+    if (role !== record.role && (role === 'light' || record.role === 'light')) {
+      const from = knownOf(running);
+      await halt(running);
+      try {
+        await run({ ...record, role, auto, lightened }, from);
+      } catch (error) {
+        await run(record);
+        throw error;
+      }
+    } else if (role !== record.role) await running.chain.setRole(role);
+    records.setRole(chainId, role, auto, lightened);
     refresh();
-    events.emit('chain', { chainId: record.chainId });
-    return running;
+    events.emit('chain', { chainId });
+    return byId(chainId);
+  }
+
+  /** What a chain in another role can go on from: the newest block known here. */
+  function knownOf({ ledger, chain }: Running): Pick<ChainOptions, 'trusted' | 'checkpoint'> {
+    const { height, blockId } = ledger?.last() ?? chain.status();
+    if (height === 0) return {};
+    const signed = ledger?.signedHeaderAt(height);
+    const validators = ledger?.validatorsAt(height);
+    return signed && validators ? { trusted: { signed, validators } } : { checkpoint: { height, blockId } };
+  }
+
+  function dueRole({ record, ledger, chain }: Running): ReturnType<typeof roleBySize> {
+    const { problem, sync, peers } = chain.status();
+    return roleBySize(record, {
+      bytes: ledger?.bytes() ?? null,
+      bound: settings.get('ledger.fullBytes'),
+      inStep: problem === null && sync === 'following' && peers > 0,
+      needed: others.needsState(record.chainId),
+    });
+  }
+
+  /** Whether a chain that is followed continues this one, and so begins with its state. */
+  const isContinued = (chainId: string): boolean =>
+    [...open.values()].some(({ genesis }) => genesis.continues?.chainId === chainId);
+
+  async function judgeSize(chainId: string): Promise<void> {
+    const running = open.get(chainId);
+    const role = running && !stopping ? dueRole(running) : null;
+    if (!running || role === null) return;
+    const { name } = running.record;
+    const bytes = running.ledger?.bytes() ?? 0;
+    await changeRole(chainId, role, true, role === 'light' ? { time: clock.now(), bytes } : null);
+    logger.info({ chain: chainId, role, bytes }, 'the role of a chain followed its size');
+    if (role === 'light' && !isContinued(chainId)) {
+      const files = ['', '-wal', '-shm'].map((end) => path.join(dirOf(chainId), `ledger.db${end}`));
+      await Promise.all(files.map((file) => rm(file, { force: true })));
+    }
+    const message =
+      role === 'light'
+        ? `The ledger ${name} has grown beyond what this computer keeps of it; it checks headers only now.`
+        : `This computer checks every block of ${name} again.`;
+    events.emit('activity', node.activity.add({ kind: 'ledger', message }));
+  }
+
+  function lookAtSizes(): void {
+    cancelSizes = clock.after(sizeEvery, () => {
+      const due = [...open.values()].filter((one) => dueRole(one) !== null);
+      void Promise.all(due.map(({ record }) => changing(() => judgeSize(record.chainId))))
+        .catch((error: unknown) => logger.error({ error: String(error) }, 'a role could not follow the size'))
+        .finally(() => void (stopping || lookAtSizes()));
+    });
   }
 
   async function join(link: string, role: Role, signal: AbortSignal): Promise<OpenChain> {
@@ -379,6 +469,8 @@ export function createChains(node: Online, others: Others): Chains {
       name: genesis.name,
       genesis: bytes,
       role,
+      auto: role === 'full',
+      lightened: null,
       active: true,
       provisional: false,
       addresses,
@@ -392,7 +484,11 @@ export function createChains(node: Online, others: Others): Chains {
   return {
     balanceHistory,
     list: () => [...open.values()],
-    get: async (chainId) => (chainId === null ? (current() ?? home()) : byId(chainId)),
+    async get(chainId) {
+      // Nobody founds a network because theirs is being opened in another role.
+      if (changing.activeCount > 0) await changing(() => {});
+      return chainId === null ? (current() ?? home()) : byId(chainId);
+    },
     current,
     create: (name, text, continues = null) =>
       continues ? continued(name, continues.chainId, continues.operators) : found(name, text, false),
@@ -471,6 +567,7 @@ export function createChains(node: Online, others: Others): Chains {
     },
 
     async start() {
+      lookAtSizes();
       for (const record of records.all()) {
         try {
           await run(record);
@@ -485,6 +582,8 @@ export function createChains(node: Online, others: Others): Chains {
 
     async stop() {
       stopping = true;
+      cancelSizes();
+      await changing(() => {});
       await founding?.catch(() => {});
       await Promise.all([...open.values()].map(halt));
     },

@@ -42,6 +42,8 @@ export interface LedgerChores {
   /** Remembers where the bytes of a contract are. */
   keep(chainId: string, contract: number, file: string): void;
   fileOf(chainId: string, contract: number): string | null;
+  /** Whether this computer is paid for what it keeps, or wants to be: a light node can't tell whether its contracts are all it sees. */
+  needsState(chainId: string): boolean;
   /** What was proven here, the newest first. */
   proofs(chainId: string): readonly SentProof[];
   readonly paidDrives: PaidDrives;
@@ -95,6 +97,7 @@ export function createLedgerChores(
   const selectFile = db.prepare<[string, number], { file: string }>(
     'SELECT file FROM kept_contracts WHERE chain = ? AND contract = ?',
   );
+  const anyFile = db.prepare<[string]>('SELECT 1 FROM kept_contracts WHERE chain = ? LIMIT 1');
   const insertAnswer = db.prepare(
     'INSERT OR REPLACE INTO storage_claims (chain, period, contract, answer) VALUES (?, ?, ?, ?)',
   );
@@ -278,6 +281,10 @@ export function createLedgerChores(
   return {
     keep: (chainId, contract, file) => void insertFile.run(chainId, contract, file),
     fileOf,
+    needsState: (chainId) =>
+      settings.get('hosting.price') !== null ||
+      anyFile.get(chainId) !== undefined ||
+      node.hosting.paid().list(chainId).length > 0,
     proofs: (chainId) =>
       selectProofs
         .all(chainId)

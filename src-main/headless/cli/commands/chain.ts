@@ -9,9 +9,10 @@ import type { Run } from '../program.ts';
 
 const chainRoles = ['validator', 'full', 'light'] as const;
 
-function parseRole(text: string): (typeof chainRoles)[number] {
+function parseRole(text: string): 'auto' | (typeof chainRoles)[number] {
+  if (text === 'auto') return text;
   const role = chainRoles.find((one) => one === text);
-  if (role === undefined) throw new InvalidArgumentError('It must be validator, full or light.');
+  if (role === undefined) throw new InvalidArgumentError('It must be auto, validator, full or light.');
   return role;
 }
 
@@ -25,6 +26,21 @@ function witnessWords({ witnesses, validators }: ChainStatus): string {
   return validators === 1 ? `${count}; with a single validator nobody could contradict it` : count;
 }
 
+/** A role that followed the size of the ledger says so, and the way back. */
+function roleWords({ role, syncing, lightened }: ChainStatus): string {
+  const words = lightened
+    ? `${role}, by itself since ${formatTime(lightened.time)}, as the ledger took ${formatBytes(lightened.bytes)} here; \`chain role full\` checks every block again`
+    : role;
+  return syncing ? `${words}, catching up` : words;
+}
+
+function diskWords({ bytes, role, lightAbove }: ChainStatus): string {
+  const taken = formatBytes(bytes ?? 0);
+  return role === 'full' && lightAbove !== null
+    ? `${taken}; above ${formatBytes(lightAbove)} this computer checks headers only`
+    : taken;
+}
+
 function statusAnswer(value: ChainStatus) {
   const text = formatFields([
     ['chain', value.chainId],
@@ -33,7 +49,8 @@ function statusAnswer(value: ChainStatus) {
     ['state', value.stateRoot],
     ['time', formatTime(value.time)],
     ['validators', `${value.validators}, power ${value.power}`],
-    ['role', value.syncing ? `${value.role}, catching up` : value.role],
+    ['role', roleWords(value)],
+    ...(value.bytes === null ? [] : ([['on disk', diskWords(value)]] as const)),
     ['peers', value.peers],
     ...(value.witnesses === null ? [] : ([['witnesses', witnessWords(value)]] as const)),
     ['waiting', `${value.mempool} transactions`],
@@ -192,8 +209,10 @@ export function addChainCommands(program: Command, run: Run): void {
     );
   chain
     .command('role')
-    .description('how much of the chain this computer checks: validator, full or light')
-    .argument('<role>', 'validator, full or light', parseRole)
+    .description(
+      'how much of the chain this computer checks: validator, full or light; auto: full until it takes too much of the disk',
+    )
+    .argument('<role>', 'auto, validator, full or light', parseRole)
     .action((role) =>
       run(async ({ client, signal }) =>
         statusAnswer(await (await client()).chain.role({ role }, { signal })),
