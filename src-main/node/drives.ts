@@ -345,8 +345,26 @@ export function createDrives(node: Online, alsoUsers: () => Iterable<UserId>): D
     return claimFolder(folder, [node.dataDir, ...records.all().map((record) => record.folder)]);
   }
 
+  /** Drives on their way here. Two at once would share one folder of data, and the one that fails would delete it. */
+  const arriving = new Set<EntryId>();
   /** Brings a drive kept by others here: its history, then its files. `prepare` is called before its engine starts. */
   async function bring(
+    record: DriveRecord,
+    entries: readonly Uint8Array[],
+    prepare?: (drive: Drive, db: Database) => Promise<void>,
+  ): Promise<Running> {
+    const { driveId } = record;
+    if (arriving.has(driveId) || running.has(driveId)) {
+      throw new AppError('already_exists', 'This drive is on this computer already, or on its way here.');
+    }
+    arriving.add(driveId);
+    try {
+      return await bringOne(record, entries, prepare);
+    } finally {
+      arriving.delete(driveId);
+    }
+  }
+  async function bringOne(
     record: DriveRecord,
     entries: readonly Uint8Array[],
     prepare?: (drive: Drive, db: Database) => Promise<void>,

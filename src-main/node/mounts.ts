@@ -13,6 +13,8 @@ import type { DriveRecord, DriveRecords, MountPlace } from './drive-records.ts';
 import type { Running } from './drives.ts';
 
 type Prepare = (drive: Drive, db: Database) => Promise<void>;
+/** The drive and folder that held the files so far, what is on disk of them, and until when it may take. */
+type Source = [from: Drive, folder: NodeId, rows: () => Iterable<HandedRow>, signal?: AbortSignal];
 
 /** What a drive that has its place in a folder of another one needs of those who keep drives. */
 export interface MountsDeps {
@@ -211,13 +213,19 @@ export function createMounts(deps: MountsDeps): Mounts {
     logger.debug({ err: error, driveId }, 'a drive in a folder of another one could not be brought here');
   }
 
-  async function bring(
+  /** Mounts that are being brought here: what follows the parent and a person may want the same one at once. */
+  const arriving = new Map<EntryId, Promise<Running | null>>();
+  function bring(parent: Running, mount: Mount, ...rest: Source): Promise<Running | null> {
+    const before = arriving.get(mount.drive);
+    if (before) return before;
+    const work = bringOnce(parent, mount, ...rest).finally(() => arriving.delete(mount.drive));
+    arriving.set(mount.drive, work);
+    return work;
+  }
+  async function bringOnce(
     parent: Running,
     { node, drive: driveId }: Mount,
-    from: Drive,
-    fromFolder: NodeId,
-    rows: () => Iterable<HandedRow>,
-    signal = ended.signal,
+    ...[from, fromFolder, rows, signal = ended.signal]: Source
   ): Promise<Running | null> {
     const folder = folderOf(parent, node);
     const peers = exchange.members(parent.record.driveId).map((member) => member.peerId);
