@@ -4,4 +4,4 @@ export function shippedApps(): string[];
  * Builds an app of assets/apps into a folder that `app pack` takes.
  * @returns the folder
  */
-export function buildApp(name: string, outDir?: string): Promise<string>;
+export function buildApp(name: string, outDir: string): Promise<string>;

@@ -1,6 +1,14 @@
-// `npm run build:apps`: the apps of assets/apps as folders in dist/apps/<name>, each packed into dist/apps/<name>.exapp: what ExtraChain
-// ships. Without `--force` those are left that are newer than their sources.
-import { cpSync, existsSync, globSync, readdirSync, readFileSync, statSync } from 'node:fs';
+// `npm run build:apps`: the apps of assets/apps, each packed into dist/apps/<name>.exapp: what ExtraChain ships. Without `--force` those are left that are newer than their sources.
+import {
+  cpSync,
+  existsSync,
+  globSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -16,8 +24,8 @@ export const shippedApps = () =>
     ? readdirSync(sources).filter((name) => existsSync(path.join(sources, name, 'extrachain.json')))
     : [];
 
-/** @returns the folder that was built */
-export async function buildApp(name, outDir = path.join(target, name)) {
+/** Builds an app into a folder. @returns that folder */
+export async function buildApp(name, outDir) {
   const source = path.join(sources, name);
   await build({
     root: source,
@@ -32,6 +40,8 @@ export async function buildApp(name, outDir = path.join(target, name)) {
       // Everything is a file of its own: a page's policy lets it load no scripts from data.
       assetsInlineLimit: 0,
       modulePreload: { polyfill: false },
+      // It comes from this computer; the player of streams alone is more than the bound of vite.
+      chunkSizeWarningLimit: 1000,
     },
   });
   const {
@@ -50,7 +60,12 @@ function isCurrent(name) {
   const bundle = path.join(target, `${name}.exapp`);
   if (!existsSync(bundle)) return false;
   const built = statSync(bundle).mtimeMs;
-  const patterns = [`assets/apps/${name}/**/*`, 'src-shared/{sdk,apps}/**/*.ts', 'package-lock.json'];
+  const patterns = [
+    `assets/apps/{common,${name}}/**/*`,
+    'assets/apps/*/*.json',
+    'src-shared/{sdk,apps}/**/*.ts',
+    'package-lock.json',
+  ];
   return globSync(patterns, { cwd: root }).every((file) => statSync(path.join(root, file)).mtimeMs <= built);
 }
 
@@ -63,6 +78,14 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { packApp } = await import(pathToFileURL(path.join(root, 'src-main/apps/bundle/index.ts')).href);
   for (const name of wanted) {
     console.error(`Building the app ${name}...`);
-    await packApp(await buildApp(name), path.join(target, `${name}.exapp`));
+    // Beside the place and then moved there: several builds at once, and nodes that install meanwhile, see whole bundles only.
+    const own = path.join(target, `.building-${process.pid}`, name);
+    const bundle = `${own}.exapp`;
+    try {
+      await packApp(await buildApp(name, own), bundle);
+      renameSync(bundle, path.join(target, `${name}.exapp`));
+    } finally {
+      rmSync(path.dirname(own), { recursive: true, force: true });
+    }
   }
 }

@@ -139,6 +139,19 @@ export interface NodeServices {
       },
       signal: AbortSignal,
     ): Promise<ByteSource>;
+    /**
+     * Bytes of a drive that `link` opens to everybody who has it, kept here or not: what anybody else would get by that link.
+     * @throws AppError `not_granted` when the link opens nothing, `not_found`, `drive_unknown`, `unreachable`
+     */
+    readOpened(
+      input: {
+        readonly link: string;
+        readonly path: string;
+        readonly start: number;
+        readonly end: number | null;
+      },
+      signal: AbortSignal,
+    ): Promise<ByteSource>;
     proof(
       input: { readonly drive: string; readonly path: string; readonly version: string | null },
       signal: AbortSignal,

@@ -73,6 +73,8 @@ export function createTestHost(
     drives: {
       list: () => [],
       link: seen('drives.link', { link: 'extrachain://drive/x', invite: null }),
+      visibility: seen('drives.visibility', { visibility: 'private' as const }),
+      setVisibility: seen('drives.setVisibility', { link: 'extrachain://open/x' }),
       shareFolder: seen('drives.shareFolder', { driveId: 'new', link: 'extrachain://drive/new' }),
     },
     files: {
@@ -89,6 +91,12 @@ export function createTestHost(
       },
       async read(input) {
         reach('files.read', input);
+        return { size: 3, bytes: (async function* () {})() };
+      },
+    },
+    published: {
+      async read({ path: at }) {
+        reach('published.read', { path: at });
         return { size: 3, bytes: (async function* () {})() };
       },
     },
@@ -176,7 +184,7 @@ export function createTestHost(
       return dir ? readFile(path.join(dir, file)).catch(() => null) : null;
     },
     makeBytes: options.makeBytes,
-    previewType: () => null,
+    previewType: (fileName) => (fileName.endsWith('.mp4') ? 'video/mp4' : null),
     clock,
     random: (n) => randomBytes(n),
     log: silentLogger,

@@ -10,7 +10,7 @@ import {
   type Version,
 } from '../drive/index.ts';
 import type { Drives, OpenDrive } from './drives.ts';
-import { isDriveId, looksLikeLink, parseDriveLink } from './drive-link.ts';
+import { isDriveId, looksLikeLink, parseDriveLink, type LinkPower } from './drive-link.ts';
 import type { Readable, View, Views } from './sharing/views.ts';
 import { createFileChanges, refuseByMode } from './file-changes.ts';
 import { inside } from './inside.ts';
@@ -23,6 +23,22 @@ import type { Shown } from './shown-entries.ts';
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 const iso = (ms: number): string => new Date(ms).toISOString();
 const sizeOf = (content: Content | null): number => (content?.kind === 'file' ? content.size : 0);
+
+/**
+ * Whether a link of that power opens a drive to whoever has it. What is open here already, as it is kept or was looked at by another
+ * link, would be read whatever the link says.
+ */
+function opens(power: LinkPower & { readonly t: 'read' }, one: OpenDrive | View): boolean {
+  if (one.drive.visibility() === 'public') return true;
+  if (power.secret === null) return false;
+  // A view was opened with this very secret.
+  if ('online' in one) return true;
+  const secret = one.drive.visibility() === 'unlisted' ? one.drive.readSecret() : null;
+  return secret !== null && Buffer.compare(secret, power.secret) === 0;
+}
+
+const notOpened = (): AppError =>
+  new AppError('not_granted', 'This link does not open that to everybody who has it.');
 
 export function createFileServices(
   drives: () => Drives,
@@ -236,6 +252,17 @@ export function createFileServices(
       async read({ drive, path: at, version, start, end }, signal) {
         const { one, path } = await sourceAt(drive, at, false, signal);
         const content = contentAt(one, path, version);
+        if (content.kind !== 'file') throw new AppError('invalid_argument', `${path} is a link.`);
+        const stop = Math.min(end ?? content.size, content.size);
+        return { size: content.size, bytes: one.sync.readContent(content, { start, end: stop, signal }) };
+      },
+      async readOpened({ link, path, start, end }, signal) {
+        const { power } = parseDriveLink(link);
+        if (power?.t !== 'read') throw notOpened();
+        const one = await source(link, signal);
+        if (!opens(power, one)) throw notOpened();
+        // Not by `inside`: what lies in it of other drives of the person's is not what the link opens.
+        const content = contentAt(one, path, null);
         if (content.kind !== 'file') throw new AppError('invalid_argument', `${path} is a link.`);
         const stop = Math.min(end ?? content.size, content.size);
         return { size: content.size, bytes: one.sync.readContent(content, { start, end: stop, signal }) };

@@ -32,6 +32,11 @@ export interface Folder extends AppFolder {
   share(
     options?: Omit<ParamsOf<'exc_driveShare'>, 'folder' | 'path'> & { readonly path?: string },
   ): Promise<string>;
+  /**
+   * Opens this folder, or one inside it, to everybody who has the link, to read without joining; the person is asked. The manifest names
+   * `drive.share`. @returns the link, for `Streams.recording` and for people
+   */
+  publish(path?: string): Promise<string>;
 }
 
 export interface Drives {
@@ -121,6 +126,7 @@ export function createDrives(transport: Transport): Drives {
       mkdir: async (path) => void (await request('exc_driveMkdir', { folder, path })),
       remove: async (...paths) => void (await request('exc_driveRemove', { folder, paths: [...paths] })),
       watch: (listener) => transport.subscribe('exc_driveWatch', { folder }, () => listener()),
+      publish: async (path = '') => (await request('exc_drivePublish', { folder, path })).link,
       share: async ({ path = '', ...options } = {}) =>
         (await request('exc_driveShare', { folder, path, ...options })).link,
     };

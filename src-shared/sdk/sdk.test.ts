@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { AppRequestError, connect, fromBase64url, toBase64url, type Provider } from './index.ts';
 
@@ -124,5 +125,15 @@ describe('the SDK', () => {
     expect(fromBase64url(toBase64url(bytes))).toEqual(bytes);
     expect(toBase64url('héllo?>')).toMatch(/^[A-Za-z0-9_-]+$/);
     expect(toBase64url('')).toBe('');
+  });
+
+  it('names an interface by the same hash as the node, however it is written down', async () => {
+    const { provider: made } = provider(() => ({}));
+    const { services } = await connect({ provider: made });
+    const definition = { name: 'Adder', methods: { add: { params: true, result: { type: 'number' } } } };
+    const other = { methods: { add: { result: { type: 'number' }, params: true } }, name: 'Adder' };
+    expect(await services.hashOf(other)).toBe(await services.hashOf(definition));
+    const text = '{"methods":{"add":{"params":true,"result":{"type":"number"}}},"name":"Adder"}';
+    expect(await services.hashOf(definition)).toBe(createHash('sha256').update(text).digest('hex'));
   });
 });

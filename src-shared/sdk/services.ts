@@ -1,6 +1,15 @@
 import type { AppService, AppServiceCall, ParamsOf, ResultOf } from '../apps/methods/index.ts';
+import { canonicalJson } from '../apps/canonical-json.ts';
+import { toBytes } from './bytes.ts';
 import { AppRequestError, providerErrors } from './errors.ts';
 import type { Transport, Unsubscribe } from './transport.ts';
+
+/** What every page has, and the types of this folder do not. */
+const { subtle } = (
+  globalThis as unknown as {
+    crypto: { subtle: { digest(algorithm: string, bytes: Uint8Array): Promise<ArrayBuffer> } };
+  }
+).crypto;
 
 /** Answers one method. With `item` an answer in parts is sent. @throws what the caller is told */
 export type ServiceHandler = (
@@ -18,6 +27,12 @@ export type ServiceRequest = ParamsOf<'exc_serviceCall'>;
 
 /** ExAPI: services that other apps and programs offer, and what this app answers itself. Local and remote calls look the same. */
 export interface Services {
+  /**
+   * The hash of an interface: what `find` finds it by, whoever offers it.
+   * @param definition the interface as its JSON file has it
+   * @returns SHA-256 of its canonical JSON, hex
+   */
+  hashOf(definition: unknown): Promise<string>;
   find(query?: { readonly search?: string; readonly interface?: string }): Promise<readonly AppService[]>;
   /**
    * Calls a service: the nearest and best provider answers, another one takes over when it fails.
@@ -74,6 +89,10 @@ export function createServices(transport: Transport): Services {
   }
 
   return {
+    async hashOf(definition) {
+      const digest = await subtle.digest('SHA-256', toBytes(canonicalJson(definition)));
+      return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+    },
     find: async ({ search = '', interface: hash } = {}) =>
       (await request('exc_serviceFind', { search, interface: hash ?? null })).services,
     call: (service, method, params = {}, options = {}) =>

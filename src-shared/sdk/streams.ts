@@ -10,6 +10,13 @@ export interface Streams {
   watch(stream: string): Promise<ResultOf<'exc_streamWatch'>>;
   /** Watches it no more. */
   leave(streamId: string): Promise<void>;
+  /**
+   * A recording that somebody published with `Folder.publish`: a video or sound file of that folder. Needs `streams.watch`.
+   * @param recording `link`: of the folder; `path`: in it
+   * @returns an address on this page's own origin, for `<video>`; good for an hour after each use
+   * @throws AppRequestError `not_found`, `not_granted` for a link that does not open its drive, `drive_unknown`, `unreachable`
+   */
+  recording(recording: ParamsOf<'exc_recordingOpen'>): Promise<ResultOf<'exc_recordingOpen'>>;
   /** Goes live; the person is asked. Needs `streams.publish`. */
   publish(stream: ParamsOf<'exc_streamPublish'>): Promise<ResultOf<'exc_streamPublish'>>;
   /** Ends a stream that this app began. */
@@ -23,6 +30,7 @@ export function createStreams(transport: Transport): Streams {
     watchList: (listener) => transport.subscribe('exc_streamListWatch', {}, () => listener()),
     watch: (stream) => request('exc_streamWatch', { stream }),
     leave: async (stream) => void (await request('exc_streamLeave', { stream })),
+    recording: (recording) => request('exc_recordingOpen', recording),
     publish: (stream) => request('exc_streamPublish', stream),
     stop: async (stream) => void (await request('exc_streamStop', { stream })),
   };

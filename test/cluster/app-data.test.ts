@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { tempDir } from '../support/daemon.ts';
 import { meet, startNode, type LocalNode } from '../support/nodes.ts';
@@ -268,5 +269,73 @@ describe('services', () => {
     } finally {
       await c.stop();
     }
+  });
+});
+
+describe('recordings of a drive that its link opens', () => {
+  const film = Buffer.from('not really a film, but a file with an end');
+  let folder = '';
+  let drive = '';
+  let inner = '';
+  let link = '';
+  const readOf = (one: LocalNode, by: string, at: string): Promise<string> =>
+    one.node.files.readOpened({ link: by, path: at, start: 0, end: null }, never).then(async ({ bytes }) => {
+      const parts: Uint8Array[] = [];
+      for await (const part of bytes) parts.push(part);
+      return Buffer.concat(parts).toString();
+    });
+  const codeOf = (one: LocalNode, by: string, at: string): Promise<string> =>
+    readOf(one, by, at).then(
+      () => 'read',
+      (error: { code?: string }) => error.code ?? String(error),
+    );
+  const linkOf = async (driveId: string): Promise<string> =>
+    (await a.node.drives.link({ drive: driveId, role: null, expires: null, uses: null }, never)).link;
+
+  beforeAll(async () => {
+    folder = path.join(temp.dir, 'Films');
+    await mkdir(path.join(folder, 'Private'), { recursive: true });
+    await writeFile(path.join(folder, 'film.mp4'), film);
+    await writeFile(path.join(folder, 'Private', 'diary.mp4'), 'nobody else');
+    ({ driveId: drive } = await a.node.drives.create(
+      { name: 'Films', folder, visibility: 'private' },
+      never,
+    ));
+    await a.node.drives.wait({ drive }, never);
+    ({ driveId: inner } = await a.node.drives.shareFolder(
+      { drive, path: 'Private', user: null, role: 'reader' },
+      never,
+    ));
+    ({ link } = await a.node.drives.setVisibility({ drive, visibility: 'unlisted' }, never));
+  });
+
+  it('are read by it, here and elsewhere, without joining', async () => {
+    for (const one of [a, b]) expect(await readOf(one, link, 'film.mp4')).toBe(film.toString());
+    expect(await b.node.drives.list({}, never)).toEqual([]);
+  });
+
+  it('are refused without its secret, though the drive is kept or looked at here', async () => {
+    const bare = link.replace('extrachain://open/', 'extrachain://drive/').replace(/#.*$/, '');
+    for (const one of [a, b]) expect(await codeOf(one, bare, 'film.mp4')).toBe('not_granted');
+    expect(await codeOf(a, drive, 'film.mp4')).toBe('not_granted');
+    expect(await codeOf(a, 'Films', 'film.mp4')).not.toBe('read');
+    const { link: invitation } = await a.node.drives.link(
+      { drive, role: 'reader', expires: null, uses: null },
+      never,
+    );
+    expect(await codeOf(a, invitation, 'film.mp4')).toBe('not_granted');
+  });
+
+  it('lead on into no other drive of the person, open as the one around it may be', async () => {
+    const all = await a.node.files.list({ drive: link, path: 'Private', after: null, limit: 10 }, never);
+    // The person's own way there is open, which is what makes it worth a test.
+    expect(all.items.map(({ name }) => name)).toEqual(['diary.mp4']);
+    expect(await codeOf(a, link, 'Private/diary.mp4')).toBe('not_found');
+    expect(await codeOf(a, await linkOf(inner), 'diary.mp4')).toBe('not_granted');
+  });
+
+  it('end with the link when the drive is private again', async () => {
+    await a.node.drives.setVisibility({ drive, visibility: 'private' }, never);
+    expect(await codeOf(a, link, 'film.mp4')).toBe('not_granted');
   });
 });

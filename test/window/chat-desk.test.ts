@@ -135,6 +135,41 @@ describe.skipIf(chromium === null)('the apps Chat and Desk, between two computer
     await a.browser.picture('desk-dark');
     await page.setViewportSize({ width: 390, height: 800 });
     await a.browser.picture('desk-narrow');
+    await page.emulateMedia({ colorScheme: 'light' });
+    await page.setViewportSize({ width: 1100, height: 760 });
     for (const side of [a, b]) expect(side.browser.complaints).toEqual([]);
+  });
+
+  it('talks beside a note, in a room of the Chat of its owner', { timeout: 240_000 }, async () => {
+    const chat = await a.browser.page.context().newPage();
+    chat.setDefaultTimeout(60_000);
+    await chat.goto((await a.node.client.apps.launch({ app: 'chat' })).url, { timeout: 60_000 });
+    await chat.getByRole('button', { name: 'Open rooms for other apps' }).click();
+    await allow(a);
+    await chat.getByText('Rooms for other apps are open').waitFor();
+    await a.browser.page.bringToFront();
+    for (const side of [a, b]) {
+      await side.browser.page.getByRole('button', { name: 'Talk about this note' }).click();
+      await allow(side);
+    }
+    const say = (side: Side) => side.browser.page.getByRole('textbox', { name: 'Say something' });
+    const heard = (side: Side, text: string) =>
+      side.browser.page.locator('.said', { hasText: text }).waitFor();
+    await say(b).fill('Enough eggs for six?');
+    await say(b).press('Enter');
+    await heard(a, 'for six');
+    await say(a).fill('Take a dozen.');
+    await say(a).press('Enter');
+    await heard(b, 'a dozen');
+    const { page } = a.browser;
+    expect(await a.browser.accessibility()).toEqual([]);
+    await a.browser.picture('desk-talk-light');
+    await page.emulateMedia({ colorScheme: 'dark' });
+    await page.setViewportSize({ width: 390, height: 800 });
+    await a.browser.picture('desk-talk-narrow');
+    for (const side of [a, b]) {
+      expect(await side.browser.page.locator('.talk .problem').isVisible()).toBe(false);
+      expect(side.browser.complaints).toEqual([]);
+    }
   });
 });

@@ -36,6 +36,8 @@ let open: { readonly info: AppCollection; readonly group: Collection } | null = 
 let shown = new Map<string, AppCollectionEntry>();
 let names = new Map<string, string>();
 let hasOlder = false;
+/** Rooms for other apps are offered from here; null while that is not known. */
+let roomsOpen: boolean | null = null;
 
 const side = h('section', { class: 'side' });
 const main = h('section', { class: 'main' });
@@ -98,8 +100,29 @@ function drawSide(): void {
     h('nav', { class: 'list' }, ...invited, ...rows),
     self === ''
       ? ''
-      : h('footer', { class: 'foot quiet' }, words.yourId, h('br'), h('code', { class: 'own-id' }, self)),
+      : h(
+          'footer',
+          { class: 'foot quiet' },
+          words.yourId,
+          h('br'),
+          h('code', { class: 'own-id' }, self),
+          roomsOpen !== null &&
+            h(
+              'p',
+              { class: 'rooms' },
+              roomsOpen ? words.roomsOpen : words.roomsText,
+              !roomsOpen && h('button', { class: 'button', onclick: run(openRooms) }, words.openRooms),
+            ),
+        ),
   );
+}
+
+/** Offers rooms that other apps talk in, once the person allows it. */
+async function openRooms(): Promise<void> {
+  await app.ask('services.provide');
+  if (roomsOpen !== true) await offerRooms(app);
+  roomsOpen = true;
+  drawSide();
 }
 
 function drawMain(): void {
@@ -380,6 +403,8 @@ async function begin(): Promise<void> {
   await app.collections.watchList(() => void refresh().catch(fail));
   await refresh();
   drawMain();
-  if (await app.has('services.provide')) await offerRooms(app);
+  if (await app.has('services.provide')) await openRooms();
+  roomsOpen ??= false;
+  drawSide();
 }
 begin().catch(fail);

@@ -14,8 +14,9 @@ interface RoomParams {
   readonly room: string;
 }
 
-/** Messages kept in a room; the oldest give way. */
-const mostKept = 1000;
+/** Messages kept in a room; the oldest give way, so many at a time. A collection answers with 1,000 at once at the most. */
+const mostKept = 900;
+const dropped = 50;
 const idOf = (): string => `${Date.now().toString().padStart(14, '0')}-${crypto.randomUUID().slice(0, 8)}`;
 
 /**
@@ -29,6 +30,15 @@ export async function offerRooms(app: App): Promise<void> {
       const kept = (await app.collections.list()).find(({ name }) => name === roomsName);
       return kept ? app.collections.open(kept.collection) : app.collections.create(roomsName);
     })());
+  /** Messages since a room was last looked through for old ones. */
+  const posted = new Map<string, number>();
+  async function dropOld(collection: Collection, prefix: string): Promise<void> {
+    const count = (posted.get(prefix) ?? dropped) + 1;
+    posted.set(prefix, count < dropped ? count : 0);
+    if (count < dropped) return;
+    const old = (await collection.last(mostKept + dropped, { prefix })).slice(mostKept);
+    if (old.length > 0) await collection.remove(...old.map(({ key }) => key));
+  }
   const prefixOf = (room: string): string => `room/${encodeURIComponent(room).slice(0, 300)}/`;
   const shown = (prefix: string, entry: { key: string; value: unknown; time: string }): Shown => ({
     ...(entry.value as Said),
@@ -43,8 +53,8 @@ export async function offerRooms(app: App): Promise<void> {
         const id = idOf();
         const collection = await store();
         await collection.put(`${prefix}${id}`, { user, name, text } satisfies Said);
-        const old = (await collection.last(mostKept + 50, { prefix })).slice(mostKept);
-        if (old.length >= 50) await collection.remove(...old.map(({ key }) => key));
+        // What was said is said, also when tidying up fails.
+        await dropOld(collection, prefix).catch(() => {});
         return { id };
       },
       read: async ({ room, limit = 50 }: RoomParams & { limit?: number }) => {

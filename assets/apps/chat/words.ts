@@ -35,6 +35,9 @@ const en = {
   back: 'Back to the groups',
   failed: 'This did not work:',
   leave: 'Leave the group',
+  roomsText: 'Channels and Desk can have rooms to talk in here.',
+  openRooms: 'Open rooms for other apps',
+  roomsOpen: 'Rooms for other apps are open while this page is.',
   readOnly: 'You may read here, not write.',
 };
 export type Words = typeof en;
@@ -74,6 +77,9 @@ const de: Words = {
   back: 'Zurück zu den Gruppen',
   failed: 'Das ging nicht:',
   leave: 'Gruppe verlassen',
+  roomsText: 'Channels und Desk können hier Räume zum Reden haben.',
+  openRooms: 'Räume für andere Apps öffnen',
+  roomsOpen: 'Räume für andere Apps sind offen, solange diese Seite es ist.',
   readOnly: 'Du darfst hier lesen, nicht schreiben.',
 };
 

@@ -8,6 +8,7 @@ import type {
 } from '../../../src-shared/sdk/index.ts';
 import { askLine, h, icon, whyOf } from '../common/dom.ts';
 import { invitationCard } from '../common/invitation.ts';
+import { openTalk, type Talk } from '../common/talk.ts';
 import { bindField, changesOf, openNote, type Note } from './note.ts';
 import { words } from './words.ts';
 
@@ -40,6 +41,8 @@ let open: {
   readonly note: Note;
   readonly unbind: () => void;
 } | null = null;
+/** The talk beside the note that is open. */
+let talk: Talk | null = null;
 
 function fail(error: unknown): void {
   if (error instanceof AppRequestError && error.rejected) return;
@@ -165,6 +168,8 @@ function drawMain(): void {
 async function leave(): Promise<void> {
   const before = open;
   open = null;
+  talk?.close();
+  talk = null;
   before?.unbind();
   await before?.note.close();
 }
@@ -219,6 +224,16 @@ async function show(notebook: AppCollection, id: string): Promise<void> {
       ),
       h('div', {}, title),
       writable ? state : h('span', { class: 'quiet' }, words.readOnly),
+      h(
+        'button',
+        {
+          class: 'tool',
+          title: words.talkBeside,
+          'aria-label': words.talkBeside,
+          onclick: run(() => toggleTalk(store, id)),
+        },
+        icon('talk'),
+      ),
       writable
         ? h(
             'button',
@@ -228,11 +243,33 @@ async function show(notebook: AppCollection, id: string): Promise<void> {
         : null,
     ),
     problem,
-    field,
+    h('div', { class: 'with-talk' }, field),
   );
   drawSide();
   root.classList.add('open');
   field.focus();
+}
+
+/** A room of Chat beside the note, named by it and kept by the notebook's owner. */
+async function toggleTalk(store: Collection, id: string): Promise<void> {
+  if (talk) {
+    talk.close();
+    talk.element.remove();
+    talk = null;
+    return;
+  }
+  if (!(await app.has('services.call'))) await app.ask('services.call');
+  const { members } = await store.members();
+  const owner = members.find(({ role }) => role === 'owner');
+  if (!owner || open?.id !== id || talk) return;
+  talk = openTalk(app, {
+    owner: owner.userId,
+    room: `desk/note/${id}`,
+    name: () => '',
+    self,
+    words: words.talk,
+  });
+  main.querySelector('.with-talk')?.append(talk.element);
 }
 
 async function remove(): Promise<void> {

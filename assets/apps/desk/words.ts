@@ -1,4 +1,5 @@
 import { pick } from '../common/dom.ts';
+import { talkWords, type TalkWords } from '../common/talk-words.ts';
 
 const en = {
   title: 'Desk',
@@ -28,6 +29,8 @@ const en = {
   remove: 'Delete the note',
   back: 'Back to the notes',
   failed: 'This did not work:',
+  talkBeside: 'Talk about this note',
+  talk: talkWords.en as TalkWords,
   readOnly: 'You may read here, not write.',
   yourId: 'Your user id, for others to share with you',
 };
@@ -60,6 +63,8 @@ const de: Words = {
   remove: 'Notiz löschen',
   back: 'Zurück zu den Notizen',
   failed: 'Das ging nicht:',
+  talkBeside: 'Über diese Notiz reden',
+  talk: talkWords.de,
   readOnly: 'Du darfst hier lesen, nicht schreiben.',
   yourId: 'Deine Nutzer-ID, damit andere mit dir teilen',
 };

@@ -1,4 +1,4 @@
-export { canonicalJson } from './canonical-json.ts';
+export { canonicalJson } from '../../../src-shared/apps/canonical-json.ts';
 export { openBundle, verifyBundle } from './bundle.ts';
 export type { Bundle } from './bundle.ts';
 export { encodeManifest, parseBundleManifest, parseSourceManifest, rootOf } from './manifest.ts';

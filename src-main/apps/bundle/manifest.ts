@@ -10,7 +10,7 @@ import {
 import type { BundleManifest, SourceManifest } from '../../../src-shared/apps/index.ts';
 import { AppError } from '../../../src-shared/errors.ts';
 import { encodeStrict } from '../../identity/index.ts';
-import { canonicalJson } from './canonical-json.ts';
+import { canonicalJson } from '../../../src-shared/apps/canonical-json.ts';
 
 /**
  * The manifest that an author wrote.

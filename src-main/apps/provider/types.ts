@@ -45,7 +45,7 @@ type Later<T> = T | Promise<T>;
 
 /** What the handlers of methods need of the node. */
 export interface AppNode {
-  readonly drives: Group<'drives', 'list' | 'link' | 'shareFolder'>;
+  readonly drives: Group<'drives', 'list' | 'link' | 'shareFolder' | 'visibility' | 'setVisibility'>;
   readonly files: Group<'files', 'list' | 'mkdir' | 'remove'> & {
     checkUpload(input: { drive: string; path: string; size: number; replace: boolean }): Later<void>;
     write(
@@ -55,6 +55,14 @@ export interface AppNode {
     ): Promise<void>;
     read(
       input: { drive: string; path: string; version: string | null; start: number; end: number | null },
+      signal: AbortSignal,
+    ): Promise<{ readonly size: number; readonly bytes: AsyncIterable<Uint8Array> }>;
+  };
+  /** Drives that are open to whoever has their link, kept here or not. */
+  readonly published: {
+    /** @throws AppError `not_granted` for a link that does not open its drive, `not_found`, `drive_unknown`, `unreachable` */
+    read(
+      input: { link: string; path: string; start: number; end: number | null },
       signal: AbortSignal,
     ): Promise<{ readonly size: number; readonly bytes: AsyncIterable<Uint8Array> }>;
   };

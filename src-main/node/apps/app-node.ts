@@ -29,6 +29,7 @@ export function createAppNode({
     get files() {
       return services().files;
     },
+    published: { read: (input, signal) => services().files.readOpened(input, signal) },
     get wallet() {
       return services().wallet;
     },

@@ -26,7 +26,7 @@ const plainGrant = fc
   .constantFrom(...permissionNames.filter((name) => !name.startsWith('drive') && name !== 'tokens.spend'))
   .map((name): Grant => ({ name, caveats: {} }));
 const grant = fc.oneof(folderGrant, plainGrant) as fc.Arbitrary<Grant>;
-const names = ['a', 'b', 'c', 'x.txt', '..', '.', '', 'a\\b', 'A', 'a\0'];
+const names = ['a', 'b', 'c', 'x.txt', '..', '.', '', 'a\\b', 'A', 'a\0', 'v.mp4'];
 const path = fc.array(fc.constantFrom(...names), { maxLength: 4 }).map((parts) => parts.join('/'));
 
 type Step =
@@ -56,6 +56,7 @@ const call = fc
       amount: '1',
       symbol: 'EXC',
       title: 't',
+      link: 'extrachain://open/x',
       ...odd,
     };
     return wrapped
@@ -87,6 +88,7 @@ const needs: Readonly<Record<string, PermissionName>> = {
   'wallet.proof': 'identity.shared',
   'streams.list': 'streams.watch',
   'streams.leave': 'streams.watch',
+  'published.read': 'streams.watch',
   'collections.list': 'collections',
   'collections.create': 'collections',
   'collections.get': 'collections',

@@ -91,4 +91,9 @@ export const driveMethods = {
     }),
     z.object({ link: z.string() }),
   ),
+  /**
+   * Opens the folder (one inside becomes a drive of its own) to everybody who has the link, to read, without joining; the person is asked.
+   * The manifest has to name `drive.share`. What is open already stays as it is.
+   */
+  exc_drivePublish: method(['drive.read'], z.object(inFolder), z.object({ link: z.string() })),
 };

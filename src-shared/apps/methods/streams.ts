@@ -1,4 +1,4 @@
-import { count, time, userId } from '../../contract/common.ts';
+import { count, path, time, userId } from '../../contract/common.ts';
 import { rendition, streamId } from '../../contract/streams.ts';
 import { z } from '../../contract/zod.ts';
 import { appUrl, method, nothing, ok, watching } from './frame.ts';
@@ -27,6 +27,15 @@ export const streamMethods = {
   exc_streamListWatch: watching(['streams.watch'], nothing, z.object({ changed: z.literal(true) })),
   /** Joins it; `url` is an LL-HLS playlist on the app's own origin. */
   exc_streamWatch: method(['streams.watch'], z.object({ stream }), z.object({ streamId, url: appUrl })),
+  /**
+   * A recording that somebody published: a video or sound file at `path` of a drive that is open to whoever has `link`. `url` is good for
+   * `<video>`, for an hour after each use.
+   */
+  exc_recordingOpen: method(
+    ['streams.watch'],
+    z.object({ link: z.string().min(1).max(8192), path: path.min(1) }),
+    z.object({ size: count, url: appUrl }),
+  ),
   exc_streamLeave: method(['streams.watch'], z.object({ stream: streamId }), ok),
   /** Goes live in the person's name; the person is asked. Parts are posted to `ingestUrl` as docs/streams.md says. */
   exc_streamPublish: method(

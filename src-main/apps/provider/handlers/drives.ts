@@ -1,6 +1,6 @@
 import type { AppFile, AppFolder } from '../../../../src-shared/apps/methods/index.ts';
 import { maxInlineBytes } from '../../../../src-shared/apps/methods/index.ts';
-import type { Grant } from '../../../../src-shared/apps/index.ts';
+import type { Grant, PermissionRequest } from '../../../../src-shared/apps/index.ts';
 import type { FileEntry } from '../../../../src-shared/contract/index.ts';
 import { AppError, isAppError } from '../../../../src-shared/errors.ts';
 import { folderHandle, grantedFolders, locate, notGranted, pathInside } from '../../permissions/index.ts';
@@ -17,7 +17,8 @@ type Names =
   | 'exc_driveMkdir'
   | 'exc_driveRemove'
   | 'exc_driveWatch'
-  | 'exc_driveShare';
+  | 'exc_driveShare'
+  | 'exc_drivePublish';
 
 /** Shortest time between two words about a watched folder, ms. */
 const watchEvery = 250;
@@ -36,6 +37,14 @@ export function driveHandlers(deps: HandlerDeps): Pick<AppHandlers, Names> {
     call.about(place.path || '/');
     return place;
   };
+
+  function sharing(call: Call): PermissionRequest {
+    const declared = declaredOf(call.app, 'drive.share');
+    if (declared) return declared;
+    throw notGranted('drive.share', 'The manifest of this app does not name drive.share.');
+  }
+  const folderName = async (call: Call, handle: string, drive: string, path: string): Promise<string> =>
+    path === '' ? (await shownFolder({ handle, drive, path, access: 'read' }, call.signal)).name : path;
 
   return {
     async exc_pickFolder(call, { access, reason }) {
@@ -179,15 +188,10 @@ export function driveHandlers(deps: HandlerDeps): Pick<AppHandlers, Names> {
 
     async exc_driveShare(call, { folder, path: inner, role, expires, uses }) {
       const { drive, path } = placeOf(call, 'drive.read', folder, inner);
-      const declared = declaredOf(call.app, 'drive.share');
-      if (!declared) throw notGranted('drive.share', 'The manifest of this app does not name drive.share.');
       await call.ask({
         kind: 'share',
-        grants: [declared],
-        text:
-          path === ''
-            ? (await shownFolder({ handle: folder, drive, path, access: 'read' }, call.signal)).name
-            : path,
+        grants: [sharing(call)],
+        text: await folderName(call, folder, drive, path),
         discloses: [
           role === 'editor'
             ? 'Whoever has the link can join, and read, change and delete what is in the folder.'
@@ -201,6 +205,33 @@ export function driveHandlers(deps: HandlerDeps): Pick<AppHandlers, Names> {
           ? drive
           : (await node.drives.shareFolder({ drive, path, user: null, role: 'reader' }, call.signal)).driveId;
       const { link } = await node.drives.link({ drive: shared, role, expires, uses }, call.signal);
+      return { link };
+    },
+
+    async exc_drivePublish(call, { folder, path: inner }) {
+      const { drive, path } = placeOf(call, 'drive.read', folder, inner);
+      await call.ask({
+        kind: 'share',
+        grants: [sharing(call)],
+        text: await folderName(call, folder, drive, path),
+        discloses: [
+          'Whoever has the link can read everything that is in the folder now or comes into it later, without joining.',
+          'They learn your user id. What somebody has read cannot be taken back.',
+        ],
+      });
+      records.grant(call.app.appId, { name: 'drive.share', caveats: { drive, path } });
+      const opened =
+        path === ''
+          ? drive
+          : (await node.drives.shareFolder({ drive, path, user: null, role: 'reader' }, call.signal)).driveId;
+      const { visibility } = await node.drives.visibility({ drive: opened }, call.signal);
+      if (visibility === 'private') {
+        return node.drives.setVisibility({ drive: opened, visibility: 'unlisted' }, call.signal);
+      }
+      const { link } = await node.drives.link(
+        { drive: opened, role: null, expires: null, uses: null },
+        call.signal,
+      );
       return { link };
     },
   };

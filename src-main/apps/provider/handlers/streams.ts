@@ -1,12 +1,14 @@
 import type { AppStream } from '../../../../src-shared/apps/methods/index.ts';
 import type { StreamSummary } from '../../../../src-shared/contract/index.ts';
 import { AppError } from '../../../../src-shared/errors.ts';
+import { notGranted } from '../../permissions/index.ts';
 import type { AppHandlers, HandlerDeps } from '../types.ts';
 
 type Names =
   | 'exc_streamList'
   | 'exc_streamListWatch'
   | 'exc_streamWatch'
+  | 'exc_recordingOpen'
   | 'exc_streamLeave'
   | 'exc_streamPublish'
   | 'exc_streamStop';
@@ -59,6 +61,24 @@ export function streamHandlers(deps: HandlerDeps): Pick<AppHandlers, Names> {
       void closed.then(() => mounted.end());
       call.signal.addEventListener('abort', close, { once: true });
       return { streamId, url: `${mounted.url}/${entrance}` };
+    },
+
+    async exc_recordingOpen(call, { link, path }) {
+      const fileName = path.split('/').at(-1)!;
+      call.about(fileName);
+      const type = deps.previewType(fileName);
+      // The permission is to watch, not to read what else is open somewhere.
+      if (!/^(?:video|audio)\//.test(type ?? '')) {
+        throw new AppError('unsupported', 'A recording is a video or a sound file.');
+      }
+      const read = (start: number, end: number | null, signal: AbortSignal) => {
+        // Looked at anew for every request of an address that was given out.
+        if (!call.has('streams.watch')) throw notGranted('streams.watch');
+        return node.published.read({ link, path, start, end }, signal);
+      };
+      const { size, bytes } = await read(0, 0, call.signal);
+      await bytes[Symbol.asyncIterator]().return?.();
+      return { size, url: deps.bytes(call.app.appId).offer({ fileName, type, open: read }) };
     },
 
     async exc_streamLeave({ signal }, { stream }) {
