@@ -112,6 +112,12 @@ export interface StreamsDeps {
   readonly powered: () => boolean;
   /** Streams of these users are remembered when too many are announced. */
   readonly followed?: () => readonly UserId[];
+  /** A folder for parts that memory has no room for; without one, one can go back a short time only. */
+  readonly folder?: string;
+  /** What the parts of one stream may take of it, bytes. */
+  readonly ringBytes?: number;
+  /** What of the newest parts stays in memory beside that, bytes. */
+  readonly hotBytes?: number;
   /** Negative controls of tests. */
   readonly without?: 'signatures' | 'backups' | 'repeaters';
 }

@@ -1,4 +1,8 @@
 import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { encodeDirectoryFrame } from './directory.ts';
@@ -30,6 +34,10 @@ async function node(ip: number, options: StreamNodeOptions = {}): Promise<Stream
 
 async function soon(what: () => boolean, why?: string): Promise<void> {
   await until(what, 40_000, why);
+}
+
+async function soonAsync(what: () => Promise<boolean>): Promise<void> {
+  await expect.poll(what, { timeout: 90_000, interval: 50 }).toBe(true);
 }
 
 /** A stream that is sent, with a repeater that has the only place at the source. */
@@ -147,6 +155,60 @@ describe('a stream between nodes', () => {
     for (const one of [staying, going, coming]) expect(right(one)).toBe(true);
     expect(staying.gaps).toEqual([]);
     await expect(source.streams.invite(link, { add: [], remove: [] }, none)).resolves.toHaveLength(2);
+  });
+
+  it('can be gone back in to before one came, as far as the source has it, also behind who came late', async () => {
+    const folder = await mkdtemp(path.join(tmpdir(), 'streams-'));
+    running.push({ stop: () => rm(folder, { recursive: true, force: true }) });
+    const on = (name: string): StreamNodeOptions => ({ folder: path.join(folder, name), hotBytes: 200_000 });
+    const source = await node(1, on('source'));
+    const { streamId, link } = await source.streams.begin(testStart({ fanOut: 1, dvrSeconds: 600 }), none);
+    const encoder = await encode(source.streams.ingest(streamId));
+    running.push(encoder);
+    await soon(() => source.streams.stats(streamId).ingested > 90, 'a past');
+    const repeater = await node(2, { relay: 'on' });
+    await repeater.network.connect(source.network.addresses()[0]!);
+    await soon(() => source.streams.stats(streamId).children.includes(repeater.network.peerId), 'a repeater');
+    const viewer = await node(3, on('viewer'));
+    await viewer.streams.watch(link, none);
+    const player = play(viewer, streamId);
+    running.push(player);
+    await soon(() => player.parts.size > 3, 'parts');
+    const firstLive = Math.min(...player.parts.keys());
+    expect(firstLive).toBeGreaterThan(80);
+    // Back to the beginning: more than there is may be asked for.
+    const playback = viewer.streams.playback(streamId);
+    running.push({ stop: async () => playback.close() });
+    const get = async (file: string, query = ''): Promise<string> =>
+      Buffer.from(
+        (await playback.get(file, new URLSearchParams(query), AbortSignal.timeout(60_000)))
+          .body as Uint8Array,
+      ).toString('latin1');
+    const master = await get('stream.m3u8', 'back=500');
+    expect(master).toContain('v/index.m3u8?from=0\n');
+    let list = '';
+    const bytes: string[] = [];
+    await soonAsync(async () => {
+      list = await get('v/index.m3u8', 'from=0');
+      const names = [...list.matchAll(/^s(\d+)\.m4s\?from=0$/gm)];
+      while (bytes.length < names.length) bytes.push(await get(`v/s${bytes.length}.m4s`, 'from=0'));
+      // It has grown into what the node got live.
+      return bytes.length * 5 > firstLive + 10;
+    });
+    expect(list).toContain('#EXT-X-MEDIA-SEQUENCE:0\n');
+    expect(list).not.toContain('GAP');
+    bytes.forEach((segment, n) => {
+      const parts = [0, 1, 2, 3, 4].map((one) => testPayload('v', 5 * n + one, 20_000));
+      expect(segment === Buffer.concat(parts).toString('latin1')).toBe(true);
+    });
+    // Nobody's view of what is live has changed by it, and nobody has been asked for more than there is.
+    expect(player.gaps).toEqual([]);
+    expect(Math.min(...player.parts.keys())).toBe(firstLive);
+    await expect(get('v/index.m3u8', 'from=x')).rejects.toMatchObject({ code: 'invalid_argument' });
+    await encoder.stop();
+    expect(existsSync(path.join(folder, 'source', streamId))).toBe(true);
+    await source.streams.stop();
+    expect(existsSync(path.join(folder, 'source', streamId))).toBe(false);
   });
 
   it('of an unlisted kind opens with its whole link only', async () => {

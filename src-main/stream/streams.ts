@@ -1,3 +1,5 @@
+import { rm } from 'node:fs/promises';
+import path from 'node:path';
 import { createEmitter } from '../../src-shared/emitter.ts';
 import { AppError } from '../../src-shared/errors.ts';
 import { createSteadyClock } from '../../src-shared/steady-clock.ts';
@@ -14,6 +16,8 @@ import type { Contact, Session } from './live/session-types.ts';
 import { measureUplink, noUplink } from './overlay/index.ts';
 import { beginOwnStream } from './own-stream.ts';
 import type { OwnStream } from './own-stream.ts';
+import { openPartRing } from './part-ring.ts';
+import type { PartRing } from './part-ring.ts';
 import { createPlayers } from './players.ts';
 import type { Players } from './players.ts';
 import type { StartOptions, StreamInfo, Streams, StreamsDeps, StreamsEvents } from './streams-types.ts';
@@ -84,6 +88,14 @@ export function createStreams(deps: StreamsDeps): Streams {
     };
   }
 
+  const { folder } = deps;
+  const openRing = (at: string): Promise<PartRing> =>
+    openPartRing({
+      folder: at,
+      logger,
+      ...(deps.ringBytes !== undefined && { maxBytes: deps.ringBytes }),
+    });
+
   function sessionDeps() {
     return {
       network,
@@ -93,6 +105,8 @@ export function createStreams(deps: StreamsDeps): Streams {
       device: deps.device,
       tryUnwrap: deps.tryUnwrap,
       conditions,
+      openRing: folder === undefined ? null : (id: StreamId) => openRing(path.join(folder, id)),
+      hotBytes: deps.hotBytes,
       uplink: {
         rate: () => estimate.rate,
         add(sample: { readonly bytes: number; readonly ms: number }, backlogged: boolean) {
@@ -283,6 +297,8 @@ export function createStreams(deps: StreamsDeps): Streams {
   return {
     on: events.on,
     async start() {
+      // What a crash left behind: a ring lasts as long as its stream.
+      if (folder !== undefined) await rm(folder, { recursive: true, force: true });
       network.handle(liveProtocol, liveOptions, serve);
       directory = createStreamDirectory({
         network,

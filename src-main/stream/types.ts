@@ -38,6 +38,10 @@ export const limits = {
   segmentTicks: 12 * ticks,
   /** Memory that the window of one stream may take, bytes. */
   windowBytes: 256 * 1024 * 1024,
+  /** Disk that the older parts of one stream may take, bytes. */
+  ringBytes: 1024 * 1024 * 1024,
+  /** Without a disk for them, parts are kept so long, s. */
+  memorySeconds: 120,
   /** Users a stream can be for. */
   viewers: 1000,
   titleBytes: 800,
@@ -68,6 +72,12 @@ export interface PartHeader {
   /** SHA-256 of each 16 KiB of the payload. */
   readonly chunks: readonly Uint8Array[];
 }
+
+/** What lists of parts need of a header, which is a kilobyte. */
+export type PartNote = Pick<
+  PartHeader,
+  'rendition' | 'seq' | 'first' | 'segment' | 'run' | 'duration' | 'captured' | 'independent'
+>;
 
 /** A header with its signature, and its hash. */
 export interface SignedHeader extends PartHeader {

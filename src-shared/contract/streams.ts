@@ -127,7 +127,7 @@ export const streams = {
       audience: audience.default('public'),
       /** Records into this drive. */
       record: z.string().min(1).max(1024).nullable().default(null),
-      dvrSeconds: z.int().min(10).max(3600).default(120),
+      dvrSeconds: z.int().min(10).max(3600).default(1800),
       renditions: z.array(rendition).min(1).max(6),
       targetLatency: z.enum(['default', 'interactive']).default('default'),
       /** About how long a part is, ms; none may be longer than twice that. */
@@ -155,7 +155,10 @@ export const streams = {
   list: query(nothing, z.array(streamSummary)),
   /** Key `streamId`. */
   watchList: subscription(nothing, watchedList(streamSummary)),
-  /** Joins it; `url` is a multivariant LL-HLS playlist, good while it is asked for. */
+  /**
+   * Joins it; `url` is a multivariant LL-HLS playlist, good while it is asked for. With `?back=SECONDS` behind it, it begins so long ago,
+   * as far back as the stream allows and somebody has it.
+   */
   watch: command(z.object({ stream }), z.object({ streamId, url: z.url() })),
   /** Watches it no more. */
   leave: command(z.object({ stream }), done),

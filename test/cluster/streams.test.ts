@@ -266,6 +266,35 @@ describe.skipIf(!hasFfmpeg)('a stream over seven computers', () => {
   );
 });
 
+describe.skipIf(!hasFfmpeg)('a stream that somebody comes to late', () => {
+  it('is played from its beginning, which lies on the disk of its source', { timeout: 180_000 }, async () => {
+    const clip = path.join(temp.dir, 'late.mp4');
+    const made = spawnSync('ffmpeg', [
+      ...['-v', 'error', '-f', 'lavfi', '-i', 'testsrc2=size=320x180:rate=25'],
+      ...['-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=48000', '-t', '60'],
+      ...['-c:v', 'libx264', '-preset', 'ultrafast', '-g', '25', '-c:a', 'aac', clip],
+    ]);
+    expect(made.status).toBe(0);
+    const [source, viewer] = await Promise.all([start('past-source', 40), start('past-viewer', 41)]);
+    const show = await publish(source, ['From the beginning', '--from', clip]);
+    await until('a past', 60_000, async () => (await stats(source, show.streamId)).ingested > 60, 200);
+    expect(await readdir(path.join(source.data, 'streams'))).toEqual([show.streamId]);
+    const live = await viewer.cli<{ url: string }>('stream', 'watch', show.link);
+    const { url } = await viewer.cli<{ url: string }>('stream', 'watch', show.link, '--back', '600');
+    const list = await (await fetch(url.replace('stream.m3u8?back=600', 'v/index.m3u8?from=0'))).text();
+    expect(list).toContain('#EXT-X-MEDIA-SEQUENCE:0\n');
+    // Live it begins with what came since.
+    const now = await (await fetch(live.url.replace('stream.m3u8', 'v/index.m3u8'))).text();
+    expect(Number(/MEDIA-SEQUENCE:(\d+)/.exec(now)?.[1])).toBeGreaterThan(5);
+    const seen = await decode(url, 8);
+    expect(seen.errors).toBe('');
+    expect(seen.frames).toBeGreaterThan(190);
+    expect(await show.stop()).toBe(0);
+    await source.stop();
+    expect(await readdir(path.join(source.data, 'streams'))).toEqual([]);
+  });
+});
+
 describe('bytes from standard input', () => {
   it('reach somebody who waits for them', { timeout: 120_000 }, async () => {
     const [source, receiver] = await Promise.all([start('data-source', 30), start('data-receiver', 31)]);

@@ -48,6 +48,7 @@ export function createNodeStreams(node: Online, drives: () => Drives): NodeStrea
     relay: () => ({ enabled: settings.get('streams.relay'), uplink: settings.get('streams.uplink') }),
     powered: onMains,
     followed: () => records.following(),
+    folder: path.join(node.dataDir, 'streams'),
   });
   const off = [
     streams.on('changed', () => events.emit('streams', {})),

@@ -44,7 +44,7 @@ function part(seq: number, over: Partial<SignedHeader> = {}): SignedHeader {
   };
 }
 
-const facts = { partMs: 200, targetLatency: 'default' as const, others: [] };
+const facts = { partMs: 200, targetLatency: 'default' as const, others: [], from: null };
 
 function shown(track: Track, skip = false): string {
   return mediaPlaylist(track, facts, skip);
@@ -272,7 +272,7 @@ describe('the origin', () => {
       partMs: 200,
       targetLatency: 'default',
       kinds: ['av'],
-      payload: (header) => Buffer.from(`<${header.seq}>`),
+      payload: async (header) => Buffer.from(`<${header.seq}>`),
     });
     made.programme({
       title: 't',

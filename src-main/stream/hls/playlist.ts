@@ -11,6 +11,8 @@ export interface PlaylistFacts {
   readonly targetLatency: TargetLatency;
   /** Other renditions: for reports of how far they are. */
   readonly others: readonly { readonly id: string; readonly track: Track }[];
+  /** Set for a playlist that begins with this part in the past: it is played by whole segments, from its beginning on. */
+  readonly from: number | null;
 }
 
 const seconds = (ms: number): string => (ms / 1000).toFixed(3);
@@ -50,13 +52,16 @@ export function mediaPlaylist(track: Track, facts: PlaylistFacts, skip: boolean)
   const target = targetDuration(track);
   const part = partTarget(track, facts.partMs);
   const holdBack = Math.max(partHoldBack[facts.targetLatency], (2 * part) / 1000);
+  const isBack = facts.from !== null;
+  const suffix = isBack ? `?from=${facts.from}` : '';
   const lines = [
     '#EXTM3U',
     '#EXT-X-VERSION:9',
     `#EXT-X-TARGETDURATION:${target}`,
-    `#EXT-X-PART-INF:PART-TARGET=${seconds(part)}`,
+    ...(isBack ? ['#EXT-X-START:TIME-OFFSET=0'] : [`#EXT-X-PART-INF:PART-TARGET=${seconds(part)}`]),
     '#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES' +
-      `,PART-HOLD-BACK=${holdBack.toFixed(3)},HOLD-BACK=${(3 * target).toFixed(1)},CAN-SKIP-UNTIL=${(6 * target).toFixed(1)}`,
+      (isBack ? '' : `,PART-HOLD-BACK=${holdBack.toFixed(3)}`) +
+      `,HOLD-BACK=${(3 * target).toFixed(1)},CAN-SKIP-UNTIL=${(6 * target).toFixed(1)}`,
     `#EXT-X-MEDIA-SEQUENCE:${segments[0]?.segment ?? 0}`,
     `#EXT-X-DISCONTINUITY-SEQUENCE:${segments[0]?.run ?? 0}`,
   ];
@@ -76,7 +81,7 @@ export function mediaPlaylist(track: Track, facts: PlaylistFacts, skip: boolean)
     if (n < skipped) return;
     const timed = segment.parts.find((one) => one.header !== null)?.header;
     if (timed) lines.push(`#EXT-X-PROGRAM-DATE-TIME:${new Date(startOf(segment)).toISOString()}`);
-    if (n >= withParts) {
+    if (n >= withParts && !isBack) {
       for (const one of segment.parts) {
         lines.push(
           `#EXT-X-PART:DURATION=${seconds(one.duration)},URI="${one.seq}.m4s"` +
@@ -87,12 +92,12 @@ export function mediaPlaylist(track: Track, facts: PlaylistFacts, skip: boolean)
     }
     if (!segment.complete) return;
     if (segment.parts.every((one) => one.header === null)) lines.push('#EXT-X-GAP');
-    lines.push(`#EXTINF:${seconds(lengthOf(segment))},`, `s${segment.segment}.m4s`);
+    lines.push(`#EXTINF:${seconds(lengthOf(segment))},`, `s${segment.segment}.m4s${suffix}`);
   });
   if (track.ended()) lines.push('#EXT-X-ENDLIST');
   else {
     const next = track.next();
-    if (next !== null) lines.push(`#EXT-X-PRELOAD-HINT:TYPE=PART,URI="${next}.m4s"`);
+    if (next !== null && !isBack) lines.push(`#EXT-X-PRELOAD-HINT:TYPE=PART,URI="${next}.m4s"`);
     for (const { id, track: other } of facts.others) {
       const last = other.segments().at(-1);
       if (!last) continue;

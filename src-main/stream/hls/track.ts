@@ -1,4 +1,4 @@
-import type { SignedHeader } from '../types.ts';
+import type { PartNote } from '../types.ts';
 
 /** One line of a playlist's parts: a part that is here, or a hole where it should be. */
 export interface ShownPart {
@@ -9,7 +9,7 @@ export interface ShownPart {
   readonly run: number;
   readonly independent: boolean;
   /** null: a hole. */
-  readonly header: SignedHeader | null;
+  readonly header: PartNote | null;
 }
 
 export interface ShownSegment {
@@ -26,7 +26,7 @@ export interface ShownSegment {
  */
 export interface Track {
   /** A part is here. One far ahead of what is waited for is a new beginning: the hole before it is told as one. */
-  add(header: SignedHeader): void;
+  add(header: PartNote): void;
   /** A part will not come. */
   gap(seq: number): void;
   /** Nothing more will come. */
@@ -67,7 +67,7 @@ interface Segment {
 export function createTrack(partMs: number, from: number | null = null): Track {
   let segments: Segment[] = [];
   /** Parts and holes that wait for what comes before them. */
-  const ahead = new Map<number, SignedHeader | null>();
+  const ahead = new Map<number, PartNote | null>();
   const mostAhead = from === null ? Math.max(longestHole, Math.ceil(patienceMs / partMs)) : mostDataAhead;
   let next: number | null = from;
   /** Newest part that came; what it jumps over is judged by it. */
@@ -109,10 +109,10 @@ export function createTrack(partMs: number, from: number | null = null): Track {
     longestPart = Math.max(longestPart, part.duration);
   }
 
-  const isEntrance = (header: SignedHeader): boolean => header.independent || header.seq === header.first;
+  const isEntrance = (header: PartNote): boolean => header.independent || header.seq === header.first;
 
   /** Goes on with a later part; players are told of one hole. */
-  function rejoin(at: SignedHeader): void {
+  function rejoin(at: PartNote): void {
     const before = segments.at(-1);
     if (next !== null && before && !before.complete && at.seq > next) {
       gaps += 1;
@@ -132,7 +132,7 @@ export function createTrack(partMs: number, from: number | null = null): Track {
   /** What waits for parts that will not come is not kept for ever: the first of it that a player can begin with is shown. */
   function settle(): void {
     if (ahead.size <= mostAhead) return;
-    let first: SignedHeader | null = null;
+    let first: PartNote | null = null;
     for (const header of ahead.values())
       if (header && isEntrance(header) && (!first || header.seq < first.seq)) first = header;
     if (!first) {
@@ -192,7 +192,7 @@ export function createTrack(partMs: number, from: number | null = null): Track {
         if (!isEntrance(header)) return;
         rejoin(header);
       }
-      ahead.set(header.seq, header);
+      ahead.set(header.seq, noteOf(header));
       advance();
       settle();
     },
@@ -219,3 +219,24 @@ export function createTrack(partMs: number, from: number | null = null): Track {
     gaps: () => gaps,
   };
 }
+
+/** Lists live as long as what one may go back to: they hold no signatures and hashes. */
+const noteOf = ({
+  rendition,
+  seq,
+  first,
+  segment,
+  run,
+  duration,
+  captured,
+  independent,
+}: PartNote): PartNote => ({
+  rendition,
+  seq,
+  first,
+  segment,
+  run,
+  duration,
+  captured,
+  independent,
+});

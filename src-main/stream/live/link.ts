@@ -51,8 +51,11 @@ export interface PartSink {
 export interface Link {
   readonly peer: DeviceId;
   send(frame: LiveFrame): void;
-  /** Sends a part, as far as it is here and then as it comes. `drained` follows. */
-  push(entry: PartEntry): void;
+  /**
+   * Sends a part, as far as it is here and then as it comes. `drained` follows.
+   * @param old of long ago: everything else goes before it
+   */
+  push(entry: PartEntry, old?: boolean): void;
   /** Pushes that have not begun are not sent; each still drains. */
   cancel(entry: PartEntry): void;
   /** Media that waits here or on the way, ms. */
@@ -70,6 +73,8 @@ export interface Link {
 const mostUnderway = 1024 * 1024;
 /** Bytes that are handed to the transport at a time. */
 const mostAtOnce = 64 * 1024;
+/** The same for parts of long ago: what is live must not wait behind them. */
+const mostOldUnderway = 192 * 1024;
 /** Parts may be on the way in any case. */
 const leastUnderway = 2;
 /** Control frames that may wait for a slow peer. */
@@ -96,6 +101,7 @@ export function createLink(
 } {
   const control: (readonly Uint8Array[])[] = [];
   const queue: PartEntry[] = [];
+  const oldQueue: PartEntry[] = [];
   /** Sent, not acknowledged yet. */
   const underway: { entry: PartEntry; sentAt: number }[] = [];
   let underwayBytes = 0;
@@ -124,8 +130,9 @@ export function createLink(
     wake();
     incoming?.sink?.cut();
     incoming = null;
-    const unsent = [...underway.map((one) => one.entry), ...queue];
+    const unsent = [...underway.map((one) => one.entry), ...queue, ...oldQueue];
     queue.length = 0;
+    oldQueue.length = 0;
     probing?.done(null);
     probing = null;
     events.closed(how, error, unsent);
@@ -153,7 +160,7 @@ export function createLink(
       return encodeLive({ t: 'cut' });
     }
     if (underwayBytes >= mostUnderway && underway.length >= leastUnderway) return null;
-    const entry = queue.shift();
+    const entry = queue.shift() ?? (underwayBytes < mostOldUnderway ? oldQueue.shift() : undefined);
     if (!entry) return nextProbe();
     sending = { entry, next: 0 };
     unwatch();
@@ -305,9 +312,9 @@ export function createLink(
   return {
     peer: stream.peer,
     send,
-    push(entry) {
+    push(entry, old = false) {
       if (ended) return;
-      queue.push(entry);
+      (old ? oldQueue : queue).push(entry);
       wake();
     },
     cancel(entry) {

@@ -12,6 +12,7 @@ import type {
 import type { HlsOrigin } from '../hls/origin.ts';
 import type { StreamKeys } from '../stream-keys.ts';
 import type { SignedHeader, StreamId } from '../types.ts';
+import type { PartRing } from '../part-ring.ts';
 import type { UplinkSample } from './link.ts';
 import type { Conditions, Peer } from './overlay-driver.ts';
 
@@ -36,6 +37,10 @@ export interface SessionDeps {
     rate(): number | null;
     add(sample: UplinkSample, backlogged: boolean): void;
   };
+  /** Where parts lie that memory has no room for; null: nowhere, and one can go back a short time only. */
+  readonly openRing: ((stream: StreamId) => Promise<PartRing>) | null;
+  /** What of the newest parts stays in memory beside that, bytes. */
+  readonly hotBytes?: number | undefined;
   /** The list or the figures of this stream may look different. */
   readonly changed: () => void;
   /** Somebody this node sent parts to says so, signed. */
@@ -99,10 +104,6 @@ export interface Session {
   describe(description: Description): void;
   publishKey(record: KeyRecord): void;
   publishAudience(record: AudienceRecord): void;
-  /** Takes complete parts in order of arrival, readable or not: the recorder. */
-  onPart(listener: (header: SignedHeader) => void): () => void;
-  /** The readable bytes of a part that is here. @throws AppError `gone`, `key_missing` */
-  payload(header: SignedHeader): Uint8Array;
   stats(): SessionStats;
   /** Media that waits for the slowest child, ms; acknowledged bytes a second; parts not sent. */
   health(): { readonly queueMs: number; readonly uplink: number; readonly dropped: number };

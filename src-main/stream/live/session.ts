@@ -5,10 +5,12 @@ import { makeReceipt, readReceipt } from '../codec/records.ts';
 import type { Description, Genesis } from '../codec/records.ts';
 import { createHlsOrigin } from '../hls/origin.ts';
 import type { HlsOrigin } from '../hls/origin.ts';
+import { isHeaderSigned, readHeader } from '../codec/header.ts';
+import type { PartRing } from '../part-ring.ts';
 import { createPartWindow, payloadOf } from '../part-window.ts';
 import type { PartEntry, PartWindow } from '../part-window.ts';
 import { limits } from '../types.ts';
-import type { SignedHeader, StreamId } from '../types.ts';
+import type { PartNote, SignedHeader, StreamId } from '../types.ts';
 import { createWaiters } from '../waiters.ts';
 import type { LiveFrame } from './frames.ts';
 import { createIntake } from './intake.ts';
@@ -27,6 +29,12 @@ const mostFetched = 1000;
 const leaveMs = 1_500;
 /** Parts that are still on their way when a stream ends get so long. */
 const endMs = 3_000;
+/** What the ring keeps beyond the promised window, s. */
+const ringMarginSeconds = 60;
+/** A link that was opened for old parts only is closed when none was asked for so long, ms. */
+const fetchedIdleMs = 30_000;
+/** Parts further behind the newest are of long ago: as the overlay sees it. */
+const oldParts = 64;
 const tellEvery = 1_000;
 const receiptEvery = 10_000;
 
@@ -43,8 +51,9 @@ export function createSession(
   let origin: HlsOrigin | null = null;
   let overlay: Overlay | null = null;
   let intake: Intake | null = null;
+  let ring: PartRing | null = null;
+  let ringAsked = false;
   let contacts: Contact[] = [];
-  const listeners = new Set<(header: SignedHeader) => void>();
   const waiters = createWaiters();
   const viewersOf = new Map<Peer, number>();
   const droppedOf = new Map<Peer, number>();
@@ -52,6 +61,10 @@ export function createSession(
   const arrived = new Map<number, number>();
   let refusal: AppError | null = null;
   let watched: readonly number[] = [0];
+  /** Somebody here watches, or has watched. */
+  let isWatched = false;
+  /** When peers were last asked for parts. */
+  const pulledAt = new Map<Peer, number>();
   let players = 0;
   let stopping = false;
   let ended = false;
@@ -126,13 +139,27 @@ export function createSession(
     const description = knowledge.description();
     if (!genesis || !description || overlay) return;
     const check = createChainCheck(genesis, deps.without === 'signatures' ? { without: 'signatures' } : {});
-    window = createPartWindow({ parts: Math.ceil((description.dvrSeconds * 1000) / description.partMs) });
+    const here = createPartWindow({
+      parts: inParts(Math.min(description.dvrSeconds, limits.memorySeconds), description),
+      ...(deps.hotBytes !== undefined && { hotBytes: deps.hotBytes }),
+    });
+    window = here;
     origin = createHlsOrigin({
       partMs: description.partMs,
       targetLatency: description.targetLatency,
       kinds: description.ladder.map(({ kind }) => kind),
       payload,
+      back: {
+        seconds: description.dvrSeconds,
+        has: here.has,
+        async note(rendition, seq) {
+          const header = (await here.load(rendition, seq))?.header;
+          return header && knowledge.canRead(header) ? header : null;
+        },
+        fetch: (rendition, seqs) => step({ type: 'fetch', rendition, seqs }),
+      },
     });
+    useRing();
     const programme = knowledge.programme();
     if (programme) origin.programme(programme);
     intake = createIntake({
@@ -172,6 +199,31 @@ export function createSession(
     wakeWaiting();
   }
 
+  /** Who sends or watches keeps on disk what memory has no room for; who only passes a stream on does not. */
+  function useRing(): void {
+    const genesis = knowledge.genesis();
+    const description = knowledge.description();
+    if (!deps.openRing || !window || !genesis || !description || ringAsked || (!own && !isWatched)) return;
+    ringAsked = true;
+    const kept = window;
+    deps
+      .openRing(streamId)
+      .then(async (opened) => {
+        if (stopping) return opened.remove();
+        ring = opened;
+        // A little more than is promised: who goes back as far as he may needs time to begin.
+        kept.useRing(opened, inParts(description.dvrSeconds + ringMarginSeconds, description), (bytes) => {
+          const header = readHeader(bytes);
+          return header.stream === streamId && isHeaderSigned(genesis.streamKey, header) ? header : null;
+        });
+      })
+      .catch((error: unknown) =>
+        logger.warn({ err: error, streamId }, 'parts of a stream are not kept on disk'),
+      );
+  }
+
+  const inParts = (seconds: number, { partMs }: Description): number => Math.ceil((seconds * 1000) / partMs);
+
   const withSource = (genesis: Genesis): Contact[] =>
     !contacts.some((one) => one.peer === genesis.device)
       ? [...contacts, { peer: genesis.device, addresses: [] }]
@@ -182,7 +234,7 @@ export function createSession(
     const description = knowledge.description();
     if (description?.state !== 'ended' || description.last <= 0) return;
     const rendition = watched[0] ?? 0;
-    if (!window?.get(rendition, description.last)?.complete) return;
+    if (!window?.has(rendition, description.last)) return;
     const next = origin?.next(rendition) ?? null;
     if (next === null || next > description.last) finish();
   }
@@ -260,7 +312,8 @@ export function createSession(
   function completed(entry: PartEntry, from: Peer | null): void {
     const { header } = entry;
     const now = clock.now();
-    latencyMs = deps.clock.now() - header.captured;
+    const isOld = isLongAgo(header.seq);
+    if (!isOld) latencyMs = deps.clock.now() - header.captured;
     if (
       from !== null &&
       !arrived.has(header.rendition) &&
@@ -270,10 +323,11 @@ export function createSession(
     arrived.set(header.rendition, now);
     run = Math.max(run, header.run);
     if (knowledge.canRead(header)) origin?.add(header);
+    // Of a time before this node's user was let in.
+    else if (isOld) origin?.gap(header.rendition, header.seq);
     const { rendition, seq, independent, length: bytes } = header;
     step({ type: 'part', from, part: { rendition, seq, independent, bytes } });
     origin?.cut(window!.floor());
-    for (const listener of listeners) listener(header);
     finishWhenWhole();
     deps.changed();
   }
@@ -284,9 +338,13 @@ export function createSession(
     if (seqs.length > 0) step({ type: 'fetch', rendition, seqs });
   }
 
-  function payload(header: SignedHeader): Uint8Array {
-    const entry = window?.get(header.rendition, header.seq);
+  const isLongAgo = (seq: number): boolean => seq <= (window?.edge() ?? 0) - oldParts;
+
+  /** The readable bytes of a part that is here. @throws AppError `gone`, `key_missing` */
+  async function payload({ rendition, seq }: PartNote): Promise<Uint8Array> {
+    const entry = await window?.load(rendition, seq);
     if (!entry?.complete) throw new AppError('gone', 'This part is not kept any more.');
+    const { header } = entry;
     const bytes = payloadOf(entry);
     return header.epoch === 0 ? bytes : knowledge.keys.openPart(header, bytes);
   }
@@ -326,17 +384,24 @@ export function createSession(
     });
   }
 
+  function push({ to, part }: Effect & { readonly type: 'push' }, entry: PartEntry | null): void {
+    const link = links.to(to);
+    if (!entry || entry.failed) step({ type: 'unavailable', to, part });
+    else if (!link) step({ type: 'drained', to, part });
+    else link.push(entry, isLongAgo(part.seq));
+  }
+
   function perform(effect: Effect): void {
     switch (effect.type) {
       case 'send':
+        if (effect.message.type === 'pull') pulledAt.set(effect.to, clock.now());
         links.send(effect.to, effect.addresses, { t: 'message', bytes: encodeMessage(effect.message) });
         return;
       case 'push': {
-        const entry = window?.get(effect.part.rendition, effect.part.seq);
-        const link = links.to(effect.to);
-        if (!entry || entry.failed) step({ type: 'unavailable', to: effect.to, part: effect.part });
-        else if (!link) step({ type: 'drained', to: effect.to, part: effect.part });
-        else link.push(entry);
+        const { rendition, seq } = effect.part;
+        const entry = window?.get(rendition, seq);
+        if (entry || !window?.has(rendition, seq)) push(effect, entry ?? null);
+        else void window.load(rendition, seq).then((read) => push(effect, read));
         return;
       }
       case 'cancel':
@@ -435,6 +500,11 @@ export function createSession(
         });
         links.to(peer)?.send({ t: 'receipt', bytes: receipt.signed });
       }
+      for (const [peer, at] of pulledAt) {
+        if (now - at < fetchedIdleMs) continue;
+        pulledAt.delete(peer);
+        if (!isRelated(peer)) links.close(peer);
+      }
       deps.changed();
       tell();
     });
@@ -487,6 +557,10 @@ export function createSession(
     },
     watch(wanted, now) {
       players = now;
+      if (wanted.length > 0) {
+        isWatched = true;
+        useRing();
+      }
       // Who only passes it on takes the best one: what it does not have it cannot give.
       const renditions = wanted.length === 0 ? [0] : wanted;
       const same = renditions.length === watched.length && renditions.every((one, n) => one === watched[n]);
@@ -513,11 +587,6 @@ export function createSession(
     publishAudience(record) {
       if (knowledge.addAudience(record)) links.spread({ t: 'audience', bytes: record.bytes }, null);
     },
-    onPart(listener) {
-      listeners.add(listener);
-      return () => void listeners.delete(listener);
-    },
-    payload,
     stats() {
       const view = overlay?.view();
       const now = clock.now();
@@ -578,6 +647,7 @@ export function createSession(
       // What was said last may still go out.
       if (own) await new Promise<void>((resolve) => clock.after(200, resolve));
       links.closeAll();
+      await ring?.remove();
       finish();
       wakeWaiting();
     },

@@ -24,7 +24,7 @@ const gapGraceIdleMs = 500;
 const pullAgainMs = 350;
 /** Nobody waits longer for a part at the live edge. */
 const gapGivenUpMs = 3_000;
-const fetchGivenUpMs = 15_000;
+const fetchGivenUpMs = 60_000;
 /** A jump further than this is a new beginning, not a hole. */
 const longestHole = 64;
 /** Parts of a burst that a new child drains before its queue is judged as usual. */
@@ -309,7 +309,7 @@ export function edgeOfAlly(ally: Ally, rendition: number, partMs: number, now: n
   return newest < 0 ? -1 : newest + Math.floor((now - ally.heardAt) / partMs);
 }
 
-function holderOf(s: OverlayState, { rendition, seq, tried }: Gap, now: number): Peer | null {
+function holderOf(s: OverlayState, { rendition, seq, tried, fetch }: Gap, now: number): Peer | null {
   let best: Peer | null = null;
   let score = 0;
   for (const ally of s.allies.values()) {
@@ -322,12 +322,37 @@ function holderOf(s: OverlayState, { rendition, seq, tried }: Gap, now: number):
     const value = (ally.kind === 'backup' ? 2 : 1) + (sure ? 2 : 0);
     if (value > score) [best, score] = [ally.peer, value];
   }
-  if (best === null && s.parent && !tried.includes(s.parent.peer)) return s.parent.peer;
-  return best;
+  if (best !== null || !s.parent) return best;
+  if (!tried.includes(s.parent.peer)) return s.parent.peer;
+  if (!fetch) return null;
+  // Of long ago: the further up, the longer a member has been there. The source is asked last.
+  for (const peer of s.parent.path.toReversed()) if (!tried.includes(peer)) return peer;
+  return null;
 }
 
 /** Parts are sent once to whoever asks, as long as it does not ask for too many at once. */
 const servedAtOnce = 32;
+/** Of long ago: whoever asks for such parts has gone back, and nobody waits for them at the live edge. */
+const isOld = (window: PartWindow, seq: number): boolean => seq <= window.edge - longestHole;
+/** Old parts go out to all who ask together at so many bit rates, or this share of the uplink if that is more. */
+const oldRates = 4;
+const oldShare = 0.2;
+/** So much of them at once, ms of the best rendition. */
+const oldBurstMs = 12_800;
+
+/** May one more old part go out now? */
+function spendOld({ s, now }: Ctx, rendition: number): boolean {
+  const { ladder, partMs } = s.options;
+  const best = Math.max(...ladder.map(({ bitrate }) => bitrate));
+  const rate = Math.max(oldRates * best, oldShare * (s.conditions?.uplink ?? 0));
+  const { oldBudget: budget } = s;
+  budget.bits = Math.min((best * oldBurstMs) / 1000, budget.bits + (rate * (now - budget.at)) / 1000);
+  budget.at = now;
+  const cost = ((ladder[rendition]?.bitrate ?? best) * partMs) / 1000;
+  if (budget.bits < cost) return false;
+  budget.bits -= cost;
+  return true;
+}
 
 export function servePull(ctx: Ctx, from: Peer, rendition: number, seqs: readonly number[]): void {
   const { s, out } = ctx;
@@ -335,10 +360,13 @@ export function servePull(ctx: Ctx, from: Peer, rendition: number, seqs: readonl
   const child = s.children.get(from);
   const missing: number[] = [];
   for (const seq of seqs) {
-    // What the window forgot may still be on disk: the driver says `unavailable` if not.
-    const there = window && (isKnown(window, seq) || isPast(window, seq));
+    // What is forgotten here may still be on disk: the driver says `unavailable` if not.
+    const old = window !== undefined && isOld(window, seq);
+    const there = old || (window && isKnown(window, seq));
     const busy = child ? child.queue.length >= servedAtOnce : (s.served.get(from) ?? 0) >= servedAtOnce;
-    if (!there || busy) missing.push(seq);
+    if (!there || (busy && !old)) missing.push(seq);
+    // Who asks too much of long ago gets no answer and asks again later; "missing" would say that it is not here.
+    else if (old && (busy || !spendOld(ctx, rendition))) continue;
     else if (child?.queue.some((one) => one.rendition === rendition && one.seq === seq)) continue;
     else if (child) pushTo(ctx, child, { rendition, seq }, false);
     else {
@@ -361,6 +389,12 @@ export function noteMissing(ctx: Ctx, from: Peer, rendition: number, seqs: reado
     }
     const gap = s.gaps.get(keyOf({ rendition, seq }));
     if (!gap || (gap.asked !== from && from !== s.parent?.peer)) continue;
+    if (gap.fetch && from === s.options.source && isOld(windowOf(s, rendition), seq)) {
+      // Nobody can have what even the source has not any more.
+      s.gaps.delete(keyOf({ rendition, seq }));
+      ctx.out.push({ type: 'gap', part: { rendition, seq } });
+      continue;
+    }
     if (!gap.tried.includes(from)) gap.tried.push(from);
     gap.asked = null;
     gap.tryAt = now;

@@ -168,6 +168,8 @@ export interface OverlayState {
   readonly allies: Map<Peer, Ally>;
   /** Pulled parts on their way to peers that are no children. */
   readonly served: Map<Peer, number>;
+  /** What may go out of old parts to those who ask for them, bits, at a time. */
+  readonly oldBudget: { bits: number; at: number };
   readonly known: Map<Peer, Known>;
   readonly contacts: Map<Peer, readonly string[]>;
   readonly probes: Map<number, { readonly peer: Peer; readonly at: number }>;

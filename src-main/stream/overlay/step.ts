@@ -84,6 +84,7 @@ export function createOverlay(options: OverlayOptions, now: number, random: () =
     standbys: new Map(),
     allies: new Map(),
     served: new Map(),
+    oldBudget: { bits: Number.POSITIVE_INFINITY, at: now },
     known: new Map(),
     contacts: new Map(),
     probes: new Map(),

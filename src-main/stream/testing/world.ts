@@ -44,6 +44,9 @@ export interface StreamNodeOptions {
   readonly log?: Logger;
   /** Of its streams; the network keeps real time. */
   readonly clock?: Clock;
+  /** Where parts go that memory has no room for, and what memory may hold beside, bytes. */
+  readonly folder?: string;
+  readonly hotBytes?: number;
 }
 
 /** A node with real sockets on a loopback address, and nothing but streams. */
@@ -123,6 +126,8 @@ export async function startStreamNode(
       uplink: options.uplink === undefined ? 50_000_000 : options.uplink,
     }),
     powered: () => true,
+    ...(options.folder !== undefined && { folder: options.folder }),
+    ...(options.hotBytes !== undefined && { hotBytes: options.hotBytes }),
     ...(options.without && { without: options.without }),
   });
   await streams.start();

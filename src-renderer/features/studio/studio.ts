@@ -492,7 +492,7 @@ export const useStudio = defineStore('studio', () => {
           title: title.value.trim(),
           audience: audience.value === 'private' ? [...invited.value] : audience.value,
           record: record.value,
-          dvrSeconds: 120,
+          dvrSeconds: 1800,
           targetLatency: latency.value,
           fanout: null,
           renditions: renditions.map((one) => ({

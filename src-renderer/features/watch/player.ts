@@ -19,6 +19,8 @@ export type PlayerTrouble = 'ended' | 'gone' | 'unplayable' | 'network' | null;
 export const automatic = -1;
 export const soundOnly = -2;
 const looks = 250;
+/** A dragged slider rests so long before something is loaded, ms. */
+const dragMs = 350;
 /** Says that this player plays parts: it is answered before a whole segment is there (docs/streams.md, "Watching"). */
 const playsParts = '?low-latency';
 /** How often the node is told that a better rendition is still wanted, ms. */
@@ -33,6 +35,8 @@ export function createPlayer(options: {
   readonly arriving: () => readonly string[] | null;
   /** The rendition of sound alone, if there is one: hls.js passes over such a one beside pictures. */
   readonly sound: () => { readonly id: string; readonly bitrate: number } | null;
+  /** How far back one may go at all, s: further than what came since this node joined. */
+  readonly reach?: () => number;
 }) {
   const video = shallowRef<HTMLVideoElement | null>(null);
   const choices = shallowRef<readonly Choice[]>([]);
@@ -40,7 +44,11 @@ export function createPlayer(options: {
   const chosen = ref(automatic);
   /** Only the playlist of the sound is played. */
   const soundAlone = ref(false);
+  let base = '';
   let address = '';
+  /** What is played begins in the past, before this node joined: another playlist, without catching up. */
+  const past = ref(false);
+  let reloading = 0;
   const playing = ref(-1);
   const state = reactive({
     ready: false,
@@ -65,11 +73,30 @@ export function createPlayer(options: {
   let auto = createAutoQuality(1);
   let timer = 0;
   let recoveries = 0;
+  /** What can be gone back to without another playlist, s before the edge. */
+  let here = 0;
   let wished = 0;
 
   async function open(element: HTMLVideoElement, url: string): Promise<void> {
+    base = url;
+    past.value = false;
     address = `${url}${playsParts}`;
     await load(element);
+  }
+
+  /** Goes to what this node has to fetch first. Waits a moment: a person who drags is not there yet. */
+  function openPast(seconds: number): void {
+    clearTimeout(reloading);
+    state.back = true;
+    state.at = seconds;
+    reloading = window.setTimeout(() => {
+      const element = video.value;
+      if (!element) return;
+      past.value = true;
+      soundAlone.value = false;
+      address = `${base}?back=${Math.round(seconds)}`;
+      void load(element);
+    }, dragMs);
   }
 
   async function load(element: HTMLVideoElement): Promise<void> {
@@ -84,7 +111,7 @@ export function createPlayer(options: {
       return;
     }
     hls = new Player({
-      lowLatencyMode: true,
+      lowLatencyMode: !past.value,
       // Parts are fragmented MP4 already, there is nothing to do for a worker; and the page allows none from a blob.
       enableWorker: false,
       // The default is longer than a part, and parts at the ends of segments are then passed over.
@@ -176,7 +203,7 @@ export function createPlayer(options: {
     const element = video.value;
     const arriving = options.arriving();
     const sound = options.sound();
-    if (!element || !sound) return;
+    if (!element || !sound || past.value) return;
     const pictures = withPictures();
     const some = pictures.some(({ id }) => arriving?.includes(id) === true);
     const alone =
@@ -210,13 +237,18 @@ export function createPlayer(options: {
     applyQuality();
     const edge = hls.liveSyncPosition ?? 0;
     const { seekable } = element;
-    if (seekable.length > 0) {
+    const shownAt = hls.playingDate;
+    const reach = options.reach?.() ?? 0;
+    if (past.value) {
+      if (shownAt !== null && state.ready) state.at = Math.max(0, (Date.now() - shownAt.getTime()) / 1000);
+      state.window = Math.max(reach, state.at);
+    } else if (seekable.length > 0) {
       const end = Math.max(edge, element.currentTime);
-      state.window = Math.max(0, end - seekable.start(0));
+      here = Math.max(0, end - seekable.start(0));
+      state.window = Math.max(here, reach);
       state.at = Math.max(0, end - element.currentTime);
     }
-    const shown = hls.playingDate;
-    state.behind = shown === null ? null : Math.max(0, (Date.now() - shown.getTime()) / 1000);
+    state.behind = shownAt === null ? null : Math.max(0, (Date.now() - shownAt.getTime()) / 1000);
     if (element.paused || state.back || !state.ready) return;
     const target = hls.targetLatency;
     if (target === null || hls.latency === 0) return;
@@ -245,18 +277,37 @@ export function createPlayer(options: {
     const element = video.value;
     if (!element || !hls) return;
     state.back = false;
+    clearTimeout(reloading);
+    if (past.value) {
+      void open(element, base);
+      return;
+    }
     if (hls.liveSyncPosition !== null && state.at > 0.5) element.currentTime = hls.liveSyncPosition;
     void play();
   }
   /** @param seconds before the edge */
   function goBack(seconds: number): void {
     const element = video.value;
-    if (!element || !hls?.liveSyncPosition) return;
+    if (!element || (!past.value && !hls?.liveSyncPosition)) return;
     const wanted = Math.min(state.window, Math.max(0, seconds));
     if (wanted < 1) {
       toEdge();
       return;
     }
+    if (past.value) {
+      const { seekable } = element;
+      const to = element.currentTime + state.at - wanted;
+      const isHere =
+        state.ready && seekable.length > 0 && to >= seekable.start(0) && to <= seekable.end(0) - 1;
+      if (isHere) element.currentTime = to;
+      else openPast(wanted);
+      return;
+    }
+    if (wanted > here + 1) {
+      openPast(wanted);
+      return;
+    }
+    if (!hls?.liveSyncPosition) return;
     state.back = true;
     element.playbackRate = 1;
     element.currentTime = hls.liveSyncPosition - wanted;
@@ -268,6 +319,7 @@ export function createPlayer(options: {
 
   function close(): void {
     clearInterval(timer);
+    clearTimeout(reloading);
     hls?.destroy();
     hls = null;
   }

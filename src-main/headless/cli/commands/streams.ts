@@ -146,9 +146,11 @@ export function addStreamCommands(program: Command, run: Run): void {
     .command('watch')
     .description('joins a stream; prints the address of its playlist on this computer')
     .argument('<stream>', 'its id or link')
-    .action((name) =>
+    .option('--back <seconds>', 'begins so long ago, as far back as the stream allows', parseCount)
+    .action((name, { back }) =>
       run(async ({ client, signal }) => {
-        const value = await (await client()).streams.watch({ stream: name }, { signal });
+        const { streamId, url } = await (await client()).streams.watch({ stream: name }, { signal });
+        const value = { streamId, url: back === undefined ? url : `${url}?back=${back}` };
         return { value, text: value.url };
       }),
     );
