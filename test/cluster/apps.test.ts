@@ -1,4 +1,6 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startDaemon, tempDir, type Daemon } from '../support/daemon.ts';
@@ -180,5 +182,28 @@ describe('apps on two computers', () => {
     expect(await code(ben.cli('app', 'install', appId))).toBe('app_blocked');
     await ben.cli('app', 'blocklist', 'unsubscribe', list.listId);
     expect(await ben.cli('app', 'install', appId)).toMatchObject({ version: '1.3.0' });
+  }, 120_000);
+
+  it('are opened from the folder they are written in as soon as its first build is there', async () => {
+    const dir = path.join(temp.dir, 'sketch');
+    await mkdir(path.join(dir, 'dist'), { recursive: true });
+    await writeFile(path.join(dir, 'package.json'), '{}');
+    const extrachain = path.resolve(import.meta.dirname, '../../bin/extrachain');
+    const opening = spawn(extrachain, ['--data', ada.data, '--json', 'app', 'dev', dir]);
+    let out = '';
+    opening.stdout.setEncoding('utf8').on('data', (text: string) => (out += text));
+    const ended = once(opening, 'close');
+    await new Promise<void>((resolve) => {
+      opening.stderr.setEncoding('utf8').on('data', (text: string) => {
+        if (text.includes('Waiting for the first build')) resolve();
+      });
+    });
+    expect(out).toBe('');
+    await cp(await source('9.0.0', { slug: 'sketch' }), path.join(dir, 'dist'), { recursive: true });
+    expect((await ended)[0]).toBe(0);
+    const { appId } = JSON.parse(out) as { appId: string };
+    expect(await ada.cli('app', 'list', '--installed')).toContainEqual(
+      expect.objectContaining({ appId, slug: 'sketch', source: 'dev' }),
+    );
   }, 120_000);
 });

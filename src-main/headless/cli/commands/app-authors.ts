@@ -1,11 +1,41 @@
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from '@commander-js/extra-typings';
+import { manifestName } from '../../../../src-shared/apps/index.ts';
 import { formatBytes, formatFields } from '../format.ts';
 import { parseCount } from '../parse.ts';
 import type { Run } from '../program.ts';
 import { collectGrants, grantOption } from './app-grants.ts';
 import { acceptedAnswer, passwordFile, paying } from './paying.ts';
+
+/** How long a build that has just been started may take until its manifest is there, and how often that is looked at, ms. */
+const buildWithin = 60_000;
+const lookEvery = 250;
+
+/**
+ * Waits for the manifest of a folder whose build was started a moment ago (`npm run dev &`). A folder that nothing is built in is left to
+ * the node's own words.
+ */
+async function firstBuild(dir: string, signal: AbortSignal): Promise<void> {
+  const isWhole = (file: string): boolean => {
+    try {
+      JSON.parse(readFileSync(path.join(dir, file), 'utf8'));
+      return true;
+    } catch {
+      // Not there yet, or half written.
+      return false;
+    }
+  };
+  const isBuilt = (): boolean =>
+    existsSync(path.join(dir, manifestName)) || isWhole(path.join('dist', manifestName));
+  if (isBuilt() || !existsSync(path.join(dir, 'package.json'))) return;
+  process.stderr.write('Waiting for the first build. Start it with: npm run dev\n');
+  for (let waited = 0; waited < buildWithin && !isBuilt(); waited += lookEvery) {
+    await sleep(lookEvery, undefined, { signal });
+  }
+}
 
 /** What authors do. */
 export function addAuthorCommands(app: Command, run: Run): void {
@@ -30,6 +60,7 @@ export function addAuthorCommands(app: Command, run: Run): void {
     .action((dir, { grant: grants, open }) =>
       run(async ({ client, signal, json }) => {
         const { apps } = await client();
+        await firstBuild(path.resolve(dir), signal);
         const { appId } = await apps.develop({ dir: path.resolve(dir), grants }, { signal });
         const { url } = await apps.launch({ app: appId }, { signal });
         process.stdout.write(json ? `${JSON.stringify({ appId, url })}\n` : `${url}\n`);
