@@ -61,6 +61,7 @@ export async function prepareCrashBench(dir: string): Promise<CrashBench> {
   const live = path.join(dir, 'live');
   const template = path.join(dir, 'template');
   const folder = (side: 'a' | 'b'): string => path.join(live, `folder-${side}`);
+  await mkdir(live, { recursive: true });
   const start = await startsPair(live, ['127.0.0.62', '127.0.0.63']);
   await mkdir(folder('a'), { recursive: true });
   await mkdir(folder('b'), { recursive: true });
