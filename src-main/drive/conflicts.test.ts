@@ -1,6 +1,6 @@
 import { afterAll, expect, test } from 'vitest';
 import { createTestBench, dump, gossip, nodeId, person, text } from './test-support/people.ts';
-import type { Drive, OpDraft } from './types.ts';
+import type { Drive, OpDraft, TreeNode } from './types.ts';
 import { rootNode } from './types.ts';
 
 const bench = createTestBench('conflicts');
@@ -103,6 +103,72 @@ test('edit against edit: one keeps the name, the other becomes a copy that never
   await b.commit([{ t: 'del', node: id, base: [b.tree.get(id)?.version as string] }]);
   await gossip(a, b);
   expect(look(a)).toEqual(['a.txt=final']);
+});
+
+test('one of two versions is kept by one operation, whatever others do meanwhile', async () => {
+  for (const keep of ['copy', 'original'] as const) {
+    const { a, b } = await concurrent(
+      [make('f', 'a.txt', 'base')],
+      (d) => [put(d, 'f', 'left')],
+      (d) => [put(d, 'f', 'right')],
+    );
+    const copy = a.tree.children(rootNode).find((node) => node.conflictOf !== null) as TreeNode;
+    const shown = (id: string) => {
+      const content = a.tree.get(id)?.content;
+      return Buffer.from((content?.kind === 'file' && content.inline) || []).toString();
+    };
+    const wanted = shown(keep === 'copy' ? copy.id : nodeId('f'));
+    const before = a.frontier().reduce((sum, feed) => sum + feed.seq, 0);
+    const ids = await a.commit([{ t: 'settle', node: copy.id, keep }]);
+    // One entry: there is nothing between the two halves of it.
+    expect(a.frontier().reduce((sum, feed) => sum + feed.seq, 0)).toBe(before + 1);
+    expect(ids).toHaveLength(1);
+    expect(look(a)).toEqual([`a.txt=${wanted}`]);
+    // Both stand in the file's history.
+    const texts = a
+      .versions('a.txt')
+      .map(({ content }) => Buffer.from((content?.kind === 'file' && content.inline) || []).toString());
+    expect(texts.slice(1).sort()).toEqual(['base', 'left', 'right']);
+    expect(texts[0]).toBe(wanted);
+    // Somebody who did not know of it goes on with the copy: what they write is kept, as a file of its own.
+    await b.commit([{ t: 'put', node: copy.id, base: [copy.version], content: text('later') }]);
+    await gossip(a, b);
+    expect(dump(b)).toEqual(dump(a));
+    expect(
+      look(a)
+        .map((line) => line.split('=')[1])
+        .sort(),
+    ).toEqual([wanted, 'later'].sort());
+    // It is no untouched copy any more.
+    await expect(a.commit([{ t: 'settle', node: copy.id, keep }])).rejects.toMatchObject({
+      code: 'not_found',
+    });
+  }
+});
+
+test('of three versions one is settled with the file, the third stays', async () => {
+  const a = await bench.node(person('alice', 'Laptop')).create('x');
+  const b = await bench.node(person('alice', 'Desktop')).join(a);
+  const c = await bench.node(person('alice', 'Phone')).join(a);
+  await gossip(a, b, c);
+  await a.commit([make('f', 'a.txt', 'base')]);
+  await gossip(a, b, c);
+  await a.commit([put(a, 'f', 'one')]);
+  await b.commit([put(b, 'f', 'two')]);
+  await c.commit([put(c, 'f', 'three')]);
+  await gossip(a, b, c);
+  const [copy, other] = a.tree.children(rootNode).filter((node) => node.conflictOf !== null);
+  const textOf = (node: TreeNode | undefined) =>
+    Buffer.from((node?.content?.kind === 'file' && node.content.inline) || []).toString();
+  await a.commit([{ t: 'settle', node: copy?.id as string, keep: 'copy' }]);
+  await gossip(a, b, c);
+  expect(
+    look(a)
+      .map((line) => line.split('=')[1])
+      .sort(),
+  ).toEqual([textOf(copy), textOf(other)].sort());
+  expect(look(a)).toContain(`a.txt=${textOf(copy)}`);
+  expect(dump(b)).toEqual(dump(a));
 });
 
 test('the same edit twice is no conflict', async () => {

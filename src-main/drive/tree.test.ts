@@ -48,6 +48,7 @@ function replica() {
     'gone',
     'meta',
     'mount',
+    'sum',
   ]) {
     db.exec(`DELETE FROM tree_${table}`);
   }
@@ -119,7 +120,7 @@ const fresh = (n: number): string =>
 type Step = { who: number; kind: number; a: number; b: number; name: number; text: number };
 const stepArb: fc.Arbitrary<Step> = fc.record({
   who: fc.nat(2),
-  kind: fc.nat(8),
+  kind: fc.nat(9),
   a: fc.nat(7),
   b: fc.nat(7),
   name: fc.nat(names.length - 1),
@@ -139,6 +140,12 @@ function act(at: Replica, step: Step, n: number): FakeEntry | null {
     const kind = step.kind === 0 ? 'dir' : 'file';
     const content = kind === 'dir' ? null : text(`t${step.text}`);
     return at.write({ t: 'make', node: fresh(n), kind, parent, name, content }, salt);
+  }
+  if (step.kind === 9) {
+    const copies = nodes.filter((node) => node.conflictOf !== null);
+    const copy = copies[step.b % Math.max(1, copies.length)];
+    const keep = step.a % 2 === 0 ? 'copy' : 'original';
+    return copy ? at.write({ t: 'settle', node: copy.id, keep }, salt) : null;
   }
   if (step.kind <= 3) return at.write({ t: 'move', node: some.id, parent, name }, salt);
   if (step.kind <= 5 && some.kind !== 'dir') {
@@ -184,6 +191,21 @@ function checkInvariants(at: Replica): void {
   const files = at.nodes().filter((node) => node.kind !== 'dir');
   expect(counts.files).toBe(files.length);
   expect(counts.dirs).toBe(at.nodes().length - files.length);
+  // A folder says how much is in it: of what shows, at any depth.
+  for (const folder of [rootNode, ...at.nodes().flatMap((node) => (node.kind === 'dir' ? [node.id] : []))]) {
+    const sum = { files: 0, bytes: 0 };
+    const walk = (id: string): void => {
+      for (const child of at.reader.tree.children(id)) {
+        if (child.kind === 'dir') walk(child.id);
+        else {
+          sum.files += 1;
+          sum.bytes += child.content?.kind === 'file' ? child.content.size : 0;
+        }
+      }
+    };
+    walk(folder);
+    expect(at.reader.tree.within(folder)).toEqual(sum);
+  }
   // Nobody is left without a name who is not merged into another.
   expect(
     at.db.prepare('SELECT count(*) n FROM tree_item WHERE name IS NULL AND alias IS NULL').get(),
@@ -264,6 +286,7 @@ describe('any order of delivery gives one tree', () => {
           for (const entry of entries) if (!kept.includes(entry)) other.apply(entry);
           for (const entry of entries) if (!kept.includes(entry)) author.apply(entry);
           expect(author.view()).toEqual(other.view());
+          checkInvariants(author);
           author.close();
           other.close();
         },

@@ -70,6 +70,11 @@ export type OpDraft =
   | { readonly t: 'move'; readonly node: NodeId; readonly parent: NodeId; readonly name: string }
   /** `base`: the content op(s) this one replaces, as last seen by the asker. Empty = made without sight of any (join). */
   | { readonly t: 'put'; readonly node: NodeId; readonly base: readonly OpId[]; readonly content: Content }
+  /**
+   * Of the two contents of a file that were written at one time, the untouched copy's (`node`) or the file's own stands from now on.
+   * One operation, so there is no moment in which one is gone and the other has not its name.
+   */
+  | { readonly t: 'settle'; readonly node: NodeId; readonly keep: 'copy' | 'original' }
   /** Deletes what the asker saw; what others did meanwhile survives (edit and move beat delete). */
   | { readonly t: 'del'; readonly node: NodeId; readonly base: readonly OpId[] }
   /** Managers only: the folder becomes the place of that drive; null: an ordinary folder again, with what it held before. */
@@ -163,7 +168,7 @@ export interface DriveTree {
   child(parent: NodeId, name: string): TreeNode | null;
   /** Sorted by name (code units), at most `limit` after `after`. */
   children(parent: NodeId, page?: { after?: string; limit?: number }): readonly TreeNode[];
-  /** As `children`, with no more than it takes to put a large folder in order; `size` in bytes. */
+  /** As `children`, with no more than it takes to put a large folder in order; `size` in bytes, of folders as `within`. */
   listing(
     parent: NodeId,
     page?: { after?: string; limit?: number },
@@ -184,6 +189,8 @@ export interface DriveTree {
     limit: number,
   ): { readonly ids: readonly NodeId[]; readonly revision: number } | null;
   count(): { readonly files: number; readonly dirs: number; readonly bytes: number };
+  /** Files in a folder at any depth and their bytes, without what other drives have their place in it. */
+  within(folder: NodeId): { readonly files: number; readonly bytes: number };
   /** Visible folders that are the place of another drive. */
   mounts(): readonly Mount[];
 }

@@ -12,7 +12,10 @@ import { isName, rootNode, type NodeId, type OpDraft, type TreeNode } from '../d
 import type { Drives, OpenDrive } from './drives.ts';
 import { inside, refuseMounts } from './inside.ts';
 
-type Changes = Pick<NodeServices['files'], 'mkdir' | 'move' | 'remove' | 'search' | 'checkUpload' | 'write'>;
+type Changes = Pick<
+  NodeServices['files'],
+  'mkdir' | 'move' | 'remove' | 'settle' | 'search' | 'checkUpload' | 'write'
+>;
 /** How a node of the tree is shown. */
 export type ShowEntry = (one: OpenDrive, parent: string, item: TreeNode) => FileEntry;
 
@@ -130,6 +133,32 @@ export function createFileChanges(drives: () => Drives, entry: ShowEntry): Chang
           targets.filter((target) => target.one === one).map((target) => target.path),
         );
       }
+      return { ok: true };
+    },
+    async settle({ drive, path: asked, keep }) {
+      const { one, path: target } = at(drive, asked);
+      const copy = nodeAt(one, target);
+      const original = copy.conflictOf === null ? null : one.drive.tree.get(copy.conflictOf);
+      if (!original)
+        throw new AppError('not_found', 'This is no longer one of two versions: somebody has settled it.');
+      // A copy nobody has touched has no life of its own yet: it is a content of the file it stands beside.
+      if (one.drive.nodeHistory(copy.id) === null) {
+        await commit(one, [{ t: 'settle', node: copy.id, keep }]);
+        return { ok: true };
+      }
+      if (keep === 'copy' && (original.kind === 'dir' || copy.content === null)) {
+        throw new AppError(
+          'invalid_argument',
+          `${original.name} is a folder by now; give this file another name to keep both.`,
+        );
+      }
+      const gone: OpDraft = { t: 'del', node: copy.id, base: [copy.version] };
+      await commit(
+        one,
+        keep === 'original' || copy.content === null
+          ? [gone]
+          : [{ t: 'put', node: original.id, base: [original.version], content: copy.content }, gone],
+      );
       return { ok: true };
     },
     async search({ drive, text, limit }, signal) {

@@ -79,16 +79,30 @@ export function createFileServices(
     return found;
   }
 
+  /** What is in a folder; of one that is a drive of its own, in that drive, if it is here. */
+  function heldBy(
+    one: Readable,
+    { id, mount }: TreeNode,
+  ): { readonly files: number; readonly bytes: number } {
+    if (mount === null) return one.drive.tree.within(id);
+    const inner = drives()
+      .list()
+      .find(({ record }) => record.driveId === mount);
+    return inner?.drive.tree.count() ?? { files: 0, bytes: 0 };
+  }
+
   /** @param prefix what stands before paths of this drive: see `inside` */
   function entry(one: Readable, parent: string, item: TreeNode, prefix = ''): FileEntry {
     const { content } = item;
+    const held = item.kind === 'dir' ? heldBy(one, item) : null;
     const original = item.conflictOf === null ? null : one.drive.tree.path(item.conflictOf);
     const conflictOf = original === null ? null : `${prefix}${original}`;
     return {
       path: `${prefix}${parent === '' ? '' : `${parent}/`}${item.name}`,
       name: item.name,
       kind: item.kind,
-      size: sizeOf(content),
+      size: held?.bytes ?? sizeOf(content),
+      files: held?.files ?? null,
       mtime: content?.kind === 'file' ? iso(content.mtime) : null,
       hash: content?.kind === 'file' ? hex(content.hash) : null,
       version: item.version,

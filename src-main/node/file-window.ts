@@ -79,8 +79,7 @@ export function createFolderOrders(): FolderOrders {
 function read(tree: DriveTree, { folder, sort }: FolderView, after: string): Item[] {
   if (sort !== 'changed') {
     return tree.listing(folder, { after, limit: slice }).map(({ name, kind, size }) => {
-      const dir = kind === 'dir';
-      return { name, dir, key: sort === 'name' ? naturalKey(name) : dir ? -1 : size };
+      return { name, dir: kind === 'dir', key: sort === 'name' ? naturalKey(name) : size };
     });
   }
   return tree.children(folder, { after, limit: slice }).map(({ name, kind, content }) => ({

@@ -39,6 +39,8 @@ export const usePlatform = defineStore('platform', () => {
         node.status?.keystore === 'unprotected',
     ),
     canPickFolder: computed(() => capabilities.value?.pickFolder === true),
+    /** Files are dragged out as what they are on this disk, not as a download. */
+    canDrag: computed(() => capabilities.value?.drag === true),
     canShowFiles: computed(() => capabilities.value?.showFiles === true),
     async set(change: Partial<Preferences>): Promise<void> {
       preferences.value = await link.call((client) => client.platform.setPreferences(change));
@@ -47,5 +49,7 @@ export const usePlatform = defineStore('platform', () => {
       (await link.call((client) => client.platform.pickFolder(from === '' ? {} : { from }))).folder,
     open: (drive: string, path: string) => link.call((client) => client.platform.open({ drive, path })),
     reveal: (drive: string, path: string) => link.call((client) => client.platform.reveal({ drive, path })),
+    drag: (drive: string, paths: readonly string[]) =>
+      link.call((client) => client.platform.drag({ drive, paths: [...paths] })),
   };
 });

@@ -316,7 +316,10 @@ export const fileEntry = z.object({
   path,
   name: z.string(),
   kind: z.enum(['file', 'dir', 'link']),
+  /** Bytes; of a folder of all files in it, at any depth. */
   size: count,
+  /** Of a folder: files in it, at any depth; null for others. */
+  files: count.nullable(),
   /** null for folders. */
   mtime: time.nullable(),
   hash: hash.nullable(),
@@ -427,6 +430,11 @@ export const files = {
   move: command(z.object({ drive, from: path, to: path }), done),
   /** Deletes for every member; each computer keeps the files in the drive's trash. */
   remove: command(z.object({ drive, paths: z.array(path).min(1).max(1000) }), done),
+  /**
+   * Of a file that two people changed at one time (`path` is the copy, see `conflictOf`) one version stands from now on, under the
+   * name both wanted; the other stays in its history and in the trash. One operation: nobody ever sees half of it.
+   */
+  settle: command(aFile.extend({ keep: z.enum(['copy', 'original']) }), done),
   /** A URL that takes the bytes of a file by PUT, once; without `replace` a name in use is refused. */
   upload: command(
     z.object({

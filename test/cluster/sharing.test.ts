@@ -186,6 +186,22 @@ describe('an unlisted drive', () => {
   });
 });
 
+describe('a drive that is looked at', () => {
+  it('is closed to who looks at it once it is private again', async () => {
+    await fill('Diary', 'monday.txt', 'a secret by tomorrow');
+    const { driveId, link } = await create('Diary', '--visibility', 'unlisted');
+    expect(await pathsOf(guest, link)).toEqual(['monday.txt']);
+    await alice.cli('drive', 'visibility', driveId, 'private');
+    // Not after the quarter of an hour that a view stays open unused: as soon as its members say so.
+    await until('the view is closed', 60_000, () =>
+      pathsOf(guest, link).then(
+        () => false,
+        (error: { code?: string }) => error.code === 'forbidden',
+      ),
+    );
+  });
+});
+
 describe('a public drive', () => {
   let driveId: string;
   let link: string;

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { contract } from '../../src-shared/contract/index.ts';
@@ -28,7 +29,8 @@ function createHost() {
   let update: UpdateState = { state: 'idle', version: null, percent: null, message: null };
   const platform: PlatformServices = {
     ...noPlatform,
-    capabilities: { ...noPlatform.capabilities, host: 'desktop', links: true, updates: true },
+    capabilities: { ...noPlatform.capabilities, host: 'desktop', links: true, updates: true, drag: true },
+    drag: (files) => void done.push(`drag ${files.map((file) => path.basename(file)).join(', ')}`),
     links,
     update: {
       state: () => update,
@@ -180,6 +182,46 @@ describe.skipIf(chromium === null)('the window of a desktop without a keychain',
     await page.getByRole('link', { name: 'Home', exact: true }).click();
     host.links.add([invitation]);
     await page.getByRole('heading', { name: 'Plans', level: 1 }).waitFor();
+  });
+
+  it('drags files out as what they are on the disk, and knows its own when they come back', async () => {
+    const { page } = browser;
+    const folder = path.join(temp.dir, 'Joined');
+    await mkdir(path.join(folder, 'Old'));
+    for (const name of ['one.txt', 'two.txt']) await writeFile(path.join(folder, name), name);
+    const row = (name: string) => page.getByRole('row', { name: new RegExp(`^${name}`) });
+    await row('two.txt').filter({ hasText: 'In step' }).waitFor();
+    await row('one.txt').click();
+    await row('two.txt').click({ modifiers: ['Shift'] });
+    // The system takes over what the page began; so the events that would follow are the system's.
+    const drag = (name: string) =>
+      page.evaluate(`(() => {
+        const rows = [...document.querySelectorAll('[role=row][data-index]')];
+        const dataTransfer = new DataTransfer();
+        const event = new DragEvent('dragstart', { bubbles: true, cancelable: true, dataTransfer });
+        rows.find((one) => one.textContent.includes('${name}')).dispatchEvent(event);
+        return event.defaultPrevented;
+      })()`);
+    expect(await drag('two.txt')).toBe(true);
+    await expect.poll(() => host.done).toEqual(['drag one.txt, two.txt']);
+    host.done.length = 0;
+    const line = await page.context().newCDPSession(page);
+    const drop = async (name: string, ...files: string[]) => {
+      const box = (await row(name).boundingBox())!;
+      const spot = { x: box.x + box.width / 2, y: box.y + box.height / 2 };
+      for (const type of ['dragEnter', 'dragOver', 'drop'] as const)
+        await line.send('Input.dispatchDragEvent', {
+          type,
+          ...spot,
+          data: { items: [], files, dragOperationsMask: 1 },
+        });
+    };
+    // Back onto a folder of the drive: moved, not copied.
+    await drop('Old', path.join(folder, 'one.txt'), path.join(folder, 'two.txt'));
+    await row('two.txt').waitFor({ state: 'detached' });
+    await expect.poll(() => existsSync(path.join(folder, 'Old', 'two.txt'))).toBe(true);
+    expect(existsSync(path.join(folder, 'one.txt'))).toBe(false);
+    await line.detach();
   });
 
   it('takes a pasted link as well, and says what it cannot open', async () => {

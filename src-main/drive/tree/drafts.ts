@@ -1,8 +1,9 @@
+import { decode } from '@ipld/dag-cbor';
 import { entryHash } from '../../history/index.ts';
 import type { Database } from '../../store/index.ts';
 import { AppError } from '../../../src-shared/errors.ts';
 import { byteKey, compareBytes, encodeCbor, sameBytes } from '../codec/bytes.ts';
-import { contentFromEncoded, contentToWire } from '../codec/content.ts';
+import { contentFromEncoded, contentFromWire, contentToWire } from '../codec/content.ts';
 import { checkName } from '../codec/names.ts';
 import type { OpRef, WireOp } from '../codec/ops.ts';
 import type { NodeId, OpDraft, OpId } from '../types.ts';
@@ -42,6 +43,10 @@ export function createDrafts(db: Database, store: TreeStore): Drafts {
   const copiesOf = db.prepare<[Uint8Array], ItemRow>(
     'SELECT * FROM tree_item WHERE node = ? AND derived = 1 ORDER BY id',
   );
+
+  const contentAt = db
+    .prepare<[Uint8Array], Uint8Array>('SELECT content FROM tree_content WHERE op = ?')
+    .pluck();
 
   function bytesOf(id: NodeId): Uint8Array {
     const bytes = nodeBytesOf(id);
@@ -135,6 +140,19 @@ export function createDrafts(db: Database, store: TreeStore): Drafts {
     return lastFolder.bytes;
   }
 
+  /** Names both contents as replaced by one of them; further copies of the file stay what they are. */
+  function settle(copy: Uint8Array, keep: 'copy' | 'original'): WireOp {
+    const row = store.items.get(copy);
+    const original = row?.derived === 1 ? store.items.get(row.node) : null;
+    if (!row || !original)
+      throw new AppError('not_found', 'This is no untouched copy of a file two people changed at one time.');
+    const kept = keep === 'copy' ? row : original;
+    const content = contentAt.get(refOf(kept.ver));
+    if (!content) throw new AppError('not_found', 'What is to be kept is not known here.');
+    const parents = withEqual(row.node, [refOf(row.ver), refOf(original.ver)]);
+    return { t: 'put', node: row.node, parents, content: contentFromWire(decode(content)) };
+  }
+
   function refsOf(base: readonly OpId[]): readonly OpRef[] {
     return base.map(parseOpId);
   }
@@ -169,6 +187,7 @@ export function createDrafts(db: Database, store: TreeStore): Drafts {
           main: 0,
         };
       }
+      if (draft.t === 'settle') return { ops: [settle(bytesOf(draft.node), draft.keep)], main: 0 };
       const { node, row, aliases, copies } = target(bytesOf(draft.node));
       const ops: WireOp[] = copies.map(adopt);
       const main = ops.length;

@@ -40,8 +40,11 @@ export function createFreshNodes(db: Database) {
         }
         return shown;
       };
-      /** @returns the item's size when it was added, null when it needs the general way */
-      return ({ op, ord }: Fresh, rev: number): number | null => {
+      /** @returns the item's size and the folder it shows in when it was added, null when it needs the general way */
+      return (
+        { op, ord }: Fresh,
+        rev: number,
+      ): { readonly size: number; readonly folder: Uint8Array } | null => {
         if (longConflictName.test(op.name)) return null;
         const sparent = shownFolder(op.parent);
         if (!sparent || (claims && claimed.get(sparent, op.name))) return null;
@@ -53,7 +56,7 @@ export function createFreshNodes(db: Database) {
         const { changes } = insert.run(row);
         if (changes === 0) return null;
         if (op.kind === 'dir') folders.delete(byteKey(op.node));
-        return size;
+        return { size, folder: sparent };
       };
     },
   };

@@ -9,6 +9,7 @@ import { isName } from '../codec/names.ts';
 import { opRefBytes } from '../codec/ops.ts';
 import type { OpRef } from '../codec/ops.ts';
 import type { Content, DriveTree, Mount, NodeHistory, NodeId, OpId, TreeNode } from '../types.ts';
+import type { FolderSum } from './folder-sums.ts';
 import type { ItemRow } from './items.ts';
 import { kindName, rootId } from './operations.ts';
 import { entryOfRef, indexOfRef, refOf } from './place.ts';
@@ -85,8 +86,8 @@ export function createTreeReader(db: Database, store: TreeStore): TreeReader {
   const page = db.prepare<[Uint8Array, string, number], ShownRow>(
     `SELECT ${shownColumns} FROM tree_item WHERE sparent = ? AND name > ? ORDER BY name LIMIT ?`,
   );
-  const listed = db.prepare<[Uint8Array, string, number], Pick<ItemRow, 'name' | 'kind' | 'size'>>(
-    'SELECT name, kind, size FROM tree_item WHERE sparent = ? AND name > ? ORDER BY name LIMIT ?',
+  const listed = db.prepare<[Uint8Array, string, number], Pick<ItemRow, 'id' | 'name' | 'kind' | 'size'>>(
+    'SELECT id, name, kind, size FROM tree_item WHERE sparent = ? AND name > ? ORDER BY name LIMIT ?',
   );
   const contentOf = db.prepare<[Uint8Array], { content: Uint8Array }>(
     'SELECT content FROM tree_content WHERE op = ?',
@@ -187,6 +188,13 @@ export function createTreeReader(db: Database, store: TreeStore): TreeReader {
     return answer;
   }
 
+  const isMounted = (id: Uint8Array): boolean => {
+    const row = store.operations.mountNodes().length === 0 ? null : get(id);
+    return row !== null && mountOf(row) !== null;
+  };
+  const sumOf = (id: Uint8Array): FolderSum =>
+    hidden(id) ? { files: 0, bytes: 0 } : store.sums.within(id, isMounted);
+
   function mounts(seen: (folder: Uint8Array) => boolean): readonly Mount[] {
     return store.operations.mountNodes().flatMap((id) => {
       const row = get(id);
@@ -217,11 +225,15 @@ export function createTreeReader(db: Database, store: TreeStore): TreeReader {
       const bytes = nodeBytesOf(parent);
       if (!bytes) return [];
       const rows = listed.all(bytes, options.after ?? '', options.limit ?? -1);
-      return rows.map(({ name, kind, size }) => ({
+      return rows.map(({ id, name, kind, size }) => ({
         name: name as string,
         kind: kindName[kind] ?? 'file',
-        size,
+        size: kind === 0 ? sumOf(id).bytes : size,
       }));
+    },
+    within(id) {
+      const bytes = nodeBytesOf(id);
+      return bytes ? sumOf(bytes) : { files: 0, bytes: 0 };
     },
     resolve(path) {
       if (path === '') return rootRow;

@@ -47,4 +47,10 @@ export const treeMigrations: readonly string[] = [
   `,
   // Which folders are the place of another drive; what replaces what stands in `tree_sup`.
   'CREATE TABLE tree_mount (node BLOB NOT NULL, ord BLOB NOT NULL, drive BLOB, PRIMARY KEY (node, ord)) WITHOUT ROWID',
+  // What lies in each folder itself; what lies deeper is added up over the folders, which an index of their own finds.
+  `
+  CREATE TABLE tree_sum (folder BLOB PRIMARY KEY, files INTEGER NOT NULL, bytes INTEGER NOT NULL) WITHOUT ROWID;
+  INSERT INTO tree_sum SELECT sparent, count(*), sum(size) FROM tree_item WHERE name IS NOT NULL AND kind <> 0 GROUP BY sparent;
+  CREATE INDEX tree_item_dirs ON tree_item (sparent, id) WHERE kind = 0;
+  `,
 ];

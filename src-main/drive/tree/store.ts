@@ -1,5 +1,7 @@
 import type { Database } from '../../store/index.ts';
 import { byteKey, sameBytes } from '../codec/bytes.ts';
+import { createFolderSums } from './folder-sums.ts';
+import type { FolderSums } from './folder-sums.ts';
 import { createFreshNodes } from './fresh-nodes.ts';
 import { createItems } from './items.ts';
 import type { ItemRow, Items } from './items.ts';
@@ -31,6 +33,7 @@ export interface TreeStore {
   /** The revision before the first: earlier ones are unknown. */
   firstRevision(): number;
   counts(): TreeCounts;
+  readonly sums: Pick<FolderSums, 'within'>;
   /** After a transaction that was rolled back. */
   reload(): void;
 }
@@ -78,6 +81,7 @@ export function createTreeStore(db: Database, provenance: Provenance, firstRevis
   const naming = createNaming(db, changes, provenance, (folder) => items.reparent(folder));
 
   const fresh = createFreshNodes(db);
+  const sums = createFolderSums(db);
 
   const load = (): void => {
     // Before anything was applied the clock may have been set back: revisions never fall behind the first.
@@ -94,8 +98,13 @@ export function createTreeStore(db: Database, provenance: Provenance, firstRevis
 
   function tally(row: ItemRow | null, sign: 1 | -1): void {
     if (!row || row.name === null) return;
-    if (row.kind === 0) counts.dirs += sign;
-    else counts.files += sign;
+    if (row.kind === 0) {
+      counts.dirs += sign;
+      sums.foldersMoved();
+    } else {
+      counts.files += sign;
+      sums.count(row.sparent, row.size, sign);
+    }
     counts.bytes += sign * row.size;
   }
 
@@ -128,14 +137,18 @@ export function createTreeStore(db: Database, provenance: Provenance, firstRevis
     let added = false;
     for (const one of nodes) {
       const { op } = one;
-      const size = add(one, revision + 1);
-      if (size === null) {
+      const placed = add(one, revision + 1);
+      if (placed === null) {
         changes.node(op.node);
         continue;
       }
+      const { size, folder } = placed;
       revision += 1;
       if (op.kind === 'dir') counts.dirs += 1;
-      else counts.files += 1;
+      else {
+        counts.files += 1;
+        sums.count(folder, size, 1);
+      }
       counts.bytes += size;
       added = true;
     }
@@ -161,6 +174,7 @@ export function createTreeStore(db: Database, provenance: Provenance, firstRevis
         }
       }
       const changed = publish() || simple;
+      sums.flush();
       writeMeta.run('revision', revision);
       if (changed) {
         writeMeta.run('files', counts.files);
@@ -172,8 +186,10 @@ export function createTreeStore(db: Database, provenance: Provenance, firstRevis
     revision: () => revision,
     firstRevision: () => first,
     counts: () => ({ ...counts }),
+    sums,
     reload() {
       operations.reload();
+      sums.reload();
       load();
     },
   };

@@ -28,6 +28,7 @@ const entry = (name: string): FileEntry => ({
   name,
   kind: 'file',
   size: 1,
+  files: null,
   mtime: '2026-11-22T12:00:00.000Z',
   hash: '0'.repeat(64),
   version: 'e/0',

@@ -44,6 +44,8 @@ type Kept = View & {
   readonly secret: string;
   readonly borrowed: Borrowed;
   lastUsed: number;
+  /** A member has told its history to this view. */
+  wasServed: boolean;
 };
 
 /** A view nobody used for so long is closed, ms. */
@@ -95,6 +97,19 @@ export function createViews(node: Online): Views {
     }
     if (views.size > 0 && !stopped) cancel = clock.after(lookEvery, closeIdle);
   }
+
+  /** The link does not open the drive any more: what had been fetched of it is not shown any longer either. */
+  function closeRefused(driveId: string): void {
+    const view = views.get(driveId);
+    const members = view ? exchange.members(driveId) : [];
+    if (!view || members.length === 0) return;
+    if (members.some((one) => !one.refused && one.sameHistory)) view.wasServed = true;
+    // At first one may be refused because the other side has not heard yet that the link is known here.
+    if (!view.wasServed || !members.every((one) => one.refused)) return;
+    logger.info({ drive: driveId }, 'a drive that was looked at is open no more');
+    close(driveId, view).catch((error: unknown) => logger.warn({ err: error }, 'a view could not be closed'));
+  }
+  const unwatch = exchange.on('members', ({ driveId }) => closeRefused(driveId));
 
   async function build(link: DriveLink, secret: Uint8Array | null, signal: AbortSignal): Promise<Kept> {
     const { driveId } = link;
@@ -157,6 +172,7 @@ export function createViews(node: Online): Views {
         secret: secretHex,
         borrowed,
         lastUsed: clock.now(),
+        wasServed: false,
       };
     } catch (error) {
       node.open.unfollow(driveId);
@@ -207,6 +223,7 @@ export function createViews(node: Online): Views {
     },
     async stop() {
       stopped = true;
+      unwatch();
       cancel?.();
       await Promise.allSettled(opening.values());
       for (const [id, view] of [...views]) await close(id, view);

@@ -150,6 +150,7 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
   let loop: Promise<void> = Promise.resolve();
   const ending = new AbortController();
   let statusTimer: (() => void) | null = null;
+  let statusTold = Number.NEGATIVE_INFINITY;
   let lastMembers = '';
   let said: 'busy' | 'rest' | 'whole' | null = null;
   let waiters: (() => void)[] = [];
@@ -662,8 +663,10 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
       said = 'busy';
       exchange.setSettled(drive.id, false, false);
     }
-    statusTimer ??= clock.after(statusInterval, () => {
+    // The first of many at once, as somebody may be looking; the rest of them together.
+    statusTimer ??= clock.after(Math.max(0, statusTold + statusInterval - clock.now()), () => {
       statusTimer = null;
+      statusTold = clock.now();
       if (!stopping) events.emit('status', status());
     });
   }

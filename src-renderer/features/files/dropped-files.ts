@@ -9,8 +9,14 @@ export async function readDropped(data: DataTransfer): Promise<Dropped> {
   const folders: string[] = [];
   const files: { path: string; file: File }[] = [];
   // The list is emptied when the event is over: taken out at once.
-  const entries = [...data.items].map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
-  for (const entry of entries) await walk(entry, '', folders, files);
+  const found = [...data.items]
+    .filter((item) => item.kind === 'file')
+    // What never lay in a folder (a picture dragged out of a page) has no entry.
+    .map((item) => item.webkitGetAsEntry() ?? item.getAsFile());
+  for (const one of found) {
+    if (one instanceof File) files.push({ path: one.name.normalize('NFC'), file: one });
+    else if (one) await walk(one, '', folders, files);
+  }
   return { folders, files };
 }
 

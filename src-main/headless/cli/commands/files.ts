@@ -32,7 +32,7 @@ export function addFileCommands(program: Command, run: Run): void {
         }
         const rows = value.map((one) => [
           one.kind === 'dir' ? `${one.name}/` : one.name,
-          one.kind === 'file' ? formatBytes(one.size) : '',
+          one.kind === 'link' ? '' : formatBytes(one.size),
           formatTime(one.mtime),
           one.mount !== null ? `drive ${one.mount}` : one.state === 'online' ? 'online-only' : one.state,
         ]);
@@ -96,6 +96,22 @@ export function addFileCommands(program: Command, run: Run): void {
       run(async ({ client, signal }) => {
         const value = await (await client()).files.restore({ drive, path: where, version }, { signal });
         return { value, text: 'Restored.' };
+      }),
+    );
+  file
+    .command('settle')
+    .description('keeps one of two versions that were made at one time, under the name both wanted')
+    .argument('<drive>')
+    .argument('<path>', 'the copy, "name (conflict …)"', inDrive)
+    .addOption(
+      new Option('--keep <which>', 'the copy, or the original that has the name')
+        .choices(['copy', 'original'] as const)
+        .makeOptionMandatory(),
+    )
+    .action((drive, where, { keep }) =>
+      run(async ({ client, signal }) => {
+        const value = await (await client()).files.settle({ drive, path: where, keep }, { signal });
+        return { value, text: 'Settled; the other version is in the history and in the trash.' };
       }),
     );
   file
