@@ -430,6 +430,7 @@ export async function createNetwork(deps: NetworkDeps): Promise<NodeNetwork> {
       down.setRate(next.down);
     },
     countBytes: (peer, sent, received) => traffic.add(peer, sent, received),
+    peerTraffic: () => traffic.all(),
     traffic: () => traffic.totals(),
     announceCard: () => cards.announce(),
     providers: createProviderRecords(host.dht, self),

@@ -21,6 +21,8 @@ export interface Traffic {
   /** Counts bytes of a connection to a peer that is not libp2p's. */
   add(peer: string, sent: number, received: number): void;
   of(peer: string): PeerTraffic;
+  /** Sums of every peer that is remembered. */
+  all(): readonly { readonly peerId: string; readonly sent: number; readonly received: number }[];
   totals(): PeerTraffic;
 }
 
@@ -145,6 +147,7 @@ export function createTraffic(clock: Clock): Traffic {
       total.add(sent, received);
     },
     of: (peer) => peers.get(peer)?.read() ?? { sent: 0, received: 0, up: 0, down: 0 },
+    all: () => [...peers].map(([peerId, { sent, received }]) => ({ peerId, sent, received })),
     totals: () => total.read(),
   };
 }

@@ -125,6 +125,8 @@ export interface Network extends Service, Events<NetworkEvents> {
   setLimits(limits: BandwidthLimits): void;
   /** Counts bytes that went to or came from a peer beside libp2p. */
   countBytes(peer: DeviceId, sent: number, received: number): void;
+  /** Bytes since start of every peer that was connected since then; of thousands the latest. */
+  peerTraffic(): readonly { readonly peerId: DeviceId; readonly sent: number; readonly received: number }[];
   /** Bytes since start, all peers, and the rates of the last seconds (bytes a second). */
   traffic(): { readonly sent: number; readonly received: number; readonly up: number; readonly down: number };
 }

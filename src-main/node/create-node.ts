@@ -247,7 +247,10 @@ export async function createNode(options: NodeOptions): Promise<Node> {
         network.on('peerDisconnected', () => events.emit('peers', {})),
         exchange.on('members', ({ driveId }) => events.emit('drives', { driveId })),
         watchHosting(parts),
-        trafficLog.follow(() => network.traffic()),
+        trafficLog.follow(
+          () => network.traffic(),
+          () => network.peerTraffic(),
+        ),
       );
       if (!options.offline) {
         await network.start();

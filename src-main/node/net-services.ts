@@ -32,6 +32,12 @@ export function createNetServices(
           slots: slots.map(({ time, ...carried }) => ({ time: new Date(time).toISOString(), ...carried })),
         };
       },
+      trafficByPeer({ since }) {
+        const { network } = online();
+        return log
+          .peers(since === undefined ? 0 : Date.parse(since))
+          .map((sum) => ({ ...sum, userId: network.cards.userOf(sum.peerId) }));
+      },
       limit({ up, down, readers }) {
         const { network } = online();
         if (up !== undefined) base.settings.write('net.bandwidth.up', up);

@@ -89,6 +89,48 @@ describe('the record of traffic', () => {
     ]);
   });
 
+  it('tells computers apart, over restarts, when counters begin anew, and not without end', () => {
+    const clock = handClock(noon);
+    const first = createTrafficLog(db, clock);
+    const carried = { sent: 0, received: 0 };
+    let peers = [{ peerId: 'a', sent: 5, received: 5 }];
+    const end = first.follow(
+      () => ({ ...carried }),
+      () => peers,
+    );
+    carried.sent = 10;
+    peers = [
+      { peerId: 'a', sent: 15, received: 5 },
+      { peerId: 'b', sent: 1, received: 2 },
+    ];
+    clock.move(60_000);
+    // Forgotten and counted anew.
+    carried.sent = 14;
+    peers = [{ peerId: 'a', sent: 4, received: 0 }];
+    end();
+    expect(first.peers(0)).toEqual([
+      { peerId: 'a', sent: 14, received: 0 },
+      { peerId: 'b', sent: 1, received: 2 },
+    ]);
+    clock.move(86_400_000);
+    const second = createTrafficLog(db, clock);
+    const many = Array.from({ length: 600 }, (_, n) => ({ peerId: `p${n}`, sent: 0, received: 0 }));
+    second.follow(
+      () => ({ ...carried }),
+      () => many.map((one) => ({ ...one })),
+    );
+    carried.sent += 600;
+    for (const one of many) one.sent = 1;
+    const today = second.peers(noon);
+    expect(today).toHaveLength(513);
+    expect(today[0]).toEqual({ peerId: '', sent: 88, received: 0 });
+    expect(second.peers(0).find(({ peerId }) => peerId === 'a')).toMatchObject({ sent: 14 });
+    clock.move(93 * 86_400_000);
+    carried.sent += 1;
+    many[0]!.sent += 1;
+    expect(second.peers(0)).toEqual([{ peerId: 'p0', sent: 1, received: 0 }]);
+  });
+
   it('writes nothing while nothing flows', () => {
     const clock = handClock(noon);
     const log = createTrafficLog(db, clock);

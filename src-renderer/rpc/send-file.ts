@@ -2,8 +2,9 @@ import type { UnfinishedUpload } from '../../src-shared/contract/index.ts';
 import { AppError, errorCodes } from '../../src-shared/errors.ts';
 import type { ErrorCode } from '../../src-shared/errors.ts';
 
-/** Bytes sent in one request: so much is sent again at most when a connection breaks or someone pauses. */
-const partBytes = 8 * 1024 * 1024;
+const mib = 1024 * 1024;
+/** Bytes sent in one request: so much is sent again at most when a connection breaks, someone pauses or the window closes. */
+const partBytes = (size: number): number => (size <= 8 * mib ? mib : 8 * mib);
 
 export interface SendOptions {
   readonly url: string;
@@ -21,9 +22,9 @@ export interface SendOptions {
  * @throws AppError what the node refused it with; `unreachable` when the connection broke; `cancelled` when aborted
  */
 export async function sendFile({ url, file, from, onProgress, signal }: SendOptions): Promise<void> {
-  if (file.size <= partBytes && from === 0) return put(url, file, {}, signal, onProgress);
+  if (!resumable(file) && from === 0) return put(url, file, {}, signal, onProgress);
   for (let at = from; at < file.size;) {
-    const end = Math.min(file.size, at + partBytes);
+    const end = Math.min(file.size, at + partBytes(file.size));
     const start = at;
     const range = `bytes ${start}-${end - 1}/${file.size}`;
     await put(url, file.slice(start, end), { 'content-range': range }, signal, (done) =>
@@ -34,7 +35,7 @@ export async function sendFile({ url, file, from, onProgress, signal }: SendOpti
 }
 
 /** Whether a file is sent in parts, so that it can go on after the window was closed. */
-export const resumable = (file: File): boolean => file.size > partBytes;
+export const resumable = (file: File): boolean => file.size > mib;
 
 /** Bytes of an upload that the node has; null when it has given it up. */
 export async function uploaded(url: string): Promise<number | null> {

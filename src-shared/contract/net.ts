@@ -56,6 +56,23 @@ export const net = {
     z.object({ step: z.enum(['minutes', 'hours']), since: time.optional() }),
     z.object({ seconds: z.int().positive(), slots: z.array(trafficSlot).max(4000) }),
   ),
+  /**
+   * What each computer was sent and sent on the days (UTC) that begin at `since` or later, the busiest first; kept for 92 days.
+   * `peerId` '': those beyond the 512 that are told apart on one day.
+   */
+  trafficByPeer: query(
+    z.object({ since: time.optional() }),
+    z
+      .array(
+        z.object({
+          peerId: z.union([peerId, z.literal('')]),
+          userId: userId.nullable(),
+          sent: count,
+          received: count,
+        }),
+      )
+      .max(50_000),
+  ),
   /** What is left out stays as it is. */
   limit: command(
     z.object({ up: rate.optional(), down: rate.optional(), readers: rate.optional() }),

@@ -225,6 +225,7 @@ export function createSimNetwork(scheduler: Scheduler, random: () => number): Si
         limits: () => ({ up: null, down: null }),
         setLimits() {},
         countBytes() {},
+        peerTraffic: () => [],
         traffic: () => ({ sent: 0, received: 0, up: 0, down: 0 }),
       };
     },

@@ -247,6 +247,7 @@ export function createMemoryHub(): MemoryHub {
         limits: () => ({ up: null, down: null }),
         setLimits: () => {},
         countBytes() {},
+        peerTraffic: () => [],
         traffic: () => ({ sent: 0, received: 0, up: 0, down: 0 }),
       };
       nodes.set(peerId, Object.assign(inner, { network }));

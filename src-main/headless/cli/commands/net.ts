@@ -66,10 +66,24 @@ export function addNetCommands(program: Command, run: Run): void {
     );
   net
     .command('traffic')
-    .description('what was sent and received, by day of the last month or by hour of the last day')
-    .addOption(new Option('--by <stretch>').choices(['day', 'hour'] as const).default('day' as const))
+    .description(
+      'what was sent and received: by day or by computer of the last month, or by hour of the last day',
+    )
+    .addOption(new Option('--by <stretch>').choices(['day', 'hour', 'peer'] as const).default('day' as const))
     .action(({ by }) =>
       run(async ({ client, signal }) => {
+        if (by === 'peer') {
+          const since = new Date(Date.now() - 31 * 86_400_000).toISOString();
+          const value = await (await client()).net.trafficByPeer({ since }, { signal });
+          const rows = value.map((one) => [
+            one.peerId === '' ? 'others' : one.peerId,
+            one.userId ?? '',
+            formatBytes(one.sent),
+            formatBytes(one.received),
+          ]);
+          const head = ['computer', 'user', 'sent', 'received'];
+          return { value, text: () => formatTable(head, rows, 'Nothing was carried yet.') };
+        }
         const hours = by === 'hour';
         const back = hours ? 86_400_000 : 31 * 86_400_000;
         const since = new Date(Date.now() - back).toISOString();
