@@ -91,7 +91,7 @@ export function requestsFor(
 }
 
 /** Waits until the condition holds; fails loudly when it does not in time. */
-export async function until(condition: () => boolean, ms = 5000): Promise<void> {
+export async function until(condition: () => boolean, ms = 30_000): Promise<void> {
   const end = performance.now() + ms;
   while (!condition()) {
     if (performance.now() > end) throw new Error(`not in ${ms} ms: ${condition.toString()}`);

@@ -114,7 +114,7 @@ afterEach(async () => {
 
 async function until(condition: () => boolean) {
   for (let tries = 0; !condition(); tries += 1) {
-    if (tries > 400) throw new Error('it did not come true');
+    if (tries > 6000) throw new Error('it did not come true');
     await sleep(5);
   }
 }

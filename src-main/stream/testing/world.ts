@@ -269,7 +269,7 @@ export function play(node: StreamNode, streamId: string, rendition = 'v') {
 }
 
 /** Waits until something is true. */
-export async function until(what: () => boolean, ms = 10_000, why = 'it'): Promise<void> {
+export async function until(what: () => boolean, ms = 30_000, why = 'it'): Promise<void> {
   const end = Date.now() + ms;
   while (!what()) {
     if (Date.now() > end) throw new Error(`${why} did not happen in ${ms} ms`);
