@@ -207,6 +207,10 @@ export function createHandlers(
         const { fileName, type, bytes } = await node.apps.media(input, signal);
         return offerBytes(fileName, bytes, type);
       },
+      receive({ size }) {
+        const { received, take } = node.apps.receive({ size });
+        return { received, url: downloads.accept({ label: null, size, take }) };
+      },
       async launch(input, signal) {
         if (!openApp) throw new AppError('unsupported', 'Apps can not be opened here.');
         const launch = await node.apps.launch(input, signal);

@@ -3,6 +3,7 @@ import type { AppContract } from '../../src-shared/contract/index.ts';
 import type { AnyEntry, OutputOf, ParsedInputOf } from '../../src-shared/rpc/index.ts';
 import type { Activity, Transfer } from '../../src-shared/contract/index.ts';
 import type { AppHost } from '../apps/index.ts';
+import type { Reception } from './receptions.ts';
 import type { KeyProtector } from '../identity/index.ts';
 import type { Ingest, Playback } from '../stream/index.ts';
 import type { Published } from './published.ts';
@@ -218,8 +219,13 @@ export interface NodeServices {
   readonly storage: Group<'storage', keyof AppContract['storage']>;
   readonly apps: Group<
     'apps',
-    Exclude<keyof AppContract['apps'], 'watchInstalled' | 'watchApprovals' | 'media' | 'launch'>
+    Exclude<keyof AppContract['apps'], 'watchInstalled' | 'watchApprovals' | 'media' | 'launch' | 'receive'>
   > & {
+    /** Takes a bundle of `size` bytes, once. @returns its name, and what takes the bytes */
+    receive(input: ParsedInputOf<AppContract['apps']['receive']>): {
+      readonly received: string;
+      readonly take: Reception['take'];
+    };
     /** A secret that opens one page of the app; the carrier makes an address of it. */
     launch(input: ParsedInputOf<AppContract['apps']['launch']>, signal: AbortSignal): Promise<AppLaunch>;
     media(

@@ -24,7 +24,8 @@ export interface UploadLabel {
 
 /** Something that may be sent here, once: whole, or in parts one after another. */
 export interface Reception {
-  readonly label: UploadLabel;
+  /** null: a window that opens later has nothing to do with it. */
+  readonly label: UploadLabel | null;
   /** Bytes, exactly. */
   readonly size: number;
   take(bytes: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void>;
@@ -153,7 +154,7 @@ export function createReceptions(clock: Clock): Receptions {
       prune();
       const found: Unfinished[] = [];
       for (const [token, { reception, running, busy }] of expected) {
-        if (!running || running.received === 0) continue;
+        if (!running || running.received === 0 || !reception.label) continue;
         found.push({
           token,
           label: reception.label,

@@ -5,8 +5,12 @@ import { follow } from '../rpc/follow.ts';
 import { useLink } from '../rpc/node-link.ts';
 import { useNode } from './node.ts';
 
-/** Addresses of pictures are good for a while only, ms. */
-const pictureLife = 240_000;
+/** Where an app that is looked at comes from, as the contract names it: published, a file, or a file sent to the node. */
+export type BundleSource =
+  { readonly app: string } | { readonly file: string } | { readonly received: string };
+
+/** Addresses of pictures are good for a minute after their last use, ms. */
+const pictureLife = 50_000;
 
 /** Installed apps, what waits for a yes, and their pictures. */
 export const useApps = defineStore('apps', () => {
@@ -45,12 +49,12 @@ export const useApps = defineStore('apps', () => {
 
   const pictures = new Map<string, { readonly url: Promise<string | null>; readonly until: number }>();
   /** Where a picture of an app is to be had now; null: it has none that can be reached. */
-  function picture(app: string, version: string, kind: 'icon' | 'screenshot', index = 0) {
-    const key = `${app} ${version} ${kind} ${index}`;
+  function picture(source: BundleSource, version: string, kind: 'icon' | 'screenshot', index = 0) {
+    const key = JSON.stringify([source, version, kind, index]);
     const kept = pictures.get(key);
     if (kept && kept.until > Date.now()) return kept.url;
     const url = link
-      .call((client) => client.apps.media({ app, kind, index }))
+      .call((client) => client.apps.media({ ...source, kind, index }))
       .then((one) => one.url)
       .catch(() => null);
     pictures.set(key, { url, until: Date.now() + pictureLife });

@@ -5,6 +5,7 @@ import { command, query, subscription } from '../rpc/contract.ts';
 import {
   appId,
   appVersion,
+  bundleLimits,
   caveats,
   channel,
   defaultChannel,
@@ -57,6 +58,8 @@ export const appDetails = storeApp.extend({
   homepage: z.string().nullable(),
   root: z.string(),
   link: z.string(),
+  /** Who says that it is what it is: the network's register, the publisher alone, or nobody. */
+  source: z.enum(['ledger', 'link', 'file']),
   /** Services of other apps that it uses, by interface. */
   consumes: z.array(z.string()),
 });
@@ -174,6 +177,28 @@ export const blockList = z.object({
 });
 export type BlockList = z.infer<typeof blockList>;
 
+/** One bundle: of a published app, of a local `.exapp` file, or one that came by `receive`. */
+const bundle = {
+  app: app.optional(),
+  file: localPath.optional(),
+  received: z.string().max(64).optional(),
+};
+function oneBundle({
+  value,
+  issues,
+}: {
+  readonly value: {
+    readonly app?: string | undefined;
+    readonly file?: string | undefined;
+    readonly received?: string | undefined;
+  };
+  readonly issues: { push(issue: { code: 'custom'; message: string; input: unknown }): unknown };
+}): void {
+  const given = [value.app, value.file, value.received].filter((one) => one !== undefined).length;
+  if (given !== 1)
+    issues.push({ code: 'custom', message: 'One of an app, a file or what was received.', input: value });
+}
+
 const installOptions = {
   channel: channel.default(defaultChannel),
   /** What is granted besides the required permissions, and the folders of those about one. */
@@ -193,10 +218,12 @@ export const apps = {
     z.array(storeApp),
   ),
   /** Of an app that need not be installed. */
-  show: query(z.object({ app, channel: channel.default(defaultChannel) }), appDetails),
+  show: query(z.object({ ...bundle, channel: channel.default(defaultChannel) }).check(oneBundle), appDetails),
   /** Its icon, or a screenshot by number. */
   media: query(
-    z.object({ app, kind: z.enum(['icon', 'screenshot']), index: count.max(7).default(0) }),
+    z
+      .object({ ...bundle, kind: z.enum(['icon', 'screenshot']), index: count.max(7).default(0) })
+      .check(oneBundle),
     download,
   ),
   reviews: query(z.object({ app, limit: z.int().min(1).max(500).default(50) }), z.array(review)),
@@ -209,17 +236,16 @@ export const apps = {
   installed: query(nothing, z.array(installedApp)),
   /** Key `appId`. */
   watchInstalled: subscription(nothing, watchedList(installedApp)),
-  /** From the ledger, a link, or a local `.exapp` file. Grants what is required, and `grants`. */
-  install: command(
-    z
-      .object({ app: app.optional(), file: localPath.optional(), ...installOptions })
-      .check(({ value, issues }) => {
-        if ((value.app === undefined) === (value.file === undefined)) {
-          issues.push({ code: 'custom', message: 'Either an app or a file.', input: value });
-        }
-      }),
-    installedApp,
+  /**
+   * Takes the bytes of an `.exapp` file of a window that knows no path of it: by PUT to the URL. `show` and `install` then name it
+   * by `received`, for an hour.
+   */
+  receive: command(
+    z.object({ size: count.min(1).max(bundleLimits.bytes + 16 * 1024 ** 2) }),
+    z.object({ received: z.string(), url: z.url() }),
   ),
+  /** From the ledger, a link, or a file. Grants what is required, and `grants`. */
+  install: command(z.object({ ...bundle, ...installOptions }).check(oneBundle), installedApp),
   /** Serves a folder as an app of one's own, as it is on disk: for writing apps. It stays until it is removed. */
   develop: command(z.object({ dir: localPath, grants: z.array(grant).max(64).default([]) }), installedApp),
   /** Looks for newer releases; `app` left out: of all. Takes those that need no more, and of a named app all. */

@@ -89,6 +89,7 @@ export type {
   Pool,
   Quote,
   StorageContract,
+  RelayFund,
   StorageProof,
   Vault,
   VaultTerms,

@@ -281,6 +281,7 @@ export const shownRelayFund = z.object({
   /** What this account got of it. */
   paid: amount,
 });
+export type RelayFund = z.infer<typeof shownRelayFund>;
 
 export const keptContract = z.object({
   contract: count,

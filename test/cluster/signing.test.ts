@@ -106,7 +106,7 @@ describe('an account of several keys', () => {
     }
     await seen(ada, asked.id, { state: 'complete' });
     await ada.node.signing.send({ id: asked.id }, never);
-    await seen(ada, asked.id, { state: 'done' });
+    for (const one of [ada, ben, cyd]) await seen(one, asked.id, { state: 'done' });
     for (const one of [ada, ben, cyd]) {
       await expect
         .poll(() => one.node.signing.accounts({}, never), { timeout: 30_000 })

@@ -26,6 +26,7 @@ import { createBlockLists } from './block-lists.ts';
 import { createInstalling, type InstallGrants } from './installing.ts';
 import { createPublicFiles } from './public-files.ts';
 import { createPublishing } from './publishing.ts';
+import { createReceivedBundles, fileDetails, filePicture } from './file-bundles.ts';
 import { createAppStore } from './store.ts';
 
 type Calls = Omit<
@@ -78,6 +79,10 @@ export function createAppInstalls(parts: {
   const store = createAppStore({ chains, installs, files, lists });
   const installing = createInstalling({ base, installs, store, files, lists, grants: parts.grants });
   const publishing = createPublishing({ online, drives, services });
+  const received = createReceivedBundles({ temporary: () => installs.temporary(), clock });
+  /** Where the bundle of a call is on this computer; null: it names an app. */
+  const fileOf = (input: { file?: string | undefined; received?: string | undefined }): string | null =>
+    input.received === undefined ? (input.file ?? null) : received.file(input.received);
 
   function ownUser(): string {
     const user = base.identity.userId();
@@ -173,9 +178,18 @@ export function createAppInstalls(parts: {
 
   const calls: Calls = {
     list: (input) => store.list(input),
-    show: ({ app, channel }, signal) => store.details(wanted(app), channel, signal),
-    async media({ app, kind, index }, signal) {
-      const { path: file, bytes } = await store.picture(wanted(app), kind, index, signal);
+    show({ app, channel, ...from }, signal) {
+      const file = fileOf(from);
+      if (file === null) return store.details(wanted(app!), channel, signal);
+      return fileDetails(file, ownUser(), channel, { installs, lists });
+    },
+    receive: ({ size }) => received.accept(size),
+    async media({ app, kind, index, ...from }, signal) {
+      const bundle = fileOf(from);
+      const { path: file, bytes } =
+        bundle === null
+          ? await store.picture(wanted(app!), kind, index, signal)
+          : await filePicture(bundle, kind, index);
       const fileName = file.split('/').at(-1)!;
       return { fileName, type: previewType(fileName) ?? 'application/octet-stream', bytes };
     },
@@ -192,8 +206,13 @@ export function createAppInstalls(parts: {
         .map((record) => shown(record, names))
         .sort((a, b) => Number(b.pinned) - Number(a.pinned) || a.name.localeCompare(b.name));
     },
-    async install({ app, file, channel, grants }, signal) {
-      if (file !== undefined) return shownOne(await installing.installFile(file, ownUser(), channel, grants));
+    async install({ app, channel, grants, ...from }, signal) {
+      const file = fileOf(from);
+      if (file !== null) {
+        const record = await installing.installFile(file, ownUser(), channel, grants);
+        if (from.received !== undefined) await received.drop(from.received);
+        return shownOne(record);
+      }
       return shownOne(await installing.install(wanted(app!), channel, grants, signal));
     },
     async develop({ dir, grants }) {
@@ -298,7 +317,10 @@ export function createAppInstalls(parts: {
       await installs.start();
       if (shipped !== null) await installing.installShipped(shipped);
     },
-    stop: () => installs.stop(),
+    async stop() {
+      await received.stop();
+      await installs.stop();
+    },
     follow() {
       const ending = new AbortController();
       const look = async (): Promise<void> => {

@@ -214,6 +214,7 @@ export function createAppStore(parts: {
         homepage: manifest.homepage ?? null,
         root,
         link: found.drive,
+        source: found.source,
         consumes: manifest.services.consumes.map((one) => one.interface),
       };
     },

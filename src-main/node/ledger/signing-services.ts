@@ -113,6 +113,14 @@ export function createSigningServices({
           : body.nonce < accountView(view.state, body.sender).nonce
             ? ('overtaken' as const)
             : null;
+    // Only who asked hears of the change by its transaction; the others see it in the account.
+    const quorum = request.t === 'account' ? accountView(view.state, request.account).quorum : null;
+    const shared =
+      open_ &&
+      complete &&
+      request.t === 'account' &&
+      quorum?.threshold === request.threshold &&
+      quorum.keys.length === wanted.keys.length;
     const payer = wanted.sponsor?.find(signed) ?? wanted.sponsor?.[0];
     const account = request.t === 'tx' ? txBodyOf(request).sender : request.account;
     return {
@@ -123,7 +131,7 @@ export function createSigningServices({
       by: userIdOfHash(request.by),
       own: isOwn(request.by),
       made: iso(request.made),
-      state: late ?? (open_ && complete ? 'complete' : record.state),
+      state: late ?? (shared ? 'done' : open_ && complete ? 'complete' : record.state),
       threshold: request.t === 'account' ? request.threshold : wanted.threshold,
       signers: wanted.keys.map(person),
       sponsor: payer ? person(payer) : null,
