@@ -166,8 +166,12 @@ export interface NodeServices {
   readonly hosting: Group<'hosting', keyof AppContract['hosting']>;
   readonly streams: Group<
     'streams',
-    Exclude<keyof AppContract['streams'], 'watchList' | 'watchStats' | 'start' | 'watch'>
+    Exclude<keyof AppContract['streams'], 'watchList' | 'watchStats' | 'start' | 'resume' | 'watch'>
   > & {
+    resume(
+      input: { readonly stream: string },
+      signal: AbortSignal,
+    ): Promise<{ readonly streamId: string; readonly link: string }>;
     start(
       input: ParsedInputOf<AppContract['streams']['start']>,
       signal: AbortSignal,

@@ -22,6 +22,14 @@ export function createStreamHandlers(
     changed,
   }: { readonly clock: Clock; readonly downloads: Downloads; readonly changed: Hints },
 ): Handlers<AppContract>['streams'] {
+  /** A capability URL for the parts of an own stream. */
+  function ingestOf(streamId: string): string {
+    const ingest = streams.ingest(streamId);
+    const mounted = downloads.mount((request, rest) => serveIngest(ingest, request, rest));
+    void ingest.ended.then(() => clock.after(farewell, () => mounted.end()));
+    return mounted.url;
+  }
+
   return {
     stop: (input, signal) => streams.stop(input, signal),
     invite: (input, signal) => streams.invite(input, signal),
@@ -33,10 +41,11 @@ export function createStreamHandlers(
     following: (input, signal) => streams.following(input, signal),
     async start(input, signal) {
       const { streamId, link } = await streams.start(input, signal);
-      const ingest = streams.ingest(streamId);
-      const mounted = downloads.mount((request, rest) => serveIngest(ingest, request, rest));
-      void ingest.ended.then(() => clock.after(farewell, () => mounted.end()));
-      return { streamId, link, ingestUrl: mounted.url };
+      return { streamId, link, ingestUrl: ingestOf(streamId) };
+    },
+    async resume(input, signal) {
+      const { streamId, link } = await streams.resume(input, signal);
+      return { streamId, link, ingestUrl: ingestOf(streamId) };
     },
     async watch(input, signal) {
       const { streamId } = await streams.watch(input, signal);

@@ -21,3 +21,4 @@ export type { StreamLink } from './link-text.ts';
 export { createRecorder } from './recording/recorder.ts';
 export type { Recorder } from './recording/recorder.ts';
 export { finishRecording } from './recording/finish.ts';
+export { openBox, sealBox } from './stream-keys.ts';

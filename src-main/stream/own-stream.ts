@@ -10,10 +10,14 @@ import {
   makeDescription,
   makeGenesis,
   makeKeyRecord,
+  readAudience,
+  readKeyRecord,
 } from './codec/records.ts';
 import type { Genesis, StreamAnnouncement } from './codec/records.ts';
 import { createSession } from './live/session.ts';
 import type { Session, SessionDeps } from './live/session-types.ts';
+import { encodeOwnState } from './own-state.ts';
+import type { OwnState, StreamPosition } from './own-state.ts';
 import { createPackager } from './packager.ts';
 import type { AudienceChange, Ingest, StartOptions, StreamsDeps } from './streams-types.ts';
 import { limits } from './types.ts';
@@ -38,8 +42,21 @@ export interface OwnStream {
   /** @see Streams.invite */
   invite(change: AudienceChange, signal: AbortSignal): Promise<readonly UserId[]>;
   stop(): Promise<void>;
+  /** Says nothing and takes no more: the next start goes on with it. */
+  suspend(): void;
   /** Says again that it is live. */
   announce(): void;
+  /** Who is told of runs and parts from now on, see `StartOptions.record`. */
+  record(to: StartOptions['record']): void;
+}
+
+/** Where what a stream needs to outlive a restart is kept. */
+export interface OwnStreamKeeper {
+  /** What changes rarely, secrets among it. */
+  save(streamId: StreamId, state: Uint8Array): void;
+  /** Written every second or so. What has gone out lies before it. */
+  savePosition(streamId: StreamId, position: StreamPosition): void;
+  remove(streamId: StreamId): void;
 }
 
 export interface OwnStreamDeps extends Pick<
@@ -53,32 +70,55 @@ export interface OwnStreamDeps extends Pick<
   readonly askForHelp: (streamId: StreamId) => void;
   readonly addresses: () => readonly string[];
   readonly changed: () => void;
+  readonly keeper: OwnStreamKeeper | null;
 }
 
-/** @throws AppError `invalid_argument`, `too_many`, `user_unknown` */
+/** Numbers that are set aside ahead of what is sent: after a crash the stream goes on behind them, so that none comes twice. */
+const reservedParts = 64;
+const reservedSegments = 2;
+/** A jump of so many parts is a new beginning for everybody, and no hole that is waited for. */
+const restartJump = 65;
+const mostKeys = 64;
+
+/**
+ * @param before what is left of a stream that an earlier start sent: it goes on, with a new run
+ * @throws AppError `invalid_argument`, `too_many`, `user_unknown` */
 export async function beginOwnStream(
   deps: OwnStreamDeps,
   options: StartOptions,
   signal: AbortSignal,
+  before: { readonly state: OwnState; readonly position: StreamPosition } | null = null,
 ): Promise<OwnStream> {
-  const { clock, random, steady } = deps;
+  const { clock, random, steady, keeper } = deps;
   const title = checkedTitle(options);
   const kind: AudienceKind = typeof options.audience === 'string' ? options.audience : 'private';
-  const signer = createSigner(random(32));
-  const genesis = makeGenesis(deps.device, deps.certificate(), {
-    audience: kind,
-    streamKey: signer.publicKey,
-    startedAt: clock.now(),
-  });
+  const secret = before?.state.secret ?? random(32);
+  const signer = createSigner(secret);
+  const genesis =
+    before?.state.genesis ??
+    makeGenesis(deps.device, deps.certificate(), {
+      audience: kind,
+      streamKey: signer.publicKey,
+      startedAt: clock.now(),
+    });
   const { streamId } = genesis;
   const isEncrypted = kind !== 'public';
-  const session = createSession(deps.sessionDeps(), streamId, { genesis, fanOut: options.fanOut });
+  const session = createSession(deps.sessionDeps(), streamId, {
+    genesis,
+    fanOut: options.fanOut,
+    resumed: before !== null,
+  });
   const ended = Promise.withResolvers<void>();
-  let users: readonly UserId[] = [];
-  let audiences = 0;
+  let users: readonly UserId[] = before?.state.users ?? [];
+  let audiences = before?.state.audiences ?? 0;
+  let audience: Uint8Array | null = before?.state.audience ?? null;
+  let keyRecords: readonly Uint8Array[] = before?.state.keys ?? [];
   let inviting: Promise<unknown> = Promise.resolve();
-  let number = 0;
-  let epoch = 0;
+  let number = before?.state.number ?? 0;
+  let epoch = before?.state.epoch ?? 0;
+  let reserved: StreamPosition = before?.position ?? { seq: 0, segment: 0 };
+  let record = options.record;
+  let linkKey: Uint8Array | null = before?.state.linkKey ?? null;
   let keyedAt = 0;
   let keyedRun = -1;
   let heardAt = steady.now();
@@ -99,11 +139,47 @@ export async function beginOwnStream(
     users = [...all].filter((user) => user !== genesis.user);
     audiences += 1;
     session.keys.setAudienceKey(key);
-    session.publishAudience(makeAudience(signer, { streamId, number: audiences, boxes }));
+    const made = makeAudience(signer, { streamId, number: audiences, boxes });
+    audience = made.bytes;
+    save();
+    session.publishAudience(made);
+  }
+
+  /** Before what it says goes out: after a crash nothing may be signed twice. */
+  function save(): void {
+    if (over || !keeper) return;
+    const state: OwnState = {
+      secret,
+      genesis,
+      title,
+      renditions: options.renditions,
+      dvrSeconds: options.dvrSeconds,
+      targetLatency: options.targetLatency,
+      partMs: options.partMs,
+      fanOut: options.fanOut,
+      linkKey,
+      audienceKey: session.keys.audienceKey(),
+      users,
+      audiences,
+      audience,
+      keys: keyRecords,
+      number,
+      epoch,
+      runs: packager.runs(),
+    };
+    keeper.save(streamId, encodeOwnState(state));
+  }
+
+  /** Sets numbers aside when the next part needs one that is not. */
+  function reserve(seq: number, segment: number): void {
+    if (!keeper || (seq < reserved.seq && segment < reserved.segment)) return;
+    reserved = { seq: seq + reservedParts, segment: segment + reservedSegments };
+    keeper.savePosition(streamId, reserved);
   }
 
   function describe(state: 'live' | 'ended'): void {
     number += 1;
+    save();
     const plain = encodeProgramme({ title, renditions: options.renditions, runs: packager.runs() });
     session.describe(
       makeDescription(signer, {
@@ -124,7 +200,10 @@ export async function beginOwnStream(
     if (!isEncrypted) return;
     epoch += 1;
     keyedAt = steady.now();
-    session.publishKey(makeKeyRecord(signer, { streamId, epoch, sealed: session.keys.makeEpoch(epoch) }));
+    const made = makeKeyRecord(signer, { streamId, epoch, sealed: session.keys.makeEpoch(epoch) });
+    keyRecords = [...keyRecords, made.bytes].slice(-mostKeys);
+    save();
+    session.publishKey(made);
   }
 
   function announce(): void {
@@ -156,13 +235,23 @@ export async function beginOwnStream(
         rotate();
       }
       const init = run.inits[0];
-      if (init) options.record?.init(init);
+      if (init) record?.init(init);
       describe('live');
     },
+    reserve,
+    ...(before && {
+      from: {
+        run: (before.state.runs.at(-1)?.run ?? -1) + 1,
+        seq: before.position.seq + restartJump,
+        segment: before.position.segment,
+        runs: before.state.runs,
+      },
+    }),
   });
 
   async function stop(): Promise<void> {
     if (over) return;
+    keeper?.remove(streamId);
     over = true;
     describe('ended');
     announce();
@@ -182,15 +271,19 @@ export async function beginOwnStream(
       heardAt = steady.now();
       const made = packager.part(rendition, seq, meta, bytes);
       session.publish(made);
-      if (made.header.rendition === 0) options.record?.part(bytes);
+      if (made.header.rendition === 0) record?.part(bytes);
     },
     end: stop,
     health: () => ({ ...session.health(), viewers: session.stats().viewers }),
     ended: ended.promise,
   };
 
-  let linkKey: Uint8Array | null = null;
-  if (typeof options.audience !== 'string') await addressTo(options.audience, signal);
+  if (before) {
+    const { audienceKey } = before.state;
+    if (audienceKey) session.keys.setAudienceKey(audienceKey);
+    if (audience) session.publishAudience(readAudience(audience, genesis));
+    for (const one of keyRecords) session.publishKey(readKeyRecord(one, genesis));
+  } else if (typeof options.audience !== 'string') await addressTo(options.audience, signal);
   else if (kind === 'unlisted') session.keys.setAudienceKey((linkKey = random(32)));
 
   return {
@@ -226,7 +319,14 @@ export async function beginOwnStream(
       return users;
     },
     stop,
+    suspend() {
+      over = true;
+      ended.resolve();
+    },
     announce,
+    record(to) {
+      record = to;
+    },
   };
 }
 

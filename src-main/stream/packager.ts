@@ -63,7 +63,14 @@ export function createPackager(deps: {
   readonly epoch: () => number;
   readonly runBegan: (run: Run) => void;
   /** Where the stream goes on after the source's program was started anew. */
-  readonly from?: { readonly run: number; readonly seq: number; readonly segment: number };
+  readonly from?: {
+    readonly run: number;
+    readonly seq: number;
+    readonly segment: number;
+    readonly runs: readonly Run[];
+  };
+  /** Told before each part which numbers it has. */
+  readonly reserve?: (seq: number, segment: number) => void;
 }): Packager {
   const lanes = new Map<string, Lane>(
     deps.renditions.map((rendition) => [
@@ -85,7 +92,7 @@ export function createPackager(deps: {
   let base: { readonly seq: number; readonly segment: number } | null = null;
   let last = (deps.from?.seq ?? 0) - 1;
   let lastSegment = (deps.from?.segment ?? 0) - 1;
-  const runs: Run[] = [];
+  const runs: Run[] = [...(deps.from?.runs ?? [])];
 
   function laneOf(id: string): Lane {
     const lane = lanes.get(id);
@@ -163,6 +170,7 @@ export function createPackager(deps: {
           'invalid_argument',
           'A segment is at most 12 s long, and time does not go back in it.',
         );
+      deps.reserve?.(number, segment);
       const epoch = deps.epoch();
       const head = {
         stream: deps.stream,

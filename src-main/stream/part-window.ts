@@ -36,6 +36,8 @@ export interface PartWindow {
    * @param read opens a header that comes back from disk, null when it is not one of this stream
    */
   useRing(ring: PartRing, parts: number, read: (header: Uint8Array) => SignedHeader | null): void;
+  /** From now on so many `seq` are kept behind the newest, if that is more. */
+  keep(parts: number): void;
   /** Takes up a part that an earlier start left on disk. */
   found(header: SignedHeader, place: RingPlace): void;
   /** Highest `seq` begun, of all renditions; -1 for none. */
@@ -259,6 +261,9 @@ export function createPartWindow(options: {
       parts = Math.max(parts, most);
       for (const all of kept.values())
         for (const entry of all.values()) if (!isCold(entry) && entry.complete) write(entry);
+    },
+    keep(most) {
+      parts = Math.max(parts, most);
     },
     found(header, place) {
       const { seq, rendition } = header;

@@ -4,6 +4,8 @@ import type { Network } from '../network/index.ts';
 import type { Receipt, StreamAnnouncement } from './codec/records.ts';
 import type { HlsFile } from './hls/origin.ts';
 import type { SessionStats } from './live/session-types.ts';
+import type { OwnStreamKeeper } from './own-stream.ts';
+import type { StreamPosition } from './own-state.ts';
 import type { PartMeta } from './packager.ts';
 import type { AudienceKind, Rendition, StreamId, TargetLatency } from './types.ts';
 
@@ -118,6 +120,16 @@ export interface StreamsDeps {
   readonly ringBytes?: number;
   /** What of the newest parts stays in memory beside that, bytes. */
   readonly hotBytes?: number;
+  /** Where own streams are kept over a restart of this program; without it they end with it. */
+  readonly keeper?: OwnStreamKeeper & {
+    /** What an earlier start left. @returns `at`: when it was last said to be running, ms since the epoch */
+    list(): readonly {
+      readonly streamId: StreamId;
+      readonly state: Uint8Array;
+      readonly position: StreamPosition;
+      readonly at: number;
+    }[];
+  };
   /** Negative controls of tests. */
   readonly without?: 'signatures' | 'backups' | 'repeaters';
 }
@@ -143,6 +155,13 @@ export interface Streams extends Service, Events<StreamsEvents> {
   leave(stream: string): Promise<void>;
   stats(stream: string): SessionStats;
   ingest(stream: StreamId): Ingest;
+  /**
+   * An own stream that an encoder comes back to, also after a restart of this program; init segments come first again.
+   * @throws AppError `stream_unknown`, `not_allowed`, `stream_ended`
+   */
+  resume(stream: string): { readonly streamId: StreamId; readonly link: string };
+  /** Who is told of the runs and parts of an own stream from now on. */
+  record(stream: StreamId, to: StartOptions['record']): void;
   playback(stream: StreamId): Playback;
   /** The newest receipt of each device for each stream, newest first. */
   receipts(): readonly Receipt[];

@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { createEmitter } from '../../src-shared/emitter.ts';
 import { AppError } from '../../src-shared/errors.ts';
@@ -12,12 +12,14 @@ import { formatStreamLink, parseStreamLink, peerOfAddress } from './link-text.ts
 import { decodeLive } from './live/frames.ts';
 import { liveOptions, liveProtocol } from './live/links.ts';
 import { createSession } from './live/session.ts';
-import type { Contact, Session } from './live/session-types.ts';
+import type { Contact, Session, SessionDeps } from './live/session-types.ts';
 import { measureUplink, noUplink } from './overlay/index.ts';
 import { beginOwnStream } from './own-stream.ts';
 import type { OwnStream } from './own-stream.ts';
+import { readOwnState } from './own-state.ts';
+import type { OwnState, StreamPosition } from './own-state.ts';
 import { openPartRing } from './part-ring.ts';
-import type { PartRing } from './part-ring.ts';
+import type { PartRing, RingPlace } from './part-ring.ts';
 import { createPlayers } from './players.ts';
 import type { Players } from './players.ts';
 import type { StartOptions, StreamInfo, Streams, StreamsDeps, StreamsEvents } from './streams-types.ts';
@@ -32,6 +34,10 @@ const lookEvery = 1_000;
 const idleMs = 60_000;
 /** An encoder that sends nothing for so long has gone: its stream ends. */
 const silentMs = 120_000;
+/** A stream that an earlier start sent is taken up again when it ran so short a time ago, ms. */
+const resumeMs = 300_000;
+/** Nothing came for so long and nobody says why: the source has gone for good. */
+const lostMs = 180_000;
 /** An ended stream is shown so long, and its last parts are still given to those who come late. */
 const afterlifeMs = 120_000;
 const mostOwn = 4;
@@ -65,6 +71,7 @@ export function createStreams(deps: StreamsDeps): Streams {
   let directory: StreamDirectory | null = null;
   let estimate = noUplink;
   let cancelLook = (): void => {};
+  let unfollow = (): void => {};
   let lastAnnounced = 0;
   let lastHelp = 0;
   let stopping = false;
@@ -89,14 +96,18 @@ export function createStreams(deps: StreamsDeps): Streams {
   }
 
   const { folder } = deps;
-  const openRing = (at: string): Promise<PartRing> =>
+  const openRing = (
+    at: string,
+    found?: (header: Uint8Array, place: RingPlace) => number | null,
+  ): Promise<PartRing> =>
     openPartRing({
       folder: at,
       logger,
+      ...(found && { found }),
       ...(deps.ringBytes !== undefined && { maxBytes: deps.ringBytes }),
     });
 
-  function sessionDeps() {
+  function sessionDeps(): SessionDeps {
     return {
       network,
       clock,
@@ -105,7 +116,7 @@ export function createStreams(deps: StreamsDeps): Streams {
       device: deps.device,
       tryUnwrap: deps.tryUnwrap,
       conditions,
-      openRing: folder === undefined ? null : (id: StreamId) => openRing(path.join(folder, id)),
+      openRing: folder === undefined ? null : (id, found) => openRing(path.join(folder, id), found),
       hotBytes: deps.hotBytes,
       uplink: {
         rate: () => estimate.rate,
@@ -172,7 +183,8 @@ export function createStreams(deps: StreamsDeps): Streams {
     const one = kept.get(streamId);
     if (!one) return;
     kept.delete(streamId);
-    await one.session.stop();
+    if (stopping && deps.keeper && one.own && !one.session.ended()) await one.session.suspend();
+    else await one.session.stop();
     changed();
   }
 
@@ -191,6 +203,7 @@ export function createStreams(deps: StreamsDeps): Streams {
       for (const [streamId, one] of [...kept]) {
         one.players.refresh(one.watching);
         if (one.own && !one.session.ended() && now - one.own.heardAt() > silentMs) void one.own.stop();
+        if (!one.own && now - one.session.heardAt() > lostMs) one.session.lose();
         if (one.session.ended()) {
           one.endedAt ??= now;
           if (now - one.endedAt > afterlifeMs && one.players.count() === 0) void drop(streamId);
@@ -248,6 +261,38 @@ export function createStreams(deps: StreamsDeps): Streams {
     let running = 0;
     for (const one of kept.values()) if (one.own && !one.session.ended()) running += 1;
     if (running >= mostOwn) throw new AppError('too_many', 'This computer sends too many streams already.');
+    return send(options, signal, null);
+  }
+
+  /** Streams that were running when this program ended; their encoders come back by `resume`. */
+  async function takeUp(): Promise<void> {
+    const { keeper } = deps;
+    if (!keeper) return;
+    for (const { streamId, state: bytes, position, at } of keeper.list()) {
+      try {
+        if (clock.now() - at > resumeMs) {
+          keeper.remove(streamId);
+          continue;
+        }
+        const state = readOwnState(bytes);
+        const options: StartOptions = {
+          ...state,
+          audience: state.genesis.audience === 'private' ? state.users : state.genesis.audience,
+        };
+        await send(options, AbortSignal.timeout(watchMs), { state, position });
+        logger.info({ streamId }, 'a stream goes on after a restart');
+      } catch (error) {
+        logger.warn({ err: error, streamId }, 'a stream could not be taken up again');
+        keeper.remove(streamId);
+      }
+    }
+  }
+
+  async function send(
+    options: StartOptions,
+    signal: AbortSignal,
+    before: { readonly state: OwnState; readonly position: StreamPosition } | null,
+  ): Promise<Kept> {
     const own = await beginOwnStream(
       {
         ...deps,
@@ -257,9 +302,11 @@ export function createStreams(deps: StreamsDeps): Streams {
         askForHelp: (streamId) => directory?.askForHelp(streamId, ownAddresses()),
         addresses: ownAddresses,
         changed,
+        keeper: deps.keeper ?? null,
       },
       options,
       signal,
+      before,
     );
     const one: Kept = { ...keptOf(own.session, own.linkKey, []), watching: true, own };
     kept.set(own.session.streamId, one);
@@ -298,7 +345,10 @@ export function createStreams(deps: StreamsDeps): Streams {
     on: events.on,
     async start() {
       // What a crash left behind: a ring lasts as long as its stream.
-      if (folder !== undefined) await rm(folder, { recursive: true, force: true });
+      const going = new Set(deps.keeper?.list().map(({ streamId }) => streamId));
+      if (folder !== undefined)
+        for (const name of await readdir(folder).catch(() => []))
+          if (!going.has(name)) await rm(path.join(folder, name), { recursive: true, force: true });
       network.handle(liveProtocol, liveOptions, serve);
       directory = createStreamDirectory({
         network,
@@ -308,6 +358,9 @@ export function createStreams(deps: StreamsDeps): Streams {
         followed: deps.followed ?? (() => []),
         heard(announcement, isNew) {
           if (isNew && announcement.state === 'live') events.emit('live', { announcement });
+          const known = kept.get(announcement.genesis.streamId);
+          // It may have come back at another address.
+          if (known && !known.own && isNew) known.session.meet(contactsOf(announcement.addresses));
           if (announcement.state === 'live' && deps.relay().enabled === 'on')
             relay(announcement.genesis.streamId, announcement.addresses);
           changed();
@@ -316,12 +369,24 @@ export function createStreams(deps: StreamsDeps): Streams {
           if (deps.relay().enabled === 'on') relay(streamId, addresses);
         },
       });
+      await takeUp();
+      // A source that comes back, perhaps after a restart: nobody waits until it is tried again.
+      unfollow = network.on('peerConnected', ({ peerId }) => {
+        for (const { own, session } of kept.values())
+          if (!own && session.genesis()?.device === peerId && session.stats().parent === null)
+            session.meet([{ peer: peerId, addresses: [] }]);
+      });
       look();
     },
     async stop() {
       if (stopping) return;
       cancelLook();
-      for (const one of kept.values()) await one.own?.stop();
+      unfollow();
+      for (const { own, session } of kept.values()) {
+        if (!own || session.ended()) continue;
+        if (deps.keeper) own.suspend();
+        else await own.stop();
+      }
       stopping = true;
       await Promise.all([...kept.keys()].map(drop));
       directory?.stop();
@@ -425,6 +490,15 @@ export function createStreams(deps: StreamsDeps): Streams {
     playback(stream) {
       const one = find(stream);
       return one.players.open(() => one.watching);
+    },
+    resume(stream) {
+      const one = find(stream);
+      if (!one.own) throw new AppError('not_allowed', 'Only who streams can send parts.');
+      if (one.session.ended()) throw new AppError('stream_ended', 'This stream has ended.');
+      return { streamId: one.session.streamId, link: linkOf(one) };
+    },
+    record(stream, to) {
+      find(stream).own?.record(to);
     },
     receipts: () => [...receipts.values()].reverse(),
     relayChanged() {

@@ -137,6 +137,11 @@ export const streams = {
     }),
     z.object({ streamId, link: z.string(), ingestUrl: z.url() }),
   ),
+  /**
+   * Goes on with an own stream whose encoder lost its `ingestUrl`: the node was started anew (within five minutes; two minutes after that
+   * without parts it ends). Init segments come first again: it is a new run.
+   */
+  resume: command(z.object({ stream }), z.object({ streamId, link: z.string(), ingestUrl: z.url() })),
   /** Ends an own stream for everybody. */
   stop: command(z.object({ stream }), done),
   /**

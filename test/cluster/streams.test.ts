@@ -295,6 +295,68 @@ describe.skipIf(!hasFfmpeg)('a stream that somebody comes to late', () => {
   });
 });
 
+describe.skipIf(!hasFfmpeg)('a stream whose computer starts anew', () => {
+  it('goes on under its id for those who watch, sent by the same command', { timeout: 240_000 }, async () => {
+    const clip = path.join(temp.dir, 'again.mp4');
+    const made = spawnSync('ffmpeg', [
+      ...['-v', 'error', '-f', 'lavfi', '-i', 'testsrc2=size=320x180:rate=25', '-t', '8'],
+      ...['-c:v', 'libx264', '-preset', 'ultrafast', '-g', '25', clip],
+    ]);
+    expect(made.status).toBe(0);
+    const [first, viewer] = await Promise.all([start('again-source', 50), start('again-viewer', 51)]);
+    const { userId } = await viewer.cli<{ userId: string }>('status');
+    await viewer.cli('net', 'ping', first.ready.addresses[0]!);
+    const show = await publish(first, ['Again', '--from', clip, '--loop', '--audience', userId]);
+    const { url } = await viewer.cli<{ url: string }>('stream', 'watch', show.link);
+    const list = async (): Promise<string> =>
+      (
+        await fetch(url.replace('stream.m3u8', 'v/index.m3u8'), { signal: AbortSignal.timeout(30_000) })
+      ).text();
+    await until('parts come', 60_000, async () => (await stats(viewer, show.streamId)).parts > 10, 200);
+    const began = /MEDIA-SEQUENCE:(\d+)/.exec(await list())?.[1];
+    // Where viewers look for it: at the address that they know.
+    const port = Number(/tcp\/(\d+)/.exec(first.ready.addresses[0]!)?.[1]);
+    let source = first;
+    // Once in order, once not.
+    for (const [n, end] of (['stop', 'kill'] as const).entries()) {
+      await source[end]();
+      daemons.splice(daemons.indexOf(source), 1);
+      source = await startDaemon({ data: first.data, host: '127.0.8.50', port });
+      daemons.push(source);
+      await until(
+        'parts of the next run come',
+        120_000,
+        async () => {
+          // A player that goes on asking.
+          await list().catch(() => '');
+          const now = await stats(viewer, show.streamId);
+          return now.run === n + 1 && now.parent === source.ready.peerId && now.arriving.length > 0;
+        },
+        500,
+      );
+      // What was sent before is there still, and goes on with other init segments.
+      const text = await list();
+      expect(/MEDIA-SEQUENCE:(\d+)/.exec(text)?.[1]).toBe(began);
+      expect(text).toContain(`#EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI="init-${n + 1}.mp4"`);
+    }
+    // A player that comes now; where the runs meet, the times of the clip jump.
+    await until('it is decoded', 90_000, async () => (await decode(url, 2)).frames > 30, 500);
+    expect((await stats(viewer, show.streamId)).rejected).toBe(0);
+    const [own] = await source.cli<StreamSummary[]>('stream', 'list');
+    expect(own).toMatchObject({ streamId: show.streamId, title: 'Again', state: 'live', own: true });
+    // Also what was sent before the restarts can be gone back to.
+    const past = await (await fetch(url.replace('stream.m3u8', 'v/index.m3u8?from=0'))).text();
+    expect(past).toContain('#EXT-X-MEDIA-SEQUENCE:0\n');
+    expect(await show.stop()).toBe(0);
+    await until(
+      'the end',
+      60_000,
+      async () => (await viewer.cli<StreamSummary[]>('stream', 'list'))[0]?.state !== 'live',
+      500,
+    );
+  });
+});
+
 describe('bytes from standard input', () => {
   it('reach somebody who waits for them', { timeout: 120_000 }, async () => {
     const [source, receiver] = await Promise.all([start('data-source', 30), start('data-receiver', 31)]);

@@ -26,6 +26,8 @@ export interface Session {
   readonly progress: Progress;
   /** The daemon of the data folder; connected at the first use. */
   client(): Promise<AppClient>;
+  /** A new connection, after the daemon was started anew. */
+  reconnect(): Promise<AppClient>;
 }
 
 export interface GlobalOptions {
@@ -67,6 +69,10 @@ export async function runCommand(
       signal: abort.signal,
       progress,
       client: () => (client ??= connectOnce()),
+      reconnect() {
+        close();
+        return (client = connectOnce());
+      },
     };
     const answer = await command(session);
     progress.end();

@@ -24,6 +24,8 @@ export interface Feed {
   };
   /** Sent at the pace of its clock; data as fast as it is taken. */
   readonly paced: boolean;
+  /** Made now and for now: what can't be sent is left out. */
+  readonly live?: boolean;
   readonly items: AsyncIterable<FeedItem>;
 }
 

@@ -109,41 +109,89 @@ function dataFeed(stream: AsyncIterable<Uint8Array>): Feed {
   };
 }
 
+/** Where parts go. */
+export interface Ingest {
+  readonly url: string;
+  /**
+   * Another address of the same stream, after the node was away. Tried until it is there again.
+   * @throws AppError when the stream has ended, or the node stays away
+   */
+  again(signal: AbortSignal): Promise<string>;
+}
+
 /**
- * Sends a feed to a stream's ingest until it ends, or the signal stops it; ends the stream in either case.
+ * Sends a feed to a stream's ingest until it ends, or the signal stops it; ends the stream in either case. A node that is started anew
+ * meanwhile gets the rest of the feed: what is live goes on with what is made then, anything else where it was.
  * @throws AppError as the node answers
  */
-export async function publish(feed: Feed, ingestUrl: string, signal: AbortSignal): Promise<void> {
+export async function publish(feed: Feed, ingest: Ingest, signal: AbortSignal): Promise<void> {
   const { id } = feed.rendition;
+  let { url } = ingest;
+  let init: Uint8Array | null = null;
+  /** The node is away: resolves when it is back. */
+  let away: { readonly since: number; readonly back: Promise<void>; isBack: boolean } | null = null;
   let began: number | null = null;
   let offset = 0;
   let reached = 0;
+
+  function leave(error: unknown): void {
+    // Bytes must all arrive, in order; which of them did nobody can tell.
+    if (feed.rendition.kind === 'data' || !isAppError(error, 'not_running')) throw error;
+    const back = ingest.again(signal).then((found) => {
+      url = found;
+      gone.isBack = true;
+    });
+    back.catch(() => {});
+    const gone = { since: Date.now(), back, isBack: false };
+    away = gone;
+  }
+
+  /** @returns false while nothing can be sent, or this part can't be the first */
+  async function isThere(independent: boolean): Promise<boolean> {
+    if (!away) return true;
+    if (feed.live && !away.isBack) await Promise.race([away.back, sleep(0)]);
+    else await away.back;
+    if (!away.isBack || !independent) return false;
+    // The rest of a file comes later by as long as the node was away.
+    if (began !== null && feed.paced) began += Date.now() - away.since;
+    away = null;
+    if (init) await post(`${url}/${id}/init`, init, signal);
+    return true;
+  }
+
   try {
     for await (const item of feed.items) {
       if (signal.aborted) break;
-      if (item.t === 'init') {
-        offset = reached;
-        await post(`${ingestUrl}/${id}/init`, item.bytes, signal);
-        continue;
+      try {
+        if (item.t === 'init') {
+          offset = reached;
+          init = item.bytes;
+          if (!away) await post(`${url}/${id}/init`, item.bytes, signal);
+          continue;
+        }
+        const { part } = item;
+        if (!(await isThere(part.independent))) continue;
+        began ??= Date.now();
+        const ms = (ticks: number): number => (1000 * (offset + ticks)) / ticksPerSecond;
+        // A part is sent when its last picture would have been taken.
+        const due = began + ms(part.pts + part.duration);
+        if (feed.paced && due > Date.now()) await sleep(due - Date.now(), undefined, { signal });
+        reached = offset + part.pts + part.duration;
+        const captured = feed.paced ? Math.round(began + ms(part.pts)) : Date.now();
+        const query = `pts=${part.pts}&duration=${part.duration}&captured=${captured}&independent=${part.independent ? 1 : 0}&segment=${part.segment}`;
+        const answer = await post(`${url}/${id}/${part.seq}?${query}`, part.bytes, signal);
+        if (!feed.paced && Number(answer.headers.get('stream-queue')) > mostQueued)
+          await sleep(50, undefined, { signal });
+      } catch (error) {
+        if (signal.aborted) throw error;
+        leave(error);
       }
-      const { part } = item;
-      began ??= Date.now();
-      const ms = (ticks: number): number => (1000 * (offset + ticks)) / ticksPerSecond;
-      // A part is sent when its last picture would have been taken.
-      const due = began + ms(part.pts + part.duration);
-      if (feed.paced && due > Date.now()) await sleep(due - Date.now(), undefined, { signal });
-      reached = offset + part.pts + part.duration;
-      const captured = feed.paced ? Math.round(began + ms(part.pts)) : Date.now();
-      const query = `pts=${part.pts}&duration=${part.duration}&captured=${captured}&independent=${part.independent ? 1 : 0}&segment=${part.segment}`;
-      const answer = await post(`${ingestUrl}/${id}/${part.seq}?${query}`, part.bytes, signal);
-      if (!feed.paced && Number(answer.headers.get('stream-queue')) > mostQueued)
-        await sleep(50, undefined, { signal });
     }
   } catch (error) {
     // Ended by `stream stop` or from the window: that is how it was to end.
     if (!signal.aborted && !isAppError(error, 'stream_ended')) throw error;
   } finally {
-    await post(`${ingestUrl}/end`, new Uint8Array(), AbortSignal.timeout(5_000)).catch(() => {});
+    await post(`${url}/end`, new Uint8Array(), AbortSignal.timeout(5_000)).catch(() => {});
   }
 }
 
@@ -160,6 +208,8 @@ async function post(url: string, bytes: Uint8Array, signal: AbortSignal): Promis
     return response;
   }
   const text = await response.text();
+  // Another start of the daemon knows nothing of this address.
+  if (response.status === 404) throw new AppError('not_running', 'The daemon was started anew.');
   const code = response.headers.get('error-code');
   let message = `The daemon refused a part (${response.status}).`;
   try {

@@ -102,6 +102,7 @@ export async function openRtmpFeed(port: number, patience = greetingMs): Promise
         feed.resolve({
           rendition: { id: 'v', kind: 'av', codecs, width, height, bandwidth },
           paced: false,
+          live: true,
           items: items(),
         });
       },

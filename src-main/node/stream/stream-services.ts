@@ -7,6 +7,7 @@ import { createStreams, formatStreamLink } from '../../stream/index.ts';
 import type { Streams } from '../../stream/index.ts';
 import type { Online } from '../core.ts';
 import type { Drives } from '../drives.ts';
+import { createOwnStreamKeeper } from './own-streams.ts';
 import { beginRecording, recoverRecordings } from './recordings.ts';
 import type { Recording } from './recordings.ts';
 import { createRecordingRecords } from './recording-records.ts';
@@ -25,6 +26,8 @@ export interface NodeStreams {
   /** Own streams that were recorded. */
   readonly recorded: RecordingRecords;
   noteRecording(stream: RecordedStream, recording: Recording): void;
+  /** Is it being recorded by this process? */
+  isRecording(streamId: string): boolean;
 }
 
 export function createNodeStreams(node: Online, drives: () => Drives): NodeStreams {
@@ -49,6 +52,7 @@ export function createNodeStreams(node: Online, drives: () => Drives): NodeStrea
     powered: onMains,
     followed: () => records.following(),
     folder: path.join(node.dataDir, 'streams'),
+    keeper: createOwnStreamKeeper(node.db, { clock, random, secret: identity.deviceSecret('own streams') }),
   });
   const off = [
     streams.on('changed', () => events.emit('streams', {})),
@@ -83,6 +87,7 @@ export function createNodeStreams(node: Online, drives: () => Drives): NodeStrea
       }
     },
     recorded,
+    isRecording: (streamId) => recording.has(streamId),
     noteRecording(stream, into) {
       const { streamId, driveId } = stream;
       recorded.put(stream);
@@ -168,6 +173,28 @@ export function createStreamServices(
           );
         }
         return { streamId, link };
+      },
+      async resume({ stream }) {
+        const { streams, recorded, isRecording, noteRecording } = own();
+        const found = streams.resume(stream);
+        const before = recorded.get(found.streamId);
+        // Where its last recording was cut off, another one begins.
+        if (before && !isRecording(found.streamId)) {
+          const { clock, logger } = online();
+          try {
+            const { folder } = drives().get(before.driveId).record;
+            const [rendition] = streams.list().find((one) => one.streamId === found.streamId)!.renditions;
+            const { streamId, title } = before;
+            const what = { title, kind: rendition!.kind, streamId, started: clock.now() };
+            const recording = await beginRecording(folder, what, clock);
+            streams.record(streamId, recording);
+            noteRecording({ ...before, path: recording.name }, recording);
+          } catch (error) {
+            // The stream is worth more than its recording.
+            logger.warn({ err: error }, 'a stream that goes on is not recorded any more');
+          }
+        }
+        return found;
       },
       async stop({ stream }) {
         await own().streams.end(stream);

@@ -12,7 +12,7 @@ import type {
 import type { HlsOrigin } from '../hls/origin.ts';
 import type { StreamKeys } from '../stream-keys.ts';
 import type { SignedHeader, StreamId } from '../types.ts';
-import type { PartRing } from '../part-ring.ts';
+import type { PartRing, RingPlace } from '../part-ring.ts';
 import type { UplinkSample } from './link.ts';
 import type { Conditions, Peer } from './overlay-driver.ts';
 
@@ -38,7 +38,12 @@ export interface SessionDeps {
     add(sample: UplinkSample, backlogged: boolean): void;
   };
   /** Where parts lie that memory has no room for; null: nowhere, and one can go back a short time only. */
-  readonly openRing: ((stream: StreamId) => Promise<PartRing>) | null;
+  readonly openRing:
+    | ((
+        stream: StreamId,
+        found?: (header: Uint8Array, place: RingPlace) => number | null,
+      ) => Promise<PartRing>)
+    | null;
   /** What of the newest parts stays in memory beside that, bytes. */
   readonly hotBytes?: number | undefined;
   /** The list or the figures of this stream may look different. */
@@ -108,6 +113,12 @@ export interface Session {
   /** Media that waits for the slowest child, ms; acknowledged bytes a second; parts not sent. */
   health(): { readonly queueMs: number; readonly uplink: number; readonly dropped: number };
   ended(): boolean;
+  /** When something new came last, ms of the steady clock. */
+  heardAt(): number;
+  /** Its source has gone without a word: it ends here. */
+  lose(): void;
+  /** It stops and comes back: what it has on disk stays, and nobody is told of an end. */
+  suspend(): Promise<void>;
   /** Ends an own stream, or leaves another's. */
   stop(): Promise<void>;
 }

@@ -6,7 +6,7 @@ import type { Description, Genesis } from '../codec/records.ts';
 import { createHlsOrigin } from '../hls/origin.ts';
 import type { HlsOrigin } from '../hls/origin.ts';
 import { isHeaderSigned, readHeader } from '../codec/header.ts';
-import type { PartRing } from '../part-ring.ts';
+import type { PartRing, RingPlace } from '../part-ring.ts';
 import { createPartWindow, payloadOf } from '../part-window.ts';
 import type { PartEntry, PartWindow } from '../part-window.ts';
 import { limits } from '../types.ts';
@@ -42,7 +42,12 @@ const receiptEvery = 10_000;
 export function createSession(
   deps: SessionDeps,
   streamId: StreamId,
-  own: { readonly genesis: Genesis; readonly fanOut: number | null } | null,
+  own: {
+    readonly genesis: Genesis;
+    readonly fanOut: number | null;
+    /** It goes on with what an earlier start left on disk. */
+    readonly resumed?: boolean;
+  } | null,
 ): Session {
   const { logger, network } = deps;
   /** For everything that waits; capture times and receipts are in the time of day. */
@@ -74,6 +79,7 @@ export function createSession(
   let switches = -1;
   let longestPauseMs = 0;
   let run = 0;
+  let heardAt = clock.now();
   let left: (() => void) | null = null;
   let cancelWake = (): void => {};
   let cancelTell = (): void => {};
@@ -206,8 +212,20 @@ export function createSession(
     if (!deps.openRing || !window || !genesis || !description || ringAsked || (!own && !isWatched)) return;
     ringAsked = true;
     const kept = window;
+    const found = (bytes: Uint8Array, place: RingPlace): number | null => {
+      try {
+        // Whether it was signed is looked at when it is read.
+        const header = readHeader(bytes);
+        if (header.stream !== streamId) return null;
+        kept.found(header, place);
+        return header.seq;
+      } catch {
+        return null;
+      }
+    };
+    if (own?.resumed) kept.keep(inParts(description.dvrSeconds + ringMarginSeconds, description));
     deps
-      .openRing(streamId)
+      .openRing(streamId, own?.resumed ? found : undefined)
       .then(async (opened) => {
         if (stopping) return opened.remove();
         ring = opened;
@@ -313,6 +331,7 @@ export function createSession(
     const { header } = entry;
     const now = clock.now();
     const isOld = isLongAgo(header.seq);
+    if (!isOld) heardAt = now;
     if (!isOld) latencyMs = deps.clock.now() - header.captured;
     if (
       from !== null &&
@@ -544,7 +563,8 @@ export function createSession(
       const fresh = more.filter((one) => one.peer !== network.peerId && !known.has(one.peer));
       contacts = [...contacts, ...fresh].slice(-64);
       if (own) return;
-      if (overlay) step({ type: 'join', contacts: fresh });
+      // One that is known may be back, at another address.
+      if (overlay) step({ type: 'join', contacts: more.filter((one) => one.peer !== network.peerId) });
       else for (const one of fresh) links.meet(one.peer, one.addresses);
     },
     async accept(stream) {
@@ -628,6 +648,22 @@ export function createSession(
       return { queueMs: Math.max(0, ...queues), uplink: knownUplink(), dropped };
     },
     ended: () => ended,
+    heardAt: () => heardAt,
+    lose() {
+      logger.info({ streamId }, 'the source of a stream has gone without a word');
+      finish();
+    },
+    async suspend() {
+      if (stopping) return;
+      stopping = true;
+      links.stop();
+      cancelWake();
+      cancelTell();
+      links.closeAll();
+      await ring?.close();
+      finish();
+      wakeWaiting();
+    },
     async stop() {
       if (stopping) return;
       if (overlay) {

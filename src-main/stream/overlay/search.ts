@@ -24,6 +24,8 @@ const answerMs = 500;
 const unknownMs = 700;
 /** What was heard longer ago is asked anew before it is relied on, ms. */
 const freshMs = 6_000;
+/** Members that could not be reached are tried again after so many rounds. */
+const retryDeadRounds = 4;
 /** Who repeats this much looks for a place next to the source. */
 const strongFanOut = 8;
 
@@ -37,6 +39,10 @@ export function noteContacts(ctx: Ctx, contacts: readonly Contact[]): void {
       if (oldest !== undefined) s.contacts.delete(oldest);
     }
     s.contacts.set(peer, addresses);
+    // Whoever the driver names can be reached again, whatever happened before.
+    s.search?.dead.delete(peer);
+    const known = s.known.get(peer);
+    if (known) known.avoidUntil = 0;
   }
 }
 
@@ -163,6 +169,8 @@ export function decide(ctx: Ctx): void {
   }
   search.round++;
   if (search.round > 1) search.tried.clear();
+  // Who could not be reached may be back: a source after a restart.
+  if (search.round % retryDeadRounds === 0) search.dead.clear();
   if (search.round >= 6 && !search.toldAlone) {
     search.toldAlone = true;
     out.push({ type: 'alone' });

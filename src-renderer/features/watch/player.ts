@@ -19,6 +19,8 @@ export type PlayerTrouble = 'ended' | 'gone' | 'unplayable' | 'network' | null;
 export const automatic = -1;
 export const soundOnly = -2;
 const looks = 250;
+/** What was playing is waited for so long, ms. */
+const patience = 180_000;
 /** A dragged slider rests so long before something is loaded, ms. */
 const dragMs = 350;
 /** Says that this player plays parts: it is answered before a whole segment is there (docs/streams.md, "Watching"). */
@@ -73,6 +75,8 @@ export function createPlayer(options: {
   let auto = createAutoQuality(1);
   let timer = 0;
   let recoveries = 0;
+  let playedAt = 0;
+  let lastTime = -1;
   /** What can be gone back to without another playlist, s before the edge. */
   let here = 0;
   let wished = 0;
@@ -156,7 +160,11 @@ export function createPlayer(options: {
         recoveries += 1;
         made.recoverMediaError();
         return;
-      } else if (error.type === Player.ErrorTypes.NETWORK_ERROR && recoveries < 5) {
+      } else if (
+        error.type === Player.ErrorTypes.NETWORK_ERROR &&
+        // A source that starts anew needs a while, and its viewers wait for it.
+        (recoveries < 5 || performance.now() - playedAt < patience)
+      ) {
         recoveries += 1;
         setTimeout(() => hls === made && made.startLoad(), 500);
         return;
@@ -232,6 +240,8 @@ export function createPlayer(options: {
   function look(): void {
     const element = video.value;
     if (!hls || !element) return;
+    if (element.currentTime !== lastTime) playedAt = performance.now();
+    lastTime = element.currentTime;
     soundOrPictures();
     if (hls === null) return;
     applyQuality();

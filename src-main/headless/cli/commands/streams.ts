@@ -1,7 +1,8 @@
 import process from 'node:process';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from '@commander-js/extra-typings';
 import type { StreamStats } from '../../../../src-shared/contract/index.ts';
-import { AppError } from '../../../../src-shared/errors.ts';
+import { AppError, isAppError } from '../../../../src-shared/errors.ts';
 import { formatBytes, formatFields, formatRate, formatTable, formatTime } from '../format.ts';
 import { parseCount, parseRate, parseSize } from '../parse.ts';
 import { acceptedAnswer, passwordFile, paying } from './paying.ts';
@@ -49,6 +50,28 @@ async function awaitViewers(
   }
 }
 
+/** A stream waits so long for its encoder after a restart of the node, and the encoder for the node, ms. */
+const patience = 120_000;
+
+/** Waits until the daemon is there again, and goes on with the stream. @throws AppError */
+async function comeBack(
+  reconnect: () => Promise<AppClient>,
+  stream: string,
+  signal: AbortSignal,
+): Promise<string> {
+  const end = Date.now() + patience;
+  for (;;) {
+    await sleep(500, undefined, { signal });
+    try {
+      const { ingestUrl } = await (await reconnect()).streams.resume({ stream }, { signal });
+      return ingestUrl;
+    } catch (error) {
+      const isOver = isAppError(error, 'stream_unknown') || isAppError(error, 'stream_ended');
+      if (isOver || signal.aborted || Date.now() > end) throw error;
+    }
+  }
+}
+
 /** Says what OBS has to be told, and waits until it begins. */
 async function awaitEncoder(port: number, json: boolean, signal: AbortSignal): Promise<Feed> {
   const { openRtmpFeed } = await import('../../publish/rtmp-feed.ts');
@@ -83,7 +106,7 @@ export function addStreamCommands(program: Command, run: Run): void {
     .option('--wait <count>', 'begins when so many watch', parseCount)
     .option('--data', 'sends the bytes as they are, whatever they are')
     .action((title, options) =>
-      run(async ({ client, signal, json }) => {
+      run(async ({ client, reconnect, signal, json }) => {
         const { openFeed, publish } = await import('../../publish/publish.ts');
         const stop = new AbortController();
         const onTerm = (): void => stop.abort();
@@ -117,7 +140,11 @@ export function addStreamCommands(program: Command, run: Run): void {
             json ? `${JSON.stringify({ streamId, link })}\n` : `stream  ${streamId}\nlink    ${link}\n`,
           );
           if (options.wait !== undefined) await awaitViewers(await client(), streamId, options.wait, ending);
-          await publish(feed, ingestUrl, ending);
+          await publish(
+            feed,
+            { url: ingestUrl, again: (until) => comeBack(reconnect, streamId, until) },
+            ending,
+          );
           return null;
         } finally {
           process.removeListener('SIGTERM', onTerm);
