@@ -34,6 +34,8 @@ export interface Channel extends Page {
 
 const mostStreams = 50;
 const mostRecordings = 200;
+/** Channels that are asked at once. */
+const mostAsked = 60;
 const ownName = 'Channel';
 const followedName = 'Followed channels';
 
@@ -149,6 +151,7 @@ export async function findChannels(app: App, self: string): Promise<readonly Cha
   const pages = await Promise.all(
     found
       .filter(({ owner, price }) => price === null && owner !== self)
+      .slice(0, mostAsked)
       .map(async ({ service, owner }): Promise<Channel | null> => {
         try {
           const { value } = await app.services.call(service, 'page', {}, { timeout: 15 });

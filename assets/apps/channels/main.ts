@@ -13,7 +13,7 @@ import {
   type Recording,
 } from './channel.ts';
 import { openAdd, sizeText } from './recordings.ts';
-import { askAbout, clock, dates, face, liveMark, nameOf, poster } from './view.ts';
+import { askAbout, clock, dates, face, facts, liveMark, nameOf, poster, viewersText } from './view.ts';
 import { idOf, openWatching, type Shown, type Watching } from './watch.ts';
 import { say, words } from './words.ts';
 
@@ -165,12 +165,12 @@ function streamCard(one: AppStream): HTMLElement {
   return h(
     'button',
     { class: 'card', onclick: () => watch(one) },
-    poster(one.streamId, liveMark()),
+    poster(one.streamId, icon('play'), liveMark()),
     h('b', {}, one.title),
-    h('span', { class: 'quiet' }, `${titleOf(one.userId)} · ${say(words.watching, { n: one.viewers })}`),
+    h('span', { class: 'quiet' }, facts(titleOf(one.userId), viewersText(one.viewers))),
   );
 }
-function recordingCard(owner: string, one: Recording): HTMLElement {
+function recordingCard(owner: string, one: Recording, editable: boolean): HTMLElement {
   return h(
     'div',
     { class: 'carded' },
@@ -181,7 +181,7 @@ function recordingCard(owner: string, one: Recording): HTMLElement {
       h('b', {}, one.title),
       h('span', { class: 'quiet' }, `${dates.format(one.time)} · ${sizeText(one.size)}`),
     ),
-    owner === self &&
+    editable &&
       h(
         'button',
         {
@@ -194,14 +194,14 @@ function recordingCard(owner: string, one: Recording): HTMLElement {
       ),
   );
 }
-function recordingsOf(owner: string, page: Page): HTMLElement {
+function recordingsOf(owner: string, page: Page, editable = false): HTMLElement {
   return h(
     'section',
     {},
     h('h2', {}, words.recordings),
     page.recordings.length === 0
       ? h('p', { class: 'quiet' }, words.noRecordings)
-      : h('div', { class: 'cards' }, ...page.recordings.map((one) => recordingCard(owner, one))),
+      : h('div', { class: 'cards' }, ...page.recordings.map((one) => recordingCard(owner, one, editable))),
   );
 }
 
@@ -255,7 +255,7 @@ function drawChannel(owner: string): void {
       page.about !== '' && h('p', { class: 'about' }, page.about),
       live.length > 0 && h('div', { class: 'cards' }, ...live.map(streamCard)),
       mine && live.length === 0 && h('p', { class: 'quiet' }, words.goLive),
-      recordingsOf(owner, page),
+      recordingsOf(owner, page, mine),
       mine &&
         h(
           'button',
@@ -293,11 +293,11 @@ function drawWatching(shown: Shown, now: Watching): void {
   const title = shown.kind === 'stream' ? shown.stream.title : shown.recording.title;
   const current =
     shown.kind === 'stream' ? streams.find(({ streamId }) => streamId === shown.stream.streamId) : undefined;
-  const facts =
+  const known =
     shown.kind === 'stream'
       ? [
           say(words.since, { time: clock.format(Date.parse(shown.stream.startedAt)) }),
-          say(words.watching, { n: current?.viewers ?? 0 }),
+          viewersText(current?.viewers ?? 0),
         ]
       : [dates.format(shown.recording.time)];
   now.below.replaceChildren(
@@ -309,7 +309,7 @@ function drawWatching(shown: Shown, now: Watching): void {
         'div',
         { class: 'what' },
         h('h2', {}, title),
-        h('p', { class: 'quiet' }, [titleOf(owner), ...facts].join(' · ')),
+        h('p', { class: 'quiet' }, facts(titleOf(owner), ...known)),
       ),
       owner !== null &&
         owner !== self &&
@@ -379,7 +379,9 @@ async function readOwn(): Promise<void> {
 }
 async function readStreams(): Promise<void> {
   streams = await app.streams.list();
-  if (ownPage) await own.note(liveNow().filter(({ userId }) => userId === self));
+  // What is for those alone who have its link is not told by the channel.
+  const mine = liveNow().filter(({ userId, audience }) => userId === self && audience === 'public');
+  if (ownPage) await own.note(mine);
 }
 /** Asks those who are there for their channels; of those that are followed the copy is renewed. */
 async function look(): Promise<void> {
@@ -408,6 +410,14 @@ async function start(): Promise<void> {
   await app.streams.watchList(() => void readStreams().then(draw, fail));
   if (ownPage && (await app.has('services.provide'))) await offer();
   await look();
+  app.onSessionChanged(() => {
+    void app.has('services.provide').then((may) => {
+      if (!may && offered) {
+        offered = false;
+        draw();
+      }
+    }, fail);
+  });
   setInterval(() => void look().catch(fail), askEvery);
   addEventListener('pagehide', () => watching?.close());
 }

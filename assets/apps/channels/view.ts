@@ -1,5 +1,5 @@
 import { h, shortId } from '../common/dom.ts';
-import { words } from './words.ts';
+import { say, words } from './words.ts';
 
 export const dates = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium' });
 export const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'short' });
@@ -23,6 +23,13 @@ export const poster = (id: string, ...marks: readonly (HTMLElement | SVGElement 
   h('span', { class: 'poster tinted', style: `--hue: ${hueOf(id)}`, 'aria-hidden': true }, ...marks);
 
 export const liveMark = (): HTMLElement => h('span', { class: 'live' }, words.live);
+
+/** How many look; '' for nobody. */
+export const viewersText = (n: number): string =>
+  n === 0 ? '' : n === 1 ? words.watchingOne : say(words.watching, { n });
+
+/** What is known, as one line. */
+export const facts = (...parts: readonly string[]): string => parts.filter((part) => part !== '').join(' · ');
 
 export const nameOf = (title: string | undefined, user: string | null): string =>
   title || (user === null ? '?' : shortId(user));

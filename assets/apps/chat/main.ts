@@ -403,6 +403,13 @@ async function begin(): Promise<void> {
   await app.collections.watchList(() => void refresh().catch(fail));
   await refresh();
   drawMain();
+  app.onSessionChanged(() => {
+    void app.has('services.provide').then((may) => {
+      if (may || !roomsOpen) return;
+      roomsOpen = false;
+      drawSide();
+    }, fail);
+  });
   if (await app.has('services.provide')) await openRooms();
   roomsOpen ??= false;
   drawSide();

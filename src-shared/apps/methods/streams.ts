@@ -11,6 +11,8 @@ export const appStream = z.object({
   title: z.string(),
   userId: userId.nullable(),
   link: z.string(),
+  /** `unlisted`: only who has the link is to know of it. */
+  audience: z.enum(['public', 'unlisted']),
   state: z.enum(['live', 'ended']),
   /** Sent from this computer. */
   own: z.boolean(),

@@ -29,10 +29,8 @@ export function streamHandlers(deps: HandlerDeps): Pick<AppHandlers, Names> {
     async exc_streamList({ signal }) {
       // Private ones are between the person and their friends, what was recorded is theirs: an app hears of neither.
       const all = await node.streams.list({}, signal);
-      const open = all.filter(
-        ({ audience, own, state }) => audience !== 'private' && !(own && state === 'ended'),
-      );
-      return { streams: open.map(shownStream) };
+      const open = all.filter(({ own, state }) => !(own && state === 'ended'));
+      return { streams: open.flatMap((one) => shownStream(one) ?? []) };
     },
 
     exc_streamListWatch: (call) =>
@@ -118,7 +116,8 @@ export function streamHandlers(deps: HandlerDeps): Pick<AppHandlers, Names> {
   };
 }
 
-function shownStream(one: StreamSummary): AppStream {
-  const { streamId, title, userId, link, state, own, startedAt, viewers, renditions } = one;
-  return { streamId, title, userId, link, state, own, startedAt, viewers, renditions };
+function shownStream(one: StreamSummary): AppStream | null {
+  const { streamId, title, userId, link, audience, state, own, startedAt, viewers, renditions } = one;
+  if (audience === 'private') return null;
+  return { streamId, title, userId, link, audience, state, own, startedAt, viewers, renditions };
 }
