@@ -155,6 +155,17 @@ describe.skipIf(chromium === null || !hasFfmpeg)('the app Channels, between two 
   });
 
   it('shows who is live, plays it, and talks beside it in rooms of Chat', { timeout: 400_000 }, async () => {
+    // For those alone who have its link: the channel must not tell of it.
+    const { streamId } = await a.node.client.streams.start({
+      title: 'Rehearsal',
+      audience: 'unlisted',
+      renditions: [{ id: 'v', kind: 'av', codecs: 'avc1.42c01e', bandwidth: 500_000 }],
+    });
+    await a.browser.page
+      .getByRole('button', { name: /Rehearsal/ })
+      .first()
+      .waitFor();
+    await a.node.client.streams.stop({ stream: streamId });
     const extrachain = path.resolve(import.meta.dirname, '../../bin/extrachain');
     const film = path.join(temp.dir, 'film.mp4');
     const args = ['--data', a.daemon.data, '--json', 'stream', 'publish', 'Evening set, second night'];
@@ -222,6 +233,7 @@ describe.skipIf(chromium === null || !hasFfmpeg)('the app Channels, between two 
     const { page } = a.browser;
     await page.getByRole('heading', { name: 'Harbour sessions' }).getByRole('button').click();
     await page.locator('.past').getByText('Evening set, second night').waitFor();
+    expect(await page.locator('.past li').count()).toBe(1);
     // What is not there any more is asked for once more before it is known to be over.
     const serious = [...a.browser.complaints, ...b.browser.complaints].filter(
       (text) => !/status of (404|410)/.test(text),
