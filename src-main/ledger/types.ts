@@ -160,6 +160,12 @@ export interface ProposalInput {
   readonly maxBytes: number;
 }
 
+/**
+ * Work in slices of some ms, so that what waits on the thread has its turn between them. A block committed in between ends it:
+ * the next slice throws AppError `cancelled`.
+ */
+export type Slices<T> = Generator<undefined, T, undefined>;
+
 /** The state machine as consensus sees it: deterministic, no clock, no network. Made by `createApplication`. */
 export interface Application {
   readonly chainId: string;
@@ -199,11 +205,15 @@ export interface Application {
   checkEvidence(evidence: Evidence): Evidence;
   /** Makes and executes a block for this height on top of the last committed state. */
   propose(input: ProposalInput): ExecutedBlock;
+  /** The same in slices. */
+  proposing(input: ProposalInput): Slices<ExecutedBlock>;
   /**
    * Executes somebody's block and compares every hash of its header. The same block is executed once.
    * @throws AppError `block_invalid` telling what does not fit
    */
   execute(block: Block): ExecutedBlock;
+  /** The same in slices. */
+  executing(block: Block): Slices<ExecutedBlock>;
   /**
    * Makes an executed block the state: block, certificate, state and height in one SQLite transaction.
    * @param commit the certificate that decided it

@@ -68,7 +68,11 @@ describe('a chain', { timeout: 150_000 }, () => {
       () => balanceIn(solo.ledger, ben) === 3000n,
       () => String(balanceIn(solo.ledger, ben)),
     );
-    expect(solo.chain.status()).toMatchObject({ voting: true, sync: 'following', mempool: { count: 0 } });
+    await until(
+      () => solo.chain.status().mempool.count === 0,
+      () => JSON.stringify(solo.chain.status()),
+    );
+    expect(solo.chain.status()).toMatchObject({ voting: true, sync: 'following' });
     const before = heightOf(solo);
     await stop(solo);
     expect(() => solo.ledger.last()).toThrow(expect.objectContaining({ code: 'shutting_down' }));

@@ -23,6 +23,7 @@ import type {
   ExecutedBlock,
   Hash,
   Proposal,
+  Slices,
   ValidatorId,
   ValidatorSet,
   Vote,
@@ -85,6 +86,8 @@ export interface DriverDeps {
   readonly onHalt: (error: AppError) => void;
 }
 
+/** A block of so many transactions is executed at once. */
+const fewTxs = 64;
 /** Bodies of one height that are kept: a Byzantine proposer can't fill the memory. */
 const maxBodies = 24;
 
@@ -97,6 +100,8 @@ export function createDriver(deps: DriverDeps): Driver {
   let done = new Map<string, ExecutedBlock>();
   /** What was to be signed while signing was not allowed; it is made up for when it is. */
   let held: ConsensusEffect[] = [];
+  /** What is being executed in slices: blocks by their ids, own ones by their rounds. */
+  let working = new Set<string>();
   let heightBegan = 0;
   let timers = new Set<() => void>();
   let queue: ConsensusEvent[] = [];
@@ -240,34 +245,83 @@ export function createDriver(deps: DriverDeps): Driver {
     if (!signer || !sameBytes(proposerAt(state, round), signer.id)) return;
     const { txs, evidence } = deps.content(state.height, deps.maxBlockBytes);
     const last = application.last();
-    let executed: ExecutedBlock;
-    try {
-      executed = application.propose({
-        height: state.height,
-        time: Math.max(clock.now(), last.time + 1),
-        proposer: signer.id,
-        lastCommit: state.last
-          ? commitFrom(
-              state.last.votes,
-              state.last.index,
-              state.last.commit.height,
-              state.last.commit.round,
-              state.last.commit.blockId,
-            )
-          : null,
-        evidence,
-        txs,
-        maxBytes: deps.maxBlockBytes,
-      });
-    } catch (error) {
+    const name = `round ${round}`;
+    if (working.has(name)) return;
+    const { height } = state;
+    inSlices(
+      name,
+      () =>
+        application.proposing({
+          height,
+          time: Math.max(clock.now(), last.time + 1),
+          proposer: signer.id,
+          lastCommit: state.last
+            ? commitFrom(
+                state.last.votes,
+                state.last.index,
+                state.last.commit.height,
+                state.last.commit.round,
+                state.last.commit.blockId,
+              )
+            : null,
+          evidence,
+          txs,
+          maxBytes: deps.maxBlockBytes,
+        }),
+      txs,
+      (executed) => {
+        const { block, blockId } = executed;
+        done.set(keyOf(blockId), executed);
+        keepBody(blockId, block);
+        push({ type: 'made', height, round, blockId, time: block.header.time });
+      },
       // The others go on after the timeout of this round.
-      logger.error({ height: state.height, error: String(error) }, 'no block could be made');
-      return;
+      (error) => logger.error({ height, error: String(error) }, 'no block could be made'),
+    );
+  }
+
+  /**
+   * Executes something in slices: the first at once, the others when what waits on this thread had its turn. Nothing comes of it when
+   * a block is committed before it is done.
+   * @param txs whose signatures are checked beforehand, on other threads, when they are many
+   */
+  function inSlices(
+    name: string,
+    begin: () => Slices<ExecutedBlock>,
+    txs: readonly Uint8Array[],
+    ended: (executed: ExecutedBlock) => void,
+    failed: (error: unknown) => void,
+  ): void {
+    const these = working;
+    these.add(name);
+    const isOver = (): boolean => these !== working || !current || halted;
+    let work: Slices<ExecutedBlock> | null = null;
+    function slice(): void {
+      let step: IteratorResult<undefined, ExecutedBlock>;
+      try {
+        work ??= begin();
+        step = work.next();
+      } catch (error) {
+        these.delete(name);
+        return failed(error);
+      }
+      if (!step.done) return later();
+      these.delete(name);
+      ended(step.value);
     }
-    const { block, blockId } = executed;
-    done.set(keyOf(blockId), executed);
-    keepBody(blockId, block);
-    push({ type: 'made', height: state.height, round, blockId, time: block.header.time });
+    function next(): void {
+      if (isOver()) return;
+      try {
+        slice();
+      } catch (error) {
+        halt(error);
+      }
+    }
+    function later(): void {
+      setImmediate(next);
+    }
+    if (txs.length <= fewTxs) slice();
+    else application.verifyTxs(txs).then(next, halt);
   }
 
   function propose(round: number, validRound: number, blockId: Hash): void {
@@ -295,11 +349,33 @@ export function createDriver(deps: DriverDeps): Driver {
   }
 
   function validate(blockId: Hash): void {
-    const block = bodies.get(keyOf(blockId));
+    const key = keyOf(blockId);
+    const block = bodies.get(key);
     if (!block) return deps.fetch(blockId);
-    push({ type: 'validated', blockId, valid: execute(blockId, block), time: block.header.time });
+    const tell = (valid: boolean): void =>
+      push({ type: 'validated', blockId, valid, time: block.header.time });
+    if (done.has(key)) return tell(true);
+    if (working.has(key)) return;
+    inSlices(
+      key,
+      () => {
+        checkLink(application, block);
+        return application.executing(block);
+      },
+      block.txs,
+      (executed) => {
+        done.set(key, executed);
+        tell(true);
+      },
+      (error) => {
+        if (!isAppError(error)) throw error;
+        logger.warn({ height: block.header.height, error: error.message }, 'a proposed block is not valid');
+        tell(false);
+      },
+    );
   }
 
+  /** All of it at once: what the log tells of. */
   function execute(blockId: Hash, block: Block): boolean {
     const key = keyOf(blockId);
     if (done.has(key)) return true;
@@ -326,6 +402,7 @@ export function createDriver(deps: DriverDeps): Driver {
     cancelTimers();
     bodies = new Map();
     done = new Map();
+    working = new Set();
     held = [];
     deps.onCommit(executed, certificate);
     if (!current) return;

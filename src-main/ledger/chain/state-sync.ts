@@ -75,7 +75,15 @@ export async function joinBySnapshot(
   signal: AbortSignal,
 ): Promise<boolean> {
   const { client, heights, genesis, network, logger } = deps;
-  for (const peer of heights.having(1).concat(heights.having(heights.highest()))) {
+  const tried = new Set<string>();
+  // Who comes while another is asked is asked, too.
+  const next = (): string | undefined =>
+    heights
+      .having(1)
+      .concat(heights.having(heights.highest()))
+      .find((peer) => !tried.has(peer));
+  for (let peer = next(); peer !== undefined; peer = next()) {
+    tried.add(peer);
     if (signal.aborted) return false;
     try {
       const { snapshots } = await client.ask(peer, { type: 'snapshots' }, signal);

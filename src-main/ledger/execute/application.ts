@@ -42,7 +42,9 @@ import type {
   ExecutedBlock,
   Hash,
   Header,
+  ProposalInput,
   SignedHeader,
+  Slices,
   SnapshotInfo,
   SnapshotSource,
   TxInfo,
@@ -117,6 +119,8 @@ interface Pending {
   readonly touched: ReadonlyMap<string, readonly number[]>;
 }
 
+/** Transactions in one slice of a block's execution: some ms. */
+const atOnce = 64;
 /** Candidates of one height that are kept; more rounds than that fail rarely. */
 const maxCandidates = 8;
 /** Of an offered fee counts up to so many times the fee due now. */
@@ -324,6 +328,137 @@ export function createApplication(deps: ApplicationDeps, options: ApplicationOpt
     }
   }
 
+  /** Between two slices. @throws AppError `cancelled` when the state that the work lies on was replaced meanwhile */
+  function* pause(begun: typeof last): Slices<void> {
+    yield;
+    if (last !== begun) throw new AppError('cancelled', 'Another block was committed meanwhile.');
+  }
+
+  function* proposing(input: ProposalInput): Slices<ExecutedBlock> {
+    const begun = last;
+    const fixed = fixedFields(input.height);
+    if (input.time <= last.time) throw invalid('its time is not later than that of the block before');
+    checkLastCommit(input.lastCommit);
+    const state = rows.overlay();
+    const ctx = contextFor(state, input);
+    const evidence: Evidence[] = [];
+    noteTime(ctx);
+    for (const one of input.evidence) {
+      try {
+        const fresh = decodeEvidence(encodeEvidence(renewed(one)));
+        wholly(state, () => punish(ctx, fresh, fixed.historyRoot));
+        evidence.push(fresh);
+      } catch (error) {
+        // It may be too old by now, or somebody else brought it: a proposer leaves out what does not hold.
+        if (isFault(error)) throw error;
+      }
+    }
+    beginBlock(ctx, tolerant(state));
+    const results: TxResult[] = [];
+    const txs: PreparedTx[] = [];
+    let bytes = 0;
+    let weight = 0;
+    const room = Math.min(input.maxBytes, params.maxBlockBytes);
+    for (const [i, candidate] of input.txs.entries()) {
+      if (i > 0 && i % atOnce === 0) yield* pause(begun);
+      if (bytes + candidate.length > room) continue;
+      try {
+        const tx = checker.prepare(candidate);
+        if (weight + tx.weight > params.maxBlockWeight || !checker.signed(tx)) continue;
+        const admitted = admitTx(ctx, tx, false);
+        chargeTx(ctx, tx, admitted);
+        results.push(runTx(ctx, tx, admitted));
+        txs.push(tx);
+        bytes += candidate.length;
+        weight += tx.weight;
+      } catch (error) {
+        // Left out, as a block with it would be refused. What `runTx` lets out is always a fault.
+        if (isFault(error)) throw error;
+      }
+    }
+    return finish(ctx, weight, results, txs, (stateRoot) => ({
+      header: {
+        v: 1,
+        chainId,
+        height: input.height,
+        time: input.time,
+        ...fixed,
+        lastCommitHash: commitHash(input.lastCommit),
+        txRoot: listRoot(txs.map(({ hash }) => hash)),
+        stateRoot,
+        resultsRoot: resultsRoot(results),
+        evidenceHash: evidenceListHash(evidence),
+        proposer: input.proposer,
+      },
+      txs: txs.map((tx) => tx.bytes),
+      lastCommit: input.lastCommit,
+      evidence,
+    }));
+  }
+
+  function* executing(block: Block): Slices<ExecutedBlock> {
+    const begun = last;
+    const { header } = block;
+    const id = idOf(header);
+    const known = candidates.get(hexOf(id));
+    // The header binds transactions, certificate and evidence: what comes under the same id with another body is not looked at.
+    if (known) return known;
+
+    const fixed = fixedFields(header.height);
+    if (header.chainId !== chainId) throw invalid('it is of another chain');
+    for (const name of ['prev', 'historyRoot', 'validatorsHash', 'nextValidatorsHash'] as const) {
+      if (!sameBytes(header[name], fixed[name])) throw invalid(`${name} does not fit the chain`);
+    }
+    if (header.time <= last.time) throw invalid('its time is not later than that of the block before');
+    if (!setsNow().current.some((one) => sameBytes(one.id, header.proposer))) {
+      throw invalid('its proposer is not in the set');
+    }
+    if (!sameBytes(commitHash(block.lastCommit), header.lastCommitHash)) {
+      throw invalid('lastCommitHash does not fit its certificate');
+    }
+    checkLastCommit(block.lastCommit);
+    if (!sameBytes(evidenceListHash(block.evidence), header.evidenceHash)) {
+      throw invalid('evidenceHash does not fit its evidence');
+    }
+    const txs = preparedTxs(block);
+    if (!sameBytes(listRoot(txs.map(({ hash }) => hash)), header.txRoot)) {
+      throw invalid('txRoot does not fit its transactions');
+    }
+
+    const ctx = contextFor(rows.overlay(), { ...header, lastCommit: block.lastCommit });
+    const results: TxResult[] = [];
+    let weight = 0;
+    const standing = (work: () => void): void => {
+      try {
+        work();
+      } catch (error) {
+        if (isFault(error)) throw error;
+        throw invalid(
+          `a part of it may not stand there (${error instanceof Error ? error.message : ''})`,
+          error,
+        );
+      }
+    };
+    standing(() => begin(ctx, fixed.historyRoot, block.evidence));
+    for (const [i, tx] of txs.entries()) {
+      if (i > 0 && i % atOnce === 0) yield* pause(begun);
+      standing(() => {
+        weight += tx.weight;
+        const admitted = admitTx(ctx, tx, false);
+        chargeTx(ctx, tx, admitted);
+        results.push(runTx(ctx, tx, admitted));
+      });
+    }
+    if (weight > params.maxBlockWeight) throw invalid('its transactions do too much');
+    const executed = finish(ctx, weight, results, txs, () => block);
+    const { staged } = pending.get(executed) as Pending;
+    if (!sameBytes(resultsRoot(results), header.resultsRoot) || !sameBytes(staged.root, header.stateRoot)) {
+      candidates.delete(hexOf(id));
+      throw invalid('executed here it leads to another state');
+    }
+    return executed;
+  }
+
   const application: Ledger = {
     chainId,
     genesisHash,
@@ -363,121 +498,10 @@ export function createApplication(deps: ApplicationDeps, options: ApplicationOpt
 
     verifyTxs: (txs) => checker.verifyTxs(txs),
 
-    propose(input) {
-      const fixed = fixedFields(input.height);
-      if (input.time <= last.time) throw invalid('its time is not later than that of the block before');
-      checkLastCommit(input.lastCommit);
-      const state = rows.overlay();
-      const ctx = contextFor(state, input);
-      const evidence: Evidence[] = [];
-      noteTime(ctx);
-      for (const one of input.evidence) {
-        try {
-          const fresh = decodeEvidence(encodeEvidence(renewed(one)));
-          wholly(state, () => punish(ctx, fresh, fixed.historyRoot));
-          evidence.push(fresh);
-        } catch (error) {
-          // It may be too old by now, or somebody else brought it: a proposer leaves out what does not hold.
-          if (isFault(error)) throw error;
-        }
-      }
-      beginBlock(ctx, tolerant(state));
-      const results: TxResult[] = [];
-      const txs: PreparedTx[] = [];
-      let bytes = 0;
-      let weight = 0;
-      const room = Math.min(input.maxBytes, params.maxBlockBytes);
-      for (const candidate of input.txs) {
-        if (bytes + candidate.length > room) continue;
-        try {
-          const tx = checker.prepare(candidate);
-          if (weight + tx.weight > params.maxBlockWeight || !checker.signed(tx)) continue;
-          const admitted = admitTx(ctx, tx, false);
-          chargeTx(ctx, tx, admitted);
-          results.push(runTx(ctx, tx, admitted));
-          txs.push(tx);
-          bytes += candidate.length;
-          weight += tx.weight;
-        } catch (error) {
-          // Left out, as a block with it would be refused. What `runTx` lets out is always a fault.
-          if (isFault(error)) throw error;
-        }
-      }
-      return finish(ctx, weight, results, txs, (stateRoot) => ({
-        header: {
-          v: 1,
-          chainId,
-          height: input.height,
-          time: input.time,
-          ...fixed,
-          lastCommitHash: commitHash(input.lastCommit),
-          txRoot: listRoot(txs.map(({ hash }) => hash)),
-          stateRoot,
-          resultsRoot: resultsRoot(results),
-          evidenceHash: evidenceListHash(evidence),
-          proposer: input.proposer,
-        },
-        txs: txs.map((tx) => tx.bytes),
-        lastCommit: input.lastCommit,
-        evidence,
-      }));
-    },
-
-    execute(block) {
-      const { header } = block;
-      const id = idOf(header);
-      const known = candidates.get(hexOf(id));
-      // The header binds transactions, certificate and evidence: what comes under the same id with another body is not looked at.
-      if (known) return known;
-
-      const fixed = fixedFields(header.height);
-      if (header.chainId !== chainId) throw invalid('it is of another chain');
-      for (const name of ['prev', 'historyRoot', 'validatorsHash', 'nextValidatorsHash'] as const) {
-        if (!sameBytes(header[name], fixed[name])) throw invalid(`${name} does not fit the chain`);
-      }
-      if (header.time <= last.time) throw invalid('its time is not later than that of the block before');
-      if (!setsNow().current.some((one) => sameBytes(one.id, header.proposer))) {
-        throw invalid('its proposer is not in the set');
-      }
-      if (!sameBytes(commitHash(block.lastCommit), header.lastCommitHash)) {
-        throw invalid('lastCommitHash does not fit its certificate');
-      }
-      checkLastCommit(block.lastCommit);
-      if (!sameBytes(evidenceListHash(block.evidence), header.evidenceHash)) {
-        throw invalid('evidenceHash does not fit its evidence');
-      }
-      const txs = preparedTxs(block);
-      if (!sameBytes(listRoot(txs.map(({ hash }) => hash)), header.txRoot)) {
-        throw invalid('txRoot does not fit its transactions');
-      }
-
-      const ctx = contextFor(rows.overlay(), { ...header, lastCommit: block.lastCommit });
-      const results: TxResult[] = [];
-      let weight = 0;
-      try {
-        begin(ctx, fixed.historyRoot, block.evidence);
-        for (const tx of txs) {
-          weight += tx.weight;
-          const admitted = admitTx(ctx, tx, false);
-          chargeTx(ctx, tx, admitted);
-          results.push(runTx(ctx, tx, admitted));
-        }
-      } catch (error) {
-        if (isFault(error)) throw error;
-        throw invalid(
-          `a part of it may not stand there (${error instanceof Error ? error.message : ''})`,
-          error,
-        );
-      }
-      if (weight > params.maxBlockWeight) throw invalid('its transactions do too much');
-      const executed = finish(ctx, weight, results, txs, () => block);
-      const { staged } = pending.get(executed) as Pending;
-      if (!sameBytes(resultsRoot(results), header.resultsRoot) || !sameBytes(staged.root, header.stateRoot)) {
-        candidates.delete(hexOf(id));
-        throw invalid('executed here it leads to another state');
-      }
-      return executed;
-    },
+    propose: (input) => drained(proposing(input)),
+    proposing,
+    execute: (block) => drained(executing(block)),
+    executing,
 
     commit(executed, commit) {
       const found = pending.get(executed);
@@ -650,4 +674,11 @@ function touchedBy(txs: readonly PreparedTx[]): Map<string, number[]> {
     }
   }
   return touched;
+}
+
+function drained<T>(work: Slices<T>): T {
+  for (;;) {
+    const step = work.next();
+    if (step.done) return step.value;
+  }
 }
