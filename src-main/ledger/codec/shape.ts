@@ -13,7 +13,30 @@ export interface Shape<T> {
   to(value: T, at: string): unknown;
   /** The value again. @throws AppError `malformed`, naming what is wrong where */
   from(wire: unknown, at: string): T;
+  /** Bytes that the dag-cbor takes at the most, without making it; null: `to` would refuse the value, or it can't be told so. */
+  most(value: T): number | null;
 }
+
+/** Of the head of a dag-cbor value, at the most; whole numbers are nothing else. */
+const headBytes = 9;
+
+/** The bytes of several values together, and of so many more; null when one has none. */
+function sumOf(sizes: Iterable<number | null>, more: number): number | null {
+  let sum = more;
+  for (const size of sizes) {
+    if (size === null) return null;
+    sum += size;
+  }
+  return sum;
+}
+
+/** What a checked value takes: a number, a boolean, text (a character is three bytes at most) or bytes. */
+const plainBytes = (value: unknown): number =>
+  typeof value === 'string'
+    ? headBytes + 3 * value.length
+    : value instanceof Uint8Array
+      ? headBytes + value.length
+      : headBytes;
 
 /** The values a shape describes. */
 export type ValueOf<S> = S extends Shape<infer T> ? T : never;
@@ -29,6 +52,7 @@ function plain<T>(check: (value: unknown) => value is T, expected: string): Shap
       if (check(wire)) return wire;
       throw malformed(at, `not ${expected}`);
     },
+    most: (value) => (check(value) ? plainBytes(value) : null),
   };
 }
 
@@ -82,7 +106,9 @@ export const oneOf = <const T extends string | number>(...values: readonly T[]):
 /** An unsigned integer of `length` bytes, big-endian; amounts have 16. */
 export const unsigned = (length: number): Shape<bigint> => {
   const limit = 1n << BigInt(8 * length);
+  const most = headBytes + length;
   return {
+    most: (value) => (typeof value === 'bigint' && value >= 0n && value < limit ? most : null),
     to(value, at) {
       if (typeof value === 'bigint' && value >= 0n && value < limit) return bigintBytes(value, length);
       throw new AppError('invalid_argument', `The ${at} can't be encoded: it is out of range.`);
@@ -99,6 +125,7 @@ export const amount = unsigned(16);
 
 /** An amount that is not zero. */
 export const positiveAmount: Shape<bigint> = {
+  most: (value) => (value > 0n ? amount.most(value) : null),
   to(value, at) {
     if (value > 0n) return amount.to(value, at);
     throw new AppError('invalid_argument', `The ${at} can't be encoded: it is not more than zero.`);
@@ -114,6 +141,7 @@ export function nullable<T>(shape: Shape<T>): Shape<T | null> {
   return {
     to: (value, at) => (value === null ? null : shape.to(value, at)),
     from: (wire, at) => (wire === null ? null : shape.from(wire, at)),
+    most: (value) => (value === null ? headBytes : shape.most(value)),
   };
 }
 
@@ -132,6 +160,8 @@ export function listOf<T>(shape: Shape<T>, max: number, min = 0): Shape<readonly
       }
       return wire.map((one) => shape.from(one, at));
     },
+    most: (values) =>
+      values.length < min || values.length > max ? null : sumOf(values.map(shape.most), headBytes),
   };
 }
 
@@ -140,7 +170,17 @@ export function record<T extends object>(fields: { readonly [K in keyof T]: Shap
   Readonly<T>
 > {
   const shapes = Object.entries(fields as Readonly<Record<string, Shape<unknown>>>);
+  const names = shapes.reduce((sum, [name]) => sum + plainBytes(name), headBytes);
   return {
+    most(value) {
+      let sum = names;
+      for (const [name, shape] of shapes) {
+        const size = shape.most((value as Record<string, unknown>)[name]);
+        if (size === null) return null;
+        sum += size;
+      }
+      return sum;
+    },
     to(value, at) {
       const wire: Record<string, unknown> = {};
       for (const [name, shape] of shapes) {
@@ -179,6 +219,8 @@ export function union<T extends { readonly type: string }>(shapes: {
       if (!shape) throw malformed(at, 'its type is unknown');
       return { type, ...(shape.from(rest, at) as object) } as unknown as T;
     },
+    most: (value) =>
+      sumOf([known.get(value.type)?.most(value) ?? null], 2 * headBytes + plainBytes(value.type)),
   };
 }
 
@@ -196,6 +238,7 @@ export function refined<T>(shape: Shape<T>, problem: (value: T) => string | null
       if (wrong !== null) throw malformed(at, wrong);
       return value;
     },
+    most: (value) => (problem(value) === null ? shape.most(value) : null),
   };
 }
 
@@ -227,7 +270,16 @@ function mapOf(wire: unknown, at: string): Record<string, unknown> {
 
 /** Big-endian bytes of an unsigned integer that fits. */
 export function bigintBytes(value: bigint, length: number): Uint8Array {
-  return new Uint8Array(Buffer.from(value.toString(16).padStart(2 * length, '0'), 'hex'));
+  const bytes = new Uint8Array(length);
+  if (length % 8 !== 0) {
+    bytes.set(Buffer.from(value.toString(16).padStart(2 * length, '0'), 'hex'));
+    return bytes;
+  }
+  const view = new DataView(bytes.buffer);
+  for (let end = length, rest = value; end > 0; end -= 8, rest >>= 64n) {
+    view.setBigUint64(end - 8, BigInt.asUintN(64, rest));
+  }
+  return bytes;
 }
 
 /** The unsigned integer that big-endian bytes say. */

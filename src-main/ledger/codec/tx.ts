@@ -25,6 +25,7 @@ export type WireMessage = { readonly type: string } & Readonly<Record<string, un
 
 const wireMessage: Shape<WireMessage> = {
   to: (value) => value,
+  most: () => null,
   from(wire, at) {
     if (typeof wire === 'object' && wire !== null && typeof (wire as WireMessage).type === 'string') {
       return wire as WireMessage;

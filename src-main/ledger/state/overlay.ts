@@ -164,7 +164,12 @@ export function createOverlay(committed: StateView): Overlay {
       journal = null;
     },
     keep() {
-      for (const { slot, key } of journal ?? []) bytesOf(slot, key, slot.rows.get(key));
+      for (const { slot, key } of journal ?? []) {
+        const value = slot.rows.get(key);
+        // Most rows change again before the block ends: they are encoded once, then.
+        if (value === null || value === undefined || slot.table.fits(value)) continue;
+        bytesOf(slot, key, value);
+      }
       journal = null;
     },
 

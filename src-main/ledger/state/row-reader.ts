@@ -6,8 +6,11 @@ import type { Key, Table } from './table.ts';
 /** Rows read at once by a scan. */
 const page = 256;
 
-/** Reads rows straight from the database: as of now, or as of the read transaction the caller is in. */
-export function createRowReader(db: Database): StateView {
+/**
+ * Reads rows straight from the database: as of now, or as of the read transaction the caller is in.
+ * @param known a row that is decoded already, by its whole key; null and undefined: it is not
+ */
+export function createRowReader(db: Database, known: (key: Key) => unknown = () => null): StateView {
   const select = db.prepare<[Uint8Array], { value: Uint8Array }>('SELECT value FROM state WHERE key = ?');
   const scan = db.prepare<[Uint8Array, Uint8Array, number], { key: Uint8Array; value: Uint8Array }>(
     'SELECT key, value FROM state WHERE key >= ? AND key < ? ORDER BY key LIMIT ?',
@@ -24,7 +27,9 @@ export function createRowReader(db: Database): StateView {
       for (;;) {
         const rows = scan.all(keyBytes(start), end, page);
         for (const { key, value } of rows) {
-          yield [bytesKey(key).slice(1), table.decode(new Uint8Array(value))] as const;
+          const whole = bytesKey(key);
+          const decoded = (known(whole) ?? null) as T | null;
+          yield [whole.slice(1), decoded ?? table.decode(new Uint8Array(value))] as const;
         }
         if (rows.length < page) return;
         start = bytesKey((rows.at(-1) as { key: Uint8Array }).key) + '\0';

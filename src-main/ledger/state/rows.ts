@@ -47,8 +47,8 @@ export function createRowState(db: Database): RowState {
   const put = db.prepare('INSERT OR REPLACE INTO state (key, value) VALUES (?, ?)');
   const remove = db.prepare('DELETE FROM state WHERE key = ?');
 
-  const reader = createRowReader(db);
   const cache = new Map<Key, unknown>();
+  const reader = createRowReader(db, (key) => cache.get(key));
   const commitment = createCommitment();
 
   /** Forgets the oldest entry, not the least used one: moving each entry at each use costs more than a miss now and then. */

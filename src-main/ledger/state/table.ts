@@ -15,6 +15,8 @@ export interface Table<T> {
   readonly tag: string;
   readonly name: string;
   encode(value: T): Uint8Array;
+  /** Whether `encode` is sure to take the value and the row can hold what it makes of it; false: it has to be tried. */
+  fits(value: T): boolean;
   decode(bytes: Uint8Array): T;
 }
 
@@ -28,6 +30,16 @@ function claim(tag: string, name: string): void {
   claimed.set(tag, name);
 }
 
+function isWithin<T>(shape: Shape<T>, value: T): boolean {
+  try {
+    const most = shape.most(value);
+    return most !== null && most <= maxValueBytes;
+  } catch {
+    // No such value at all: encoding says so in its words.
+    return false;
+  }
+}
+
 /** A table whose rows are the dag-cbor of a shape. */
 export function table<T>(tag: string, name: string, shape: Shape<T>): Table<T> {
   claim(tag, name);
@@ -36,6 +48,7 @@ export function table<T>(tag: string, name: string, shape: Shape<T>): Table<T> {
     tag,
     name,
     encode: (value) => encodeStrict(shape.to(value, what)),
+    fits: (value) => isWithin(shape, value),
     decode: (bytes) => shape.from(decodeStrict(bytes, maxValueBytes, what), what),
   };
 }
@@ -47,6 +60,7 @@ export function numbers(tag: string, name: string, shape: Shape<bigint>): Table<
     tag,
     name,
     encode: (value) => shape.to(value, name) as Uint8Array,
+    fits: (value) => isWithin(shape, value),
     decode: (bytes) => shape.from(bytes, name),
   };
 }

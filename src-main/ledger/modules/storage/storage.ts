@@ -4,6 +4,7 @@ import { bytesOf, listOf, positiveAmount, record, whole } from '../../codec/shap
 import { addressShape } from '../../codec/tx.ts';
 import type { StateView } from '../../state/overlay.ts';
 import { bytesKey, keyBytes, keyNumber, numberKey } from '../../state/table.ts';
+import type { Key } from '../../state/table.ts';
 import type { Address, Amount } from '../../types.ts';
 import { kind } from '../context.ts';
 import type { BlockContext, Module, TxContext } from '../context.ts';
@@ -82,6 +83,21 @@ function vacate(
   return after;
 }
 
+/** A copy that a host keeps, with its contract. */
+interface Copy {
+  readonly key: Key;
+  readonly number: number;
+  readonly slot: SlotRow;
+  readonly contract: ContractRow;
+}
+
+/** All copies of a host, in the order of their contracts' numbers. */
+const copiesOf = (state: StateView, host: Address): readonly Copy[] =>
+  [...state.rows(slots, bytesKey(host))].map(([key, slot]) => {
+    const number = keyNumber(key, 32);
+    return { key, number, slot, contract: contractAt(state, number) };
+  });
+
 /**
  * Settles a host's periods up to and with `period`: pays what was proven, counts what was not, ends what was missed too often.
  * @param missing contracts not proven in `period`; null: none was proven
@@ -91,6 +107,7 @@ function settle(
   ctx: BlockContext,
   host: Address,
   row: HostRow,
+  copies: readonly Copy[],
   period: number,
   missing: ReadonlySet<number> | null,
   reporter: Address | null,
@@ -99,9 +116,7 @@ function settle(
   let pay = 0n;
   let bytes = 0n;
   let kept = row.slots;
-  for (const [key, slot] of [...state.rows(slots, bytesKey(host))]) {
-    const number = keyNumber(key, 32);
-    const contract = contractAt(state, number);
+  for (const { key, number, slot, contract } of copies) {
     const last = Math.min(period, contract.until - 1);
     const due = last - Math.max(slot.from, row.settled + 1) + 1;
     if (due <= 0) continue;
@@ -182,12 +197,11 @@ export function dueContracts(
   host: Address,
   period: number,
 ): readonly { readonly number: number; readonly contract: ContractRow }[] {
-  return [...state.rows(slots, bytesKey(host))].flatMap(([key, slot]) => {
-    const number = keyNumber(key, 32);
-    const contract = contractAt(state, number);
-    return slot.from <= period && period < contract.until ? [{ number, contract }] : [];
-  });
+  return copiesOf(state, host).filter((copy) => isDue(copy, period));
 }
+
+const isDue = ({ slot, contract }: Copy, period: number): boolean =>
+  slot.from <= period && period < contract.until;
 
 type Opening = ContentOpening & { readonly inClaim: readonly Uint8Array[] };
 
@@ -204,7 +218,8 @@ function prove(ctx: TxContext, stated: number, openings: readonly Opening[]): vo
     throw new AppError('period_passed', 'There is no open claim of the period before.');
   }
   const missing = new Set(claim.missing);
-  const due = dueContracts(state, ctx.sender, period).filter(({ number }) => !missing.has(number));
+  const copies = copiesOf(state, ctx.sender);
+  const due = copies.filter((copy) => isDue(copy, period) && !missing.has(copy.number));
   const wanted = samplesOf(seedOf(state, period + 1), ctx.sender, due.length);
   if (openings.length !== wanted.length) {
     throw new AppError('proof_invalid', `${wanted.length} answers have to be shown.`);
@@ -222,7 +237,7 @@ function prove(ctx: TxContext, stated: number, openings: readonly Opening[]): vo
       });
     }
   }
-  settle(ctx, ctx.sender, row, period, missing, null);
+  settle(ctx, ctx.sender, row, copies, period, missing, null);
 }
 
 function close(ctx: TxContext, number: number): void {
@@ -322,7 +337,7 @@ export const storageModule = {
             details: { settled: row.settled, period },
           });
         }
-        settle(ctx, host, row, period, null, ctx.sender);
+        settle(ctx, host, row, copiesOf(ctx.state, host), period, null, ctx.sender);
       },
     }),
     'storage.close': kind({
