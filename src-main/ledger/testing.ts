@@ -21,8 +21,17 @@ import { faultsOf } from './modules/index.ts';
 import type { Address, Commit, Evidence, ExecutedBlock, ValidatorId } from './types.ts';
 
 /** A signer from a name, the same each time. */
-export const signerOf = (name: string): Signer =>
-  createSigner(new Uint8Array(createHash('sha256').update(`test key ${name}`).digest()));
+export function signerOf(name: string): Signer {
+  let signer = signers.get(name);
+  if (!signer) {
+    signer = createSigner(new Uint8Array(createHash('sha256').update(`test key ${name}`).digest()));
+    if (signers.size >= 20_000) signers.clear();
+    signers.set(name, signer);
+  }
+  return signer;
+}
+/** Making a key takes longer than most of what is tried with it. */
+const signers = new Map<string, Signer>();
 
 export const addressOfName = (name: string): Address => addressOf(signerOf(name).publicKey);
 

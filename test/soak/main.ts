@@ -8,7 +8,8 @@
  *   --consensus 20000   simulated validators on so many seeds, from --seed on
  *   --host-kills 50     two of a drive's three hosts killed while it is written to, so many times
  *   --stream-chaos 60   seconds in which a stream's repeaters are killed, frozen and slowed, from --seed on
- *   --markets 100000    pools, vaults and names on so many random sequences, from --seed on
+ *   --markets 100000    pools, vaults, names, paid storage, beacon and relays on so many random sequences, from --seed on
+ *   --minutes 10        ends the sequences of markets after so long and says how many were run
  *   --jobs 2            pairs of daemons at once for the crashes
  *   --state DIR         where is noted what is done, a line each with the commit that ran; run again to go on there, start
  *                       with an empty folder to run everything on the code as it is now
@@ -35,6 +36,7 @@ const { values } = parseArgs({
     consensus: { type: 'string' },
     'host-kills': { type: 'string' },
     markets: { type: 'string' },
+    minutes: { type: 'string' },
     'stream-chaos': { type: 'string' },
     seed: { type: 'string', default: '1' },
     jobs: { type: 'string', default: '2' },
@@ -70,7 +72,8 @@ if (mounts > 0) await minutes(() => soakMounts(mounts));
 if (planned > 0) await minutes(() => soakSeeds(plans, planned, Number(values.seed), values.state));
 if (simulated > 0) await minutes(() => soakSeeds(simulations, simulated, Number(values.seed), values.state));
 if (decided > 0) await minutes(() => soakSeeds(consensus, decided, Number(values.seed), values.state));
-if (traded > 0) await minutes(() => soakMarkets(traded, Number(values.seed)));
+if (traded > 0)
+  await minutes(() => soakMarkets(traded, Number(values.seed), Number(values.minutes ?? Infinity)));
 if (chaos > 0) await minutes(() => soakStreamChaos(chaos, Number(values.seed)));
 if (hostKills > 0) await minutes(() => soakHostKills(hostKills, Number(values.seed)));
 if (crashes > 0) await minutes(() => soakCrashes(crashes, values.state, Number(values.jobs)));

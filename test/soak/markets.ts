@@ -1,16 +1,26 @@
 import { checkNoFreeMoney, checkSequences } from '../../src-main/ledger/modules/testing/market-sequences.ts';
+import type { World } from '../../src-main/ledger/modules/testing/market-sequences.ts';
 
 /** Sequences at once: a failing batch names its seed. */
-const batch = 1000;
+const batch = 200;
 
 /**
- * Pools, vaults and names on so many random sequences, from `seed` on; half of them look for something for nothing.
+ * So many random sequences, from `seed` on: half of all modules together, a quarter of markets alone, a quarter that looks for something
+ * for nothing. Ends early after so many minutes, and says how far it came.
  * Prints each failure, shrunk, with what replays it.
  */
-export async function soakMarkets(count: number, seed: number): Promise<{ summary: string; failed: number }> {
+export async function soakMarkets(
+  count: number,
+  seed: number,
+  minutes = Infinity,
+): Promise<{ summary: string; failed: number }> {
+  const end = performance.now() + minutes * 60_000;
+  const kinds = new Map<string, number>();
+  let ran = 0;
   let failed = 0;
   let deeds = 0;
   for (let start = 0; start < count; start += batch) {
+    if (performance.now() > end) break;
     const runs = Math.min(batch, count - start);
     const attempt = (work: () => void): void => {
       try {
@@ -20,16 +30,21 @@ export async function soakMarkets(count: number, seed: number): Promise<{ summar
         console.log(`markets, seed ${seed + start}: ${(error as Error).message}`);
       }
     };
-    attempt(() => {
-      const { done, refused } = checkSequences(Math.ceil(runs / 2), seed + start);
-      deeds += done + refused;
-    });
-    attempt(() => checkNoFreeMoney(Math.floor(runs / 2), seed + start));
+    const check = (world: World, some: number): void =>
+      attempt(() => {
+        const outcome = checkSequences(world, some, seed + start);
+        deeds += outcome.done + outcome.refused;
+        for (const [kind, times] of outcome.kinds) kinds.set(kind, (kinds.get(kind) ?? 0) + times);
+      });
+    check('all', Math.ceil(runs / 2));
+    check('markets', Math.ceil(runs / 4));
+    attempt(() => checkNoFreeMoney(Math.floor(runs / 4), seed + start));
+    ran += runs;
     // Signals are heard between batches.
     await new Promise((resolve) => setImmediate(resolve));
   }
   return {
-    summary: `markets: ${count} sequences, ${deeds} deeds checked one by one, ${failed} batches failed`,
+    summary: `markets: ${ran} of ${count} sequences, seeds ${seed} to ${seed + ran - 1}, ${deeds} deeds checked one by one (${[...kinds].map(([kind, times]) => `${kind} ${times}`).join(', ')}), ${failed} batches failed`,
     failed,
   };
 }

@@ -17,11 +17,18 @@ import { vaults, vaultShareKey, vaultShares } from '../vault/state.ts';
 import { vaultModule } from '../vault/vault.ts';
 import { account, balanceOf, frozen, frozenKey, tokens } from '../value.ts';
 import { positionKey, positions, poolKeyOf } from '../pool/state.ts';
+import { miningModule } from '../mining.ts';
+import { relayModule } from '../relay/relay.ts';
+import { beaconModule } from '../storage/beacon.ts';
+import { storageModule } from '../storage/storage.ts';
+import { workModule } from '../storage/work.ts';
 import { as, attempt, createBareState, fund } from './bare-state.ts';
 import type { BareState } from './bare-state.ts';
+import { beginWork, hour, performWork, workDeed } from './work-sequences.ts';
+import type { WorkDeed } from './work-sequences.ts';
 
 /*
- * Random sequences of everything that markets can be asked, by several people, with time passing and tokens frozen. After each step
+ * Random sequences of everything that markets, paid storage, the beacon and relays can be asked, by several people, with time passing and tokens frozen. After each step
  * every rule must hold; fast-check shrinks what breaks one to a short trace.
  */
 
@@ -35,6 +42,11 @@ const modules: readonly Module[] = [
   nameModule,
   serviceModule,
   appModule,
+  miningModule,
+  beaconModule,
+  storageModule,
+  workModule,
+  relayModule,
 ];
 
 /** Small ones, ordinary ones, and up to the edge of u128. */
@@ -62,6 +74,7 @@ export type Deed =
       readonly id: { a: TokenSymbol; b: TokenSymbol; feeBp: number };
       readonly parts: number;
     }
+  | { readonly type: 'work'; readonly work: WorkDeed }
   | { readonly type: 'plan' }
   | { readonly type: 'freeze'; readonly symbol: TokenSymbol; readonly frozen: boolean }
   | { readonly type: 'reveal'; readonly name: string }
@@ -102,7 +115,7 @@ const appDeed: fc.Arbitrary<Deed> = fc.oneof(
   message('app.remove', fc.record({ slug: slugs })),
 );
 
-const deed: fc.Arbitrary<Deed> = fc.oneof(
+const marketDeeds: fc.MaybeWeightedArbitrary<Deed>[] = [
   {
     weight: 3,
     arbitrary: message(
@@ -211,15 +224,28 @@ const deed: fc.Arbitrary<Deed> = fc.oneof(
   {
     weight: 4,
     arbitrary: fc
-      .oneof(fc.integer({ min: 1, max: 5000 }), fc.integer({ min: 1, max: 1_500_000 }), fc.constant(20 * day))
+      .oneof(
+        { weight: 2, arbitrary: fc.integer({ min: 1, max: 5000 }) },
+        { weight: 2, arbitrary: fc.integer({ min: 1, max: 1_500_000 }) },
+        { weight: 4, arbitrary: fc.constant(hour) },
+        { weight: 1, arbitrary: fc.constant(20 * day) },
+      )
       .map((ms): Deed => ({ type: 'time', ms })),
   },
-);
-const steps = fc.array(fc.record({ who: fc.constantFrom(...people), deed }), {
-  minLength: 5,
-  maxLength: 60,
-  size: 'max',
-});
+];
+const work: fc.Arbitrary<Deed> = workDeed(people).map((one) => ({ type: 'work', work: one }));
+const stepsOf = (deed: fc.Arbitrary<Deed>) =>
+  fc.array(fc.record({ who: fc.constantFrom(...people), deed }), {
+    minLength: 5,
+    maxLength: 60,
+    size: 'max',
+  });
+/** What the sequences are made of: markets alone, which so get far, or all modules together. */
+const worlds = {
+  markets: stepsOf(fc.oneof(...marketDeeds)),
+  all: stepsOf(fc.oneof(...marketDeeds, { weight: 45, arbitrary: work })),
+};
+export type World = keyof typeof worlds;
 
 const kinds = new Map<string, MessageKind<unknown>>(modules.flatMap((one) => Object.entries(one.messages)));
 
@@ -234,7 +260,7 @@ function begin(): BareState {
     mining: {
       schedule: { type: 'fixed', perPeriod: 1_000_003n, periods: null },
       periodMs: 60_000,
-      split: { stakers: 0, hosts: 0, relays: 0, liquidity: 10_000, treasury: 0 },
+      split: { stakers: 0, hosts: 3000, relays: 1000, liquidity: 6000, treasury: 0 },
       unclaimed: 'unminted',
     },
   });
@@ -263,19 +289,27 @@ function begin(): BareState {
       tipCap: 10n ** 9n,
     },
   });
+  beginWork(ctx, ['ada', 'ben'], (name, type, fields) => send(ctx, name, type, fields));
   ctx.time += 700_000;
   ctx.height += 1;
   return ctx;
 }
 
+const send = (ctx: BareState, who: string, type: string, fields: object): boolean =>
+  attempt(ctx, () => kinds.get(type)?.run(as(ctx, who), fields));
+
+function pass(ctx: BareState, ms: number): void {
+  ctx.time += ms;
+  ctx.height += 1;
+  nameModule.beginBlock(ctx);
+  beaconModule.beginBlock(ctx);
+}
+
 /** Does what was drawn; false: it was refused. @throws what is no refusal: a defect */
 function perform(ctx: BareState, who: string, { ...one }: Deed): boolean {
-  const run = (type: string, fields: object): boolean =>
-    attempt(ctx, () => kinds.get(type)?.run(as(ctx, who), fields));
+  const run = (type: string, fields: object): boolean => send(ctx, who, type, fields);
   if (one.type === 'time') {
-    ctx.time += (one as { ms: number }).ms;
-    ctx.height += 1;
-    nameModule.beginBlock(ctx);
+    pass(ctx, (one as { ms: number }).ms);
     return true;
   }
   if (one.type === 'freeze') {
@@ -286,6 +320,17 @@ function perform(ctx: BareState, who: string, { ...one }: Deed): boolean {
   if (one.type === 'plan') {
     const step = planMove(ctx, 0);
     return step !== null && run('vault.rebalance', { vault: 0, ...step });
+  }
+  if (one.type === 'work') {
+    const { work } = one as { work: WorkDeed };
+    return performWork(
+      ctx,
+      who,
+      work,
+      (name, type, fields) => send(ctx, name, type, fields),
+      (ms) => pass(ctx, ms),
+      people,
+    );
   }
   if (one.type === 'reveal') {
     const { name } = one as { name: string };
@@ -336,16 +381,18 @@ const faultsOf = (ctx: BareState): readonly string[] =>
 export interface Outcome {
   done: number;
   refused: number;
+  /** Times that each kind of message went through. */
+  readonly kinds: Map<string, number>;
 }
 
 /**
  * Runs so many sequences and checks after every step that all invariants hold and that no share of any pool became worth less.
  * @throws with a short trace and the seed that replays it
  */
-export function checkSequences(runs: number, seed: number): Outcome {
-  const outcome: Outcome = { done: 0, refused: 0 };
+export function checkSequences(world: World, runs: number, seed: number): Outcome {
+  const outcome: Outcome = { done: 0, refused: 0, kinds: new Map() };
   fc.assert(
-    fc.property(steps, (all) => {
+    fc.property(worlds[world], (all) => {
       const ctx = begin();
       let before = measures(ctx.state);
       for (const { who, deed: one } of all) {
@@ -354,6 +401,9 @@ export function checkSequences(runs: number, seed: number): Outcome {
           continue;
         }
         outcome.done += 1;
+        const work = one.type === 'work' ? (one as { work: WorkDeed }).work : null;
+        const name = work === null ? one.type : work.type === 'message' ? work.of : work.type;
+        outcome.kinds.set(name, (outcome.kinds.get(name) ?? 0) + 1);
         const faults = faultsOf(ctx);
         if (faults.length > 0) throw new Error(faults.join('; '));
         const after = measures(ctx.state);
