@@ -63,6 +63,7 @@ export const errorCodes = [
   'quota_exceeded', // more than the host lends, or than the contract reserves
   'stake_short', // an account has too little at stake for what it asks
   'budget_spent', // what may be spent on copies of a drive is used up
+  'unpaid', // a host kept the drive before, and was never paid for it
   'overcommitted', // a host refuses what its own contract reserves
   'audit_failed', // a host could not prove that it keeps a block
   'repair_refused', // a host does not bring back what it lost

@@ -16,9 +16,12 @@ import { openHostedDrive } from './hosted-drive.ts';
 import type { HostedDrive } from './hosted-drive.ts';
 import { createHostRecords } from './host-records.ts';
 import type { HostRecords } from './host-records.ts';
+import type { HostingTimes } from './drive-keeper.ts';
 import { limits } from './limits.ts';
 import { createPaidCopies } from './paid-copies.ts';
 import type { PaidCopies } from './paid-copies.ts';
+import { createOwedDrives } from './owed.ts';
+import type { OwedDrives } from './owed.ts';
 import type { LeafPool } from './leaf-pool.ts';
 import type { LeafProof } from '../history/index.ts';
 import type { HostAnswer, HostRequest } from './messages.ts';
@@ -38,6 +41,7 @@ export interface HostDeps {
   readonly quota: () => number | null;
   /** What is wanted for keeping them; null: nothing. */
   readonly asks: () => Asks | null;
+  readonly times: () => Pick<HostingTimes, 'pollMs'>;
 }
 
 /** What a computer that keeps a drive for others may use of it while its own person has the drive open. */
@@ -74,7 +78,8 @@ export interface Host {
 const diskReserve = 512 * 1024 * 1024;
 /** A contract is kept so long beyond its end, in case its keeper was away. ms. */
 const graceMs = 30 * 86_400_000;
-const sweepMs = 3_600_000;
+/** So many times rarer than drives of others are asked after: a quarter of an hour, usually. */
+const sweepPolls = 30;
 /** Time another host has to answer when it is dialled, ms. */
 const dialMs = 5_000;
 
@@ -83,6 +88,7 @@ export function createHost(deps: HostDeps): Host {
   const drives = new Map<EntryId, HostedDrive>();
   let records: HostRecords;
   let paid: PaidCopies;
+  let owed: OwedDrives;
   let chunks: ChunkStore;
   let cancelSweep: (() => void) | null = null;
   /** Drives that are open here for their own person, and how often. */
@@ -192,6 +198,8 @@ export function createHost(deps: HostDeps): Host {
     }
     const more = contract.bytes - (before?.contract().contract.bytes ?? 0);
     const { free, leaving } = await offer();
+    if (!before && owed.isRefused(contract.drive, clock.now()))
+      refuse('unpaid', 'This drive was kept here before, and nothing was paid for it.');
     if (leaving && !before) refuse('quota_exceeded', 'This computer lends no disk.');
     if (more > 0 && more > free) refuse('quota_exceeded', 'This computer does not lend so much.');
     records.takeBack(contract.drive);
@@ -199,6 +207,7 @@ export function createHost(deps: HostDeps): Host {
     await mkdir(dirOf(contract.drive), { recursive: true, mode: 0o700 });
     drives.set(contract.drive, await open(signed, genesis));
     records.putContract(contract.drive, signed.bytes);
+    if (deps.asks() !== null) owed.taken(contract.drive, clock.now());
   }
 
   async function prove(drive: EntryId, challenges: readonly Challenge[]): Promise<(LeafProof | null)[]> {
@@ -234,6 +243,7 @@ export function createHost(deps: HostDeps): Host {
     // What is paid for stays until it is not: who has put something down for it would lose that.
     if (paid.holds(drive)) return records.putReleased(drive);
     drives.delete(drive);
+    owed.forget(drive);
     await hosted.erase();
   }
 
@@ -251,16 +261,30 @@ export function createHost(deps: HostDeps): Host {
   async function sweep(): Promise<void> {
     const now = clock.now();
     for (const [drive, hosted] of drives) {
-      if (hosted.contract().contract.until + graceMs > now || paid.holds(drive)) continue;
-      logger.info({ drive }, 'a contract ended long ago; what was kept for it goes');
+      if (paid.holds(drive)) {
+        owed.isPaid(drive, now);
+        continue;
+      }
+      const unpaid = deps.asks() !== null && owed.overdue(drive, now);
+      if (!unpaid && hosted.contract().contract.until + graceMs > now) continue;
+      logger.info(
+        { drive, unpaid },
+        'a drive is kept no longer: its contract ended long ago, or nothing pays for it',
+      );
+      if (unpaid) owed.giveUp(drive, now);
+      else owed.forget(drive);
       drives.delete(drive);
       await hosted.erase();
     }
   }
 
+  /** Counted in waits, not by the clock: after a night's sleep keepers first have time to come. */
+  let polls = 0;
   function sweepLater(): void {
     if (stopped) return;
-    cancelSweep = clock.after(sweepMs, () => {
+    cancelSweep = clock.after(deps.times().pollMs, () => {
+      polls += 1;
+      if (polls % sweepPolls !== 0) return sweepLater();
       void sweep()
         .catch((error: unknown) => logger.warn({ error }, 'hosted drives could not be looked through'))
         .finally(sweepLater);
@@ -271,6 +295,7 @@ export function createHost(deps: HostDeps): Host {
     async start() {
       await mkdir(deps.dir, { recursive: true, mode: 0o700 });
       records = createHostRecords(deps.db);
+      owed = createOwedDrives(deps.db);
       paid = createPaidCopies({
         db: deps.db,
         read: async (drive, id) => (records.isKept(drive, id) ? chunks.get(id) : null),

@@ -156,4 +156,22 @@ describe('hosting for pay', { timeout: 300_000 }, () => {
     });
     expect([before, undefined]).toContain(await paidTo());
   });
+
+  it('lets go of what was never paid for', async () => {
+    const [, host] = hosts as [Daemon, Daemon];
+    await host.cli('settings', 'set', 'hosting.pollSeconds', '1');
+    const unpaid = path.join(temp.dir, 'unpaid');
+    await mkdir(unpaid);
+    await writeFile(path.join(unpaid, 'film.bin'), seededBytes(random, 3_000_000));
+    const made = await ada.cli<{ driveId: string }>('drive', 'create', 'Unpaid', '--folder', unpaid);
+    await ada.cli('drive', 'wait', made.driveId, '--timeout', '120');
+    // Ada says that she pays what is asked for, and has set aside too little for a single hour.
+    const terms = ['--price', '1', '--budget', '0.000001', '--collateral', '1', '--hours', '30'];
+    await ada.cli('drive', 'replicate', made.driveId, '--copies', '2', ...terms);
+    const kept = async (): Promise<boolean> =>
+      (await host.cli<HostStatus>('host', 'status')).drives.some((one) => one.driveId === made.driveId);
+    await until('the host keeps it', 120_000, kept);
+    await shift(80);
+    await until('the host lets go of it', 120_000, async () => !(await kept()));
+  });
 });

@@ -201,6 +201,43 @@ describe.skipIf(chromium === null)('what people do with files in the window', { 
     await row('Day one').waitFor();
   });
 
+  it('a file of a few megabytes goes on where it was when the window is closed in the middle of it', async () => {
+    const { page } = browser;
+    const file = path.join(temp.dir, 'small.bin');
+    const content = Buffer.alloc(6 * 1024 * 1024, 'small');
+    await writeFile(file, content);
+    const line = await page.context().newCDPSession(page);
+    const throttle = (uploadThroughput: number) =>
+      line.send('Network.emulateNetworkConditions', {
+        offline: false,
+        latency: 0,
+        downloadThroughput: -1,
+        uploadThroughput,
+      });
+    await line.send('Network.enable');
+    await throttle(1_000_000);
+    await page.locator('[data-test=upload]').setInputFiles(file);
+    const received = async () =>
+      (await daemon.cli<{ received: number }[]>('file', 'uploads'))[0]?.received ?? 0;
+    await expect.poll(received, { timeout: 60_000 }).toBeGreaterThan(1024 * 1024);
+    page.once('dialog', (dialog) => void dialog.accept());
+    await page.reload();
+    await throttle(-1);
+    const uploads = page.getByRole('region', { name: 'Uploads' });
+    await uploads.getByText('Not finished').waitFor();
+    expect(await received()).toBeGreaterThan(1024 * 1024);
+    await page.locator('[data-test=upload-again]').waitFor({ state: 'attached' });
+    const chooser = page.waitForEvent('filechooser');
+    await uploads.getByRole('button', { name: 'Choose the file' }).click();
+    await (await chooser).setFiles(file);
+    await expect
+      .poll(async () => (await readFile(at('Pictures', 'small.bin')).catch(() => null))?.equals(content), {
+        timeout: 60_000,
+      })
+      .toBe(true);
+    await line.detach();
+  });
+
   it('the diagnostics bundle is saved, and names no file', async () => {
     const { page } = browser;
     await page.evaluate("location.hash = '#/settings/diagnostics'");

@@ -151,9 +151,10 @@ describe.skipIf(chromium === null)('two computers in two windows', () => {
     expect(all).toBeGreaterThan(4);
     await browsers[0]!.picture('timeline');
     expect(await browsers[0]!.accessibility()).toEqual([]);
-    await first.getByLabel('What', { exact: true }).selectOption({ label: 'Deleted' });
-    await expect.poll(() => lines.count()).toBe(1);
+    // The version that was kept has the name again; nothing was deleted for it.
     await first.getByLabel('What', { exact: true }).selectOption({ label: 'Restored' });
+    await expect.poll(() => lines.count()).toBe(1);
+    await first.getByLabel('What', { exact: true }).selectOption({ label: 'Deleted' });
     await first.getByRole('heading', { name: 'Nothing of that kind' }).waitFor();
     await first.getByRole('button', { name: 'Show all' }).last().click();
     await expect.poll(() => lines.count()).toBe(all);
@@ -205,6 +206,23 @@ describe.skipIf(chromium === null)('two computers in two windows', () => {
     await first.getByRole('alertdialog').getByRole('button', { name: 'Undo them' }).click();
     await expect.poll(() => existsSync(mine)).toBe(false);
     await daemons[0]!.cli('drive', 'mode', 'Family', 'send-receive');
+  });
+
+  it('tell what each computer was sent and sent', async () => {
+    const [first] = pages();
+    await first.getByRole('link', { name: 'Network', exact: true }).click();
+    await first.getByRole('radio', { name: 'Month' }).click();
+    const card = first.getByRole('region', { name: 'Traffic' });
+    await card.getByRole('heading', { name: 'With whom' }).waitFor();
+    // The other computer has the same owner, and got files.
+    await card
+      .getByRole('listitem')
+      .filter({ hasText: 'Yours' })
+      .filter({ hasText: /KB|MB/ })
+      .first()
+      .waitFor();
+    await browsers[0]!.picture('traffic-by-computer');
+    expect(await browsers[0]!.accessibility()).toEqual([]);
   });
 
   it('say when the node is gone, lose nothing and go on when it is back', async () => {

@@ -5,6 +5,15 @@ import { useLink } from '../../rpc/node-link.ts';
 
 const hoursShown = 24;
 const daysShown = 31;
+const peersShown = 8;
+
+export interface PeerSum {
+  /** '' stands for many. */
+  readonly peerId: string;
+  readonly userId: string | null;
+  readonly sent: number;
+  readonly received: number;
+}
 
 /** The beginnings of the last hours or days, oldest first, each found by the calendar: not all days have 24 hours. */
 function stretches(count: number, startOf: (time: number) => number): readonly number[] {
@@ -26,6 +35,8 @@ export function useTraffic() {
   const link = useLink();
   const hours = shallowRef<readonly TrafficSum[]>([]);
   const days = shallowRef<readonly TrafficSum[]>([]);
+  /** The busiest computers of the last month. */
+  const peers = shallowRef<readonly PeerSum[]>([]);
   const loaded = ref(false);
   const failed = ref(false);
 
@@ -35,7 +46,13 @@ export function useTraffic() {
     const ask = (step: 'minutes' | 'hours', since: number) =>
       link.call((client) => client.net.traffic({ step, since: new Date(since).toISOString() }));
     try {
-      const [fine, coarse] = await Promise.all([ask('minutes', lastHours[0]!), ask('hours', lastDays[0]!)]);
+      const since = new Date(lastDays[0]!).toISOString();
+      const [fine, coarse, each] = await Promise.all([
+        ask('minutes', lastHours[0]!),
+        ask('hours', lastDays[0]!),
+        link.call((client) => client.net.trafficByPeer({ since })),
+      ]);
+      peers.value = each.slice(0, peersShown);
       hours.value = filled(sumTraffic(fine.slots, startOfHour), lastHours);
       days.value = filled(sumTraffic(coarse.slots, startOfDay), lastDays);
       loaded.value = true;
@@ -47,6 +64,7 @@ export function useTraffic() {
   return {
     hours,
     days,
+    peers,
     failed,
     load,
     todaySum: computed(() => (loaded.value ? total(days.value.slice(-1)) : null)),
