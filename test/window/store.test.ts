@@ -252,6 +252,8 @@ describe.skipIf(chromium === null)('the store', { timeout: 240_000 }, () => {
       .getByText(/^In the browser since/)
       .waitFor();
     await expect.poll(() => main().getByText('Refused').count(), { timeout: patience }).toBe(1);
+    await main().getByText('Paid · 2 EXC to Northlight').first().waitFor();
+    await main().getByText('Read your files').waitFor();
     expect(await browser.accessibility()).toEqual([]);
     await browser.picture('store-access');
     // What is taken back ends at once, and can be given again.
