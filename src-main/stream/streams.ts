@@ -183,7 +183,8 @@ export function createStreams(deps: StreamsDeps): Streams {
     const one = kept.get(streamId);
     if (!one) return;
     kept.delete(streamId);
-    if (stopping && deps.keeper && one.own && !one.session.ended()) await one.session.suspend();
+    const goesOn = one.own && !one.session.ended() && one.session.description()?.state !== 'ended';
+    if (stopping && deps.keeper && goesOn) await one.session.suspend();
     else await one.session.stop();
     changed();
   }
@@ -384,7 +385,9 @@ export function createStreams(deps: StreamsDeps): Streams {
       unfollow();
       for (const { own, session } of kept.values()) {
         if (!own || session.ended()) continue;
-        if (deps.keeper) own.suspend();
+        // Bytes can't go on in the middle.
+        const goesOn = deps.keeper && own.options.renditions[0]?.kind !== 'data';
+        if (goesOn) own.suspend();
         else await own.stop();
       }
       stopping = true;
