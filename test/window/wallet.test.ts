@@ -183,7 +183,7 @@ describe.skipIf(chromium === null)('the wallet', () => {
     await main().getByText('What happens').waitFor();
     expect(await browser.accessibility()).toEqual([]);
     await main().getByRole('button', { name: 'Buy fuel' }).click();
-    await main().getByText('1000.0 GiB hours left').waitFor();
+    await main().getByText('1,000 GiB hours left').waitFor();
     await browser.picture('markets-storage');
     await main().getByRole('radio', { name: 'Names' }).click();
     await main().getByLabel('Name', { exact: true }).fill('harbour');
