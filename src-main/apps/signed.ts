@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { base64urlnopad } from '@scure/base';
 import { AppError } from '../../src-shared/errors.ts';
 import { z } from '../../src-shared/contract/zod.ts';
 import {
@@ -24,10 +25,12 @@ export interface DocumentSigner {
   readonly device: Signer;
 }
 
+/** Bytes in the one spelling they have: with bits left over at the end, one signature could be written in several ways. */
 const base64url = z
   .string()
+  .min(1)
   .max(8192)
-  .regex(/^[A-Za-z0-9_-]+$/);
+  .transform((text) => base64urlnopad.decode(text));
 const envelope = z.strictObject({
   payload: z.record(z.string(), z.unknown()),
   certificate: base64url,
@@ -44,11 +47,10 @@ export function signDocument(
   { certificate, device }: DocumentSigner,
 ): string {
   const signature = device.sign(signBytes(kind, payload));
-  const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64url');
   const signed = {
     payload,
-    certificate: text(encodeDeviceCertificate(certificate)),
-    signature: text(signature),
+    certificate: base64urlnopad.encode(encodeDeviceCertificate(certificate)),
+    signature: base64urlnopad.encode(signature),
   };
   return `${canonicalJson(signed, 2)}\n`;
 }
@@ -67,15 +69,14 @@ export function readDocument<T>(
   let certificate: DeviceCertificate;
   try {
     parsed = envelope.parse(JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)));
-    certificate = decodeDeviceCertificate(Buffer.from(parsed.certificate, 'base64url'));
+    certificate = decodeDeviceCertificate(parsed.certificate);
     payload = schema.parse(parsed.payload);
   } catch (cause) {
     throw new AppError('malformed', `The signed ${kind} can't be read.`, { cause });
   }
-  const signature = Buffer.from(parsed.signature, 'base64url');
   if (
     !verifyDeviceCertificate(certificate) ||
-    !verifySignature(certificate.deviceKey, signBytes(kind, parsed.payload), signature)
+    !verifySignature(certificate.deviceKey, signBytes(kind, parsed.payload), parsed.signature)
   ) {
     throw new AppError('bad_signature', `The ${kind} is not signed by who it says.`);
   }
