@@ -287,7 +287,7 @@ describe('recordings of a drive that its link opens', () => {
   const codeOf = (one: LocalNode, by: string, at: string): Promise<string> =>
     readOf(one, by, at).then(
       () => 'read',
-      (error: { code?: string }) => error.code ?? String(error),
+      (error: { code?: string; message: string }) => error.code ?? error.message,
     );
   const linkOf = async (driveId: string): Promise<string> =>
     (await a.node.drives.link({ drive: driveId, role: null, expires: null, uses: null }, never)).link;
