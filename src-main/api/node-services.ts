@@ -166,8 +166,15 @@ export interface NodeServices {
   readonly hosting: Group<'hosting', keyof AppContract['hosting']>;
   readonly streams: Group<
     'streams',
-    Exclude<keyof AppContract['streams'], 'watchList' | 'watchStats' | 'start' | 'resume' | 'watch'>
+    Exclude<
+      keyof AppContract['streams'],
+      'watchList' | 'watchStats' | 'start' | 'resume' | 'watch' | 'poster'
+    >
   > & {
+    poster(
+      input: { readonly stream: string },
+      signal: AbortSignal,
+    ): Promise<{ readonly bytes: Uint8Array; readonly type: string } | null>;
     resume(
       input: { readonly stream: string },
       signal: AbortSignal,

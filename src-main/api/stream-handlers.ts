@@ -57,6 +57,16 @@ export function createStreamHandlers(
       void playback.closed.then(() => mounted.end());
       return { streamId, url: `${mounted.url}/${playback.entrance}` };
     },
+    async poster(input, signal) {
+      const found = await streams.poster(input, signal);
+      if (!found) return { url: null };
+      const { bytes, type } = found;
+      const open = async (start: number, end: number | null) => {
+        const part = bytes.subarray(start, end ?? bytes.length);
+        return { size: bytes.length, bytes: ReadableStream.from([part]) as AsyncIterable<Uint8Array> };
+      };
+      return { url: downloads.offer({ fileName: 'poster', type, open }) };
+    },
     watchList: (_, signal) =>
       watchList(
         changed,

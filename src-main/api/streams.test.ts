@@ -49,6 +49,8 @@ function setUp() {
     streams: {
       start: async () => ({ streamId: id, link: 'extrachain://stream/x' }),
       watch: async () => ({ streamId: id }),
+      poster: async ({ stream }) =>
+        stream === id ? { bytes: new Uint8Array([0xff, 0xd8, 0xff, 1]), type: 'image/jpeg' } : null,
       ingest: () => ingest,
       playback: () => playback,
     },
@@ -60,6 +62,8 @@ function setUp() {
 
 const input = {
   title: 't',
+  poster: null,
+  outlives: false,
   audience: 'public' as const,
   record: null,
   dvrSeconds: 120,
@@ -109,6 +113,17 @@ describe('the ingest of a stream', () => {
     expect(await ask('v/../../x')).toEqual([405, null]);
     expect(await ask(`v/0?${query}`, 0, 'GET')).toEqual([405, 'unsupported']);
     expect(taken).toEqual([]);
+  });
+});
+
+describe('the picture of a stream', () => {
+  it('is shown from an address of the second origin, and none where there is none', async () => {
+    const { handlers, downloads } = setUp();
+    const { url } = await handlers.streams.poster({ stream: id }, none);
+    const answer = await downloads.serve(new Request(url!));
+    expect([answer.status, answer.headers.get('content-type')]).toEqual([200, 'image/jpeg']);
+    expect(new Uint8Array(await answer.arrayBuffer())).toEqual(new Uint8Array([0xff, 0xd8, 0xff, 1]));
+    expect(await handlers.streams.poster({ stream: 'cd'.repeat(32) }, none)).toEqual({ url: null });
   });
 });
 

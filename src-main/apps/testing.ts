@@ -109,6 +109,7 @@ export function createTestHost(
     transactions: { wait: no },
     streams: {
       list: seen('streams.list', []),
+      poster: async (input) => seen('streams.poster', null)(input),
       leave: seen('streams.leave', { ok: true as const }),
       stop: seen('streams.stop', { ok: true as const }),
       watch: async () => no(),

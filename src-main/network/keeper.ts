@@ -4,6 +4,7 @@ import type { PeerBook } from './peer-book.ts';
 
 /** Keeps connections to wanted peers, whatever happens to their addresses and ours. */
 export interface Keeper {
+  /** Counted: each is taken back by an `unwant` of its own. */
   want(peer: string, hints: readonly string[]): void;
   unwant(peer: string): void;
   wanted(peer: string): boolean;
@@ -57,6 +58,8 @@ const upgradeInterval = 30_000;
 const lasting = 10_000;
 
 interface Wanted {
+  /** By so many. */
+  count: number;
   attempts: number;
   dialling: boolean;
   relaying: boolean;
@@ -213,16 +216,27 @@ export function createKeeper(deps: KeeperDeps): Keeper {
       if (hints.length > 0) book.add(peer, hints);
       let state = wanted.get(peer);
       if (!state) {
-        state = { attempts: 0, dialling: false, relaying: false, upgradeAt: 0, connectedAt: 0, cancel: null };
+        state = {
+          count: 1,
+          attempts: 0,
+          dialling: false,
+          relaying: false,
+          upgradeAt: 0,
+          connectedAt: 0,
+          cancel: null,
+        };
         wanted.set(peer, state);
-      } else if (hints.length === 0) {
-        return;
+      } else {
+        state.count += 1;
+        if (hints.length === 0) return;
       }
       if (deps.state(peer) === 'none') again(peer, state);
       pollSoon(250);
     },
     unwant(peer) {
-      wanted.get(peer)?.cancel?.();
+      const state = wanted.get(peer);
+      if (!state || --state.count > 0) return;
+      state.cancel?.();
       wanted.delete(peer);
     },
     wanted: (peer) => wanted.has(peer),

@@ -102,7 +102,10 @@ export interface Network extends Service, Events<NetworkEvents> {
   /** Dials a multiaddr (remembered in the peer book) or a known peer id. Throws `unreachable`. */
   connect(target: string, signal?: AbortSignal): Promise<DeviceId>;
   disconnect(peer: DeviceId): Promise<void>;
-  /** Peers to keep a connection to, and to look for when they are away (members' devices). Hints are multiaddrs. */
+  /**
+   * Peers to keep a connection to, and to look for when they are away (members' devices). Hints are multiaddrs. Several parts of the program
+   * may want one peer: each takes its own wish back.
+   */
   want(peer: DeviceId, hints?: readonly string[]): void;
   unwant(peer: DeviceId): void;
   /** `name` becomes `/extrachain/<name>/<version>`. A handler that throws aborts its stream. */

@@ -23,6 +23,7 @@ function announcement(name: string, time: number) {
     time,
     state: 'live',
     title: name,
+    poster: null,
     renditions: [{ id: 'v', kind: 'av', codecs: 'avc1.42c01f', width: 2, height: 2, bandwidth: 1 }],
     targetLatency: 'default',
     dvrSeconds: 60,
@@ -52,6 +53,7 @@ function directory(followed: readonly string[]) {
     mostKept: 10,
     heard: () => {},
     helpWanted: () => {},
+    pictureOf: () => null,
   });
   return { list, hear: (data: Uint8Array) => hear(data), at: () => now, wait: (ms: number) => (now += ms) };
 }

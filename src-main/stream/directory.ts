@@ -5,6 +5,9 @@ import type { DeviceId, UserId } from '../identity/index.ts';
 import type { FrameStream, Network, ProtocolOptions, Topic } from '../network/index.ts';
 import { maxAnnouncementBytes, readAnnouncement } from './codec/records.ts';
 import type { StreamAnnouncement } from './codec/records.ts';
+import { posterTypeOf } from './codec/poster.ts';
+import { sha256 } from './codec/header.ts';
+import { limits } from './types.ts';
 import type { StreamId } from './types.ts';
 
 /** One frame of `/extrachain/streams/1`. */
@@ -12,6 +15,9 @@ export type DirectoryFrame =
   /** Which streams are live? Answered by `have`. */
   | { readonly t: 'ask' }
   | { readonly t: 'have'; readonly announcements: readonly Uint8Array[] }
+  /** The picture of a public stream? Answered by `picture`, empty when it is not here. */
+  | { readonly t: 'poster'; readonly stream: StreamId }
+  | { readonly t: 'picture'; readonly bytes: Uint8Array }
   /** A stream, which may be encrypted and stand in no list, would be glad of a repeater. */
   | { readonly t: 'help'; readonly stream: StreamId; readonly addresses: readonly string[] };
 
@@ -23,6 +29,8 @@ export const maxDirectoryFrame = 4096 + mostAnnouncements * (maxAnnouncementByte
 export function encodeDirectoryFrame(frame: DirectoryFrame): Uint8Array {
   if (frame.t === 'ask') return encodeStrict(['ask']);
   if (frame.t === 'have') return encodeStrict(['have', [...frame.announcements]]);
+  if (frame.t === 'poster') return encodeStrict(['poster', Buffer.from(frame.stream, 'hex')]);
+  if (frame.t === 'picture') return encodeStrict(['picture', frame.bytes]);
   return encodeStrict(['help', Buffer.from(frame.stream, 'hex'), [...frame.addresses]]);
 }
 
@@ -33,6 +41,12 @@ export function decodeDirectoryFrame(bytes: Uint8Array): DirectoryFrame {
   if (!Array.isArray(value)) throw malformed(what, 'not a list');
   const [t, first, second] = value as unknown[];
   if (t === 'ask' && value.length === 1) return { t };
+  if (t === 'poster' && value.length === 2 && first instanceof Uint8Array && first.length === 32)
+    return { t, stream: Buffer.from(first).toString('hex') };
+  if (t === 'picture' && value.length === 2 && first instanceof Uint8Array) {
+    if (first.length > limits.posterBytes) throw malformed(what, 'a picture is too large');
+    return { t, bytes: first };
+  }
   if (t === 'have' && value.length === 2 && Array.isArray(first) && first.length <= mostAnnouncements) {
     const announcements = (first as unknown[]).map((one) => {
       if (!(one instanceof Uint8Array) || one.length > maxAnnouncementBytes)
@@ -68,6 +82,10 @@ export interface StreamDirectory {
   /** Those that are live as far as is known, newest first. */
   list(): readonly StreamAnnouncement[];
   get(stream: StreamId): StreamAnnouncement | null;
+  /**
+   * The picture of a stream that was announced: from here, from its source or from somebody who is connected. Null when nobody has it.
+   */
+  poster(stream: StreamId): Promise<Uint8Array | null>;
   /** Asks connected computers to pass on a stream. */
   askForHelp(stream: StreamId, addresses: readonly string[]): void;
   stop(): void;
@@ -91,6 +109,9 @@ const mostOfOneDevice = 8;
 /** The same stream is not told of more often. */
 const leastBetween = 2_000;
 const mostHelpers = 32;
+/** Pictures that are remembered, and computers that are asked for one. */
+const mostPictures = 64;
+const mostAsked = 4;
 
 /**
  * Announcements are signed by their source and spread by gossip at once; who comes later asks those it is connected to.
@@ -100,7 +121,7 @@ const mostHelpers = 32;
 export function createStreamDirectory(deps: {
   readonly network: Pick<
     Network,
-    'handle' | 'unhandle' | 'open' | 'topic' | 'peers' | 'on' | 'penalise' | 'peerId'
+    'handle' | 'unhandle' | 'open' | 'connect' | 'topic' | 'peers' | 'on' | 'penalise' | 'peerId'
   >;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -111,9 +132,14 @@ export function createStreamDirectory(deps: {
   readonly mostKept?: number;
   readonly heard: (announcement: StreamAnnouncement, isNew: boolean) => void;
   readonly helpWanted: (stream: StreamId, from: DeviceId, addresses: readonly string[]) => void;
+  /** The picture of a public stream that this node takes part in. */
+  readonly pictureOf: (stream: StreamId) => Uint8Array | null;
 }): StreamDirectory {
   const { network, clock, logger, mostKept = mostStreams } = deps;
   const known = new Map<StreamId, Known>();
+  /** By their hash. */
+  const pictures = new Map<string, Uint8Array>();
+  const fetching = new Map<string, Promise<Uint8Array | null>>();
   let topic: Topic | null = null;
   let stopped = false;
 
@@ -164,8 +190,68 @@ export function createStreamDirectory(deps: {
         forgetOld();
         const announcements = [...known.values()].slice(-mostAnnouncements).map((one) => one.said.bytes);
         await stream.send(encodeDirectoryFrame({ t: 'have', announcements }));
+      } else if (frame.t === 'poster') {
+        const bytes = pictureHere(frame.stream) ?? new Uint8Array();
+        await stream.send(encodeDirectoryFrame({ t: 'picture', bytes }));
       } else return;
     }
+  }
+
+  /** What is said of a stream's picture, and the picture if it is here. */
+  function pictureHere(stream: StreamId): Uint8Array | null {
+    const own = deps.pictureOf(stream);
+    if (own) return own;
+    const hash = known.get(stream)?.said.poster;
+    return hash ? (pictures.get(hexOf(hash)) ?? null) : null;
+  }
+
+  /** @returns null when that computer does not have it, or has another one */
+  async function askPicture(peer: DeviceId, stream: StreamId, hash: string): Promise<Uint8Array | null> {
+    const signal = AbortSignal.timeout(askMs);
+    const opened = await network.open(peer, protocol, options, signal);
+    try {
+      await opened.send(encodeDirectoryFrame({ t: 'poster', stream }));
+      const bytes = await opened.read(signal);
+      const frame = bytes && decodeDirectoryFrame(bytes);
+      if (frame?.t !== 'picture' || hexOf(sha256(frame.bytes)) !== hash) return null;
+      return posterTypeOf(frame.bytes) === null ? null : frame.bytes;
+    } finally {
+      await opened.close().catch(() => {});
+    }
+  }
+
+  async function fetchPicture({ genesis, addresses }: StreamAnnouncement, hash: string) {
+    const { device, streamId } = genesis;
+    const connected = network.peers().map(({ peerId }) => peerId);
+    // The source has it; it is spared where somebody else is at hand, but not looked for in vain among many.
+    const near = connected.filter((peer) => peer !== device).slice(0, mostAsked - 1);
+    for (const peer of [...near, device]) {
+      try {
+        if (peer === device && !connected.includes(device)) await reach(addresses);
+        const bytes = await askPicture(peer, streamId, hash);
+        if (!bytes) continue;
+        pictures.set(hash, bytes);
+        if (pictures.size > mostPictures) pictures.delete(pictures.keys().next().value as string);
+        return bytes;
+      } catch (error) {
+        if (isAppError(error, 'malformed')) network.penalise(peer, 'it sends what is no picture of a stream');
+        logger.debug({ err: error, peer }, 'a peer did not give the picture of a stream');
+      }
+    }
+    return null;
+  }
+
+  async function reach(addresses: readonly string[]): Promise<void> {
+    let last: unknown = new AppError('unreachable', 'Nobody said where the source of the stream is.');
+    for (const address of addresses) {
+      try {
+        await network.connect(address, AbortSignal.timeout(askMs));
+        return;
+      } catch (error) {
+        last = error;
+      }
+    }
+    throw last;
   }
 
   async function ask(peer: DeviceId): Promise<void> {
@@ -235,6 +321,18 @@ export function createStreamDirectory(deps: {
       forgetOld();
       return known.get(stream)?.said ?? null;
     },
+    async poster(stream) {
+      const here = pictureHere(stream);
+      const said = known.get(stream)?.said;
+      if (here || !said?.poster) return here;
+      const hash = hexOf(said.poster);
+      let fetched = fetching.get(hash);
+      if (!fetched) {
+        fetched = fetchPicture(said, hash).finally(() => fetching.delete(hash));
+        fetching.set(hash, fetched);
+      }
+      return fetched;
+    },
     askForHelp(stream, addresses) {
       const frame = encodeDirectoryFrame({
         t: 'help',
@@ -251,3 +349,5 @@ export function createStreamDirectory(deps: {
     },
   };
 }
+
+const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');

@@ -14,6 +14,7 @@ export type {
 export type { SessionStats } from './live/session-types.ts';
 export type { Receipt, StreamAnnouncement } from './codec/records.ts';
 export { readReceipt } from './codec/records.ts';
+export { posterTypeOf } from './codec/poster.ts';
 export { isEquivocation } from './chain-check.ts';
 export type { Equivocation } from './chain-check.ts';
 export { formatStreamLink, parseStreamLink } from './link-text.ts';

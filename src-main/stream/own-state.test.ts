@@ -22,6 +22,7 @@ describe('an own stream that is kept', () => {
       startedAt: 5,
     }),
     title: 'Harbour',
+    poster: new Uint8Array([0xff, 0xd8, 0xff, 0xe0]),
     renditions: [
       { id: 'v', kind: 'av', codecs: 'avc1.42c01f', width: 640, height: 360, bandwidth: 1_000_000 },
     ],
@@ -29,6 +30,7 @@ describe('an own stream that is kept', () => {
     targetLatency: 'interactive',
     partMs: 200,
     fanOut: null,
+    outlives: true,
     linkKey: null,
     audienceKey: seed('audience'),
     users: ['exc1a', 'exc1b'],

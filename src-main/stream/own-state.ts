@@ -15,11 +15,13 @@ export interface OwnState {
   readonly secret: Uint8Array;
   readonly genesis: Genesis;
   readonly title: string;
+  readonly poster: Uint8Array | null;
   readonly renditions: readonly Rendition[];
   readonly dvrSeconds: number;
   readonly targetLatency: TargetLatency;
   readonly partMs: number;
   readonly fanOut: number | null;
+  readonly outlives: boolean;
   readonly linkKey: Uint8Array | null;
   readonly audienceKey: Uint8Array | null;
   readonly users: readonly UserId[];
@@ -47,6 +49,7 @@ export function encodeOwnState(one: OwnState): Uint8Array {
     targetLatency: one.targetLatency,
     partMs: one.partMs,
     fanOut: one.fanOut,
+    outlives: one.outlives ? 1 : 0,
     linkKey: one.linkKey,
     audienceKey: one.audienceKey,
     users: [...one.users],
@@ -62,7 +65,17 @@ export function encodeOwnState(one: OwnState): Uint8Array {
 export function readOwnState(bytes: Uint8Array): OwnState {
   const value = decodeStrict(bytes, maxBytes, what);
   const names = ['v', 'secret', 'genesis', 'programme', 'dvrSeconds', 'targetLatency', 'partMs', 'fanOut'];
-  names.push('linkKey', 'audienceKey', 'users', 'audiences', 'audience', 'keys', 'number', 'epoch');
+  names.push(
+    'outlives',
+    'linkKey',
+    'audienceKey',
+    'users',
+    'audiences',
+    'audience',
+    'keys',
+    'number',
+    'epoch',
+  );
   const fields = fieldsOf(value, names, what);
   const record = value as Record<string, unknown>;
   fields.integer('v', 1, 1);
@@ -71,17 +84,19 @@ export function readOwnState(bytes: Uint8Array): OwnState {
     if (one instanceof Uint8Array) return one;
     throw malformed(what, 'a key is not one');
   };
-  const { title, renditions, runs } = readProgramme(fields.bytes('programme'));
+  const { title, poster, renditions, runs } = readProgramme(fields.bytes('programme'));
   return {
     secret: fields.bytes('secret', 32),
     genesis: readGenesis(fields.bytes('genesis')),
     title,
+    poster,
     renditions,
     runs,
     dvrSeconds: fields.integer('dvrSeconds', 10, 3600),
     targetLatency: fields.text('targetLatency') === 'interactive' ? 'interactive' : 'default',
     partMs: fields.integer('partMs', 20, 2000),
     fanOut: record['fanOut'] === null ? null : fields.integer('fanOut', 1, 32),
+    outlives: fields.integer('outlives', 0, 1) === 1,
     linkKey: optional('linkKey'),
     audienceKey: optional('audienceKey'),
     users: fields.list('users', 1000).map(String),

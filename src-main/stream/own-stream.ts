@@ -1,7 +1,7 @@
 import { AppError } from '../../src-shared/errors.ts';
 import type { Clock } from '../../src-shared/runtime.ts';
 import { createSigner, wrapFor } from '../identity/index.ts';
-import type { UserId } from '../identity/index.ts';
+import type { DeviceId, UserId } from '../identity/index.ts';
 import {
   cleanTitle,
   encodeProgramme,
@@ -13,7 +13,9 @@ import {
   readAudience,
   readKeyRecord,
 } from './codec/records.ts';
-import type { Genesis, StreamAnnouncement } from './codec/records.ts';
+import { sha256 } from './codec/header.ts';
+import { checkPoster } from './codec/poster.ts';
+import type { DescribedState, Genesis, StreamAnnouncement } from './codec/records.ts';
 import { createSession } from './live/session.ts';
 import type { Session, SessionDeps } from './live/session-types.ts';
 import { encodeOwnState } from './own-state.ts';
@@ -42,8 +44,12 @@ export interface OwnStream {
   /** @see Streams.invite */
   invite(change: AudienceChange, signal: AbortSignal): Promise<readonly UserId[]>;
   stop(): Promise<void>;
-  /** Says nothing and takes no more: the next start goes on with it. */
+  /** Says that it is away, and takes no more: the next start goes on with it. */
   suspend(): void;
+  /** Who gets it from this computer, to go to them after a restart. */
+  remember(peers: readonly DeviceId[]): void;
+  /** Nothing has come from the encoder for a while: who watches is told. The next part ends that. */
+  away(): void;
   /** Says again that it is live. */
   announce(): void;
   /** Who is told of runs and parts from now on, see `StartOptions.record`. */
@@ -56,6 +62,8 @@ export interface OwnStreamKeeper {
   save(streamId: StreamId, state: Uint8Array): void;
   /** Written every second or so. What has gone out lies before it. */
   savePosition(streamId: StreamId, position: StreamPosition): void;
+  /** Who got it from this computer last. */
+  saveNear(streamId: StreamId, peers: readonly DeviceId[]): void;
   remove(streamId: StreamId): void;
 }
 
@@ -91,6 +99,8 @@ export async function beginOwnStream(
 ): Promise<OwnStream> {
   const { clock, random, steady, keeper } = deps;
   const title = checkedTitle(options);
+  const poster = options.poster ?? null;
+  if (poster) checkPoster(poster);
   const kind: AudienceKind = typeof options.audience === 'string' ? options.audience : 'private';
   const secret = before?.state.secret ?? random(32);
   const signer = createSigner(secret);
@@ -122,7 +132,10 @@ export async function beginOwnStream(
   let keyedAt = 0;
   let keyedRun = -1;
   let heardAt = steady.now();
+  let near: readonly DeviceId[] = [];
   let over = false;
+  // After a restart nothing is there before the encoder is.
+  let isAway = before !== null;
 
   /** A new audience key for these users and the own one. The old one opens nothing that is sent from the next key on. */
   async function addressTo(wanted: readonly UserId[], until: AbortSignal): Promise<void> {
@@ -152,11 +165,13 @@ export async function beginOwnStream(
       secret,
       genesis,
       title,
+      poster,
       renditions: options.renditions,
       dvrSeconds: options.dvrSeconds,
       targetLatency: options.targetLatency,
       partMs: options.partMs,
       fanOut: options.fanOut,
+      outlives: options.outlives === true,
       linkKey,
       audienceKey: session.keys.audienceKey(),
       users,
@@ -177,10 +192,10 @@ export async function beginOwnStream(
     keeper.savePosition(streamId, reserved);
   }
 
-  function describe(state: 'live' | 'ended'): void {
+  function describe(state: DescribedState = isAway ? 'away' : 'live'): void {
     number += 1;
     save();
-    const plain = encodeProgramme({ title, renditions: options.renditions, runs: packager.runs() });
+    const plain = encodeProgramme({ title, poster, renditions: options.renditions, runs: packager.runs() });
     session.describe(
       makeDescription(signer, {
         streamId,
@@ -214,6 +229,7 @@ export async function beginOwnStream(
         time: clock.now(),
         state: over ? 'ended' : 'live',
         title,
+        poster: poster && sha256(poster),
         renditions: options.renditions,
         targetLatency: options.targetLatency,
         dvrSeconds: options.dvrSeconds,
@@ -236,7 +252,8 @@ export async function beginOwnStream(
       }
       const init = run.inits[0];
       if (init) record?.init(init);
-      describe('live');
+      isAway = false;
+      describe();
     },
     reserve,
     ...(before && {
@@ -270,6 +287,10 @@ export async function beginOwnStream(
       if (isEncrypted && steady.now() - keyedAt > keyEvery && epoch > 0) rotate();
       heardAt = steady.now();
       const made = packager.part(rendition, seq, meta, bytes);
+      if (isAway) {
+        isAway = false;
+        describe();
+      }
       session.publish(made);
       if (made.header.rendition === 0) record?.part(bytes);
     },
@@ -294,7 +315,7 @@ export async function beginOwnStream(
     ingest,
     linkKey,
     start() {
-      describe('live');
+      describe();
       announce();
       if (isEncrypted) deps.askForHelp(streamId);
     },
@@ -311,7 +332,7 @@ export async function beginOwnStream(
         await addressTo(wanted, until);
         // Before anybody is sent another part; the programme opens for who has come new.
         if (epoch > 0) rotate();
-        describe('live');
+        describe();
         deps.changed();
       });
       inviting = changing.catch(() => {});
@@ -320,10 +341,26 @@ export async function beginOwnStream(
     },
     stop,
     suspend() {
+      if (over) return;
+      isAway = true;
+      describe();
       over = true;
       ended.resolve();
     },
+    away() {
+      // A pipe may have nothing to say, and who waits for viewers has not begun.
+      if (over || isAway || packager.last() < 0 || options.renditions[0]?.kind === 'data') return;
+      isAway = true;
+      describe();
+    },
     announce,
+    remember(peers) {
+      const same = peers.length === near.length && peers.every((peer) => near.includes(peer));
+      // Nobody: they will be back, or have left and are not worth going to.
+      if (over || same || peers.length === 0) return;
+      near = peers;
+      keeper?.saveNear(streamId, peers);
+    },
     record(to) {
       record = to;
     },

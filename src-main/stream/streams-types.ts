@@ -1,5 +1,5 @@
 import type { Clock, Events, Logger, RandomBytes, Service } from '../../src-shared/runtime.ts';
-import type { DeviceCertificate, Signer, UserId } from '../identity/index.ts';
+import type { DeviceCertificate, DeviceId, Signer, UserId } from '../identity/index.ts';
 import type { Network } from '../network/index.ts';
 import type { Receipt, StreamAnnouncement } from './codec/records.ts';
 import type { HlsFile } from './hls/origin.ts';
@@ -12,6 +12,8 @@ import type { AudienceKind, Rendition, StreamId, TargetLatency } from './types.t
 /** What is to be sent. */
 export interface StartOptions {
   readonly title: string;
+  /** A JPEG or WebP of at most 64 KiB for lists and the player. */
+  readonly poster?: Uint8Array | null;
   /** `public`, `unlisted`, or the users it is for. */
   readonly audience: 'public' | 'unlisted' | readonly UserId[];
   readonly renditions: readonly Rendition[];
@@ -19,6 +21,11 @@ export interface StartOptions {
   readonly targetLatency: TargetLatency;
   readonly partMs: number;
   readonly fanOut: number | null;
+  /**
+   * The encoder comes back by itself when this program was started anew, so the stream waits for it. Without, the stream ends when this
+   * program is ended in order.
+   */
+  readonly outlives?: boolean;
   /** Told of each run and part of the first rendition as it is sent, readable: the recorder. */
   readonly record?: {
     init(bytes: Uint8Array): void;
@@ -40,6 +47,10 @@ export interface StreamInfo {
   readonly link: string;
   readonly audience: AudienceKind;
   readonly state: 'live' | 'ended';
+  /** Its source has gone for a moment, as it said itself. */
+  readonly away: boolean;
+  /** SHA-256 of its picture in hex. */
+  readonly poster: string | null;
   readonly own: boolean;
   readonly watching: boolean;
   readonly startedAt: number;
@@ -127,6 +138,7 @@ export interface StreamsDeps {
       readonly streamId: StreamId;
       readonly state: Uint8Array;
       readonly position: StreamPosition;
+      readonly near: readonly DeviceId[];
       readonly at: number;
     }[];
   };
@@ -153,6 +165,8 @@ export interface Streams extends Service, Events<StreamsEvents> {
   /** @throws AppError `stream_unknown`, `not_invited`, `timeout` */
   watch(stream: string, signal: AbortSignal): Promise<StreamId>;
   leave(stream: string): Promise<void>;
+  /** The picture of a stream: a JPEG or WebP; null when it has none, or nobody has it. @throws AppError `stream_unknown` */
+  poster(stream: string, signal: AbortSignal): Promise<Uint8Array | null>;
   stats(stream: string): SessionStats;
   ingest(stream: StreamId): Ingest;
   /**

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { encodeDirectoryFrame } from './directory.ts';
 import {
+  createMemory,
   encode,
   play,
   startStreamNode,
@@ -313,6 +314,97 @@ describe('a stream between nodes', () => {
     await soon(() => late.streams.list().some((one) => one.streamId === streamId), 'the list');
     await source.streams.end(streamId);
     await soon(() => early.streams.list().every((one) => one.state !== 'live'), 'the end');
+  });
+});
+
+describe('a source that goes', () => {
+  it('says so, and is found again at another address by the only one who watched', async () => {
+    const memory = createMemory();
+    const before = await startStreamNode('restarted', '127.0.7.1', { memory });
+    const viewer = await node(2);
+    const { streamId, link } = await before.streams.begin(testStart({ outlives: true }), none);
+    const encoder = await encode(before.streams.ingest(streamId));
+    await viewer.streams.watch(link, none);
+    const player = play(viewer, streamId);
+    running.push(player);
+    await soon(() => player.parts.size > 5, 'parts');
+    const shown = () => viewer.streams.list().find((one) => one.streamId === streamId)!;
+    expect(shown()).toMatchObject({ state: 'live', away: false });
+    await soon(() => memory.keeper.list()[0]!.near.length > 0, 'the viewer is remembered');
+    const old = before.network.addresses()[0];
+    await before.stop();
+    await encoder.stop().catch(() => {});
+    await soon(() => shown().away, 'the viewer knows');
+    expect(shown().state).toBe('live');
+    const after = await startStreamNode('restarted', '127.0.7.1', { memory });
+    running.push(after);
+    expect(after.network.addresses()[0]).not.toBe(old);
+    expect(after.streams.list()[0]).toMatchObject({ streamId, away: true, own: true });
+    running.push(await encode(after.streams.ingest(streamId)));
+    await soon(() => viewer.streams.stats(streamId).parent === after.network.peerId, 'it is found');
+    await soon(() => viewer.streams.stats(streamId).run === 1 && !shown().away, 'it goes on');
+  });
+
+  it('in order, and whose encoder can not come back, has ended for all at once', async () => {
+    const source = await startStreamNode('ended', '127.0.7.1', { memory: createMemory() });
+    const viewer = await node(2);
+    const { streamId, link } = await source.streams.begin(testStart(), none);
+    const encoder = await encode(source.streams.ingest(streamId));
+    await viewer.streams.watch(link, none);
+    const player = play(viewer, streamId);
+    running.push(player);
+    await soon(() => player.parts.size > 5, 'parts');
+    await source.stop();
+    await encoder.stop().catch(() => {});
+    await until(() => player.ended(), 10_000, 'the end');
+  });
+});
+
+describe('the picture of a stream', () => {
+  const picture = new Uint8Array([0xff, 0xd8, 0xff, 0xe0, ...randomBytes(30_000)]);
+
+  it('is got by who only hears of the stream, from another one, and checked; who it is not for gets none', async () => {
+    const source = await node(1);
+    const other = await node(2);
+    await other.network.connect(source.network.addresses()[0]!);
+    const { streamId } = await source.streams.begin(testStart({ poster: picture }), none);
+    const hidden = await source.streams.begin(testStart({ poster: picture, audience: 'unlisted' }), none);
+    await soon(() => other.streams.list().length === 1, 'it is heard of');
+    expect(other.streams.list()[0]!.poster).toMatch(/^[0-9a-f]{64}$/);
+    const [one, same] = await Promise.all([
+      other.streams.poster(streamId, none),
+      other.streams.poster(streamId, none),
+    ]);
+    expect(Buffer.compare(one!, picture)).toBe(0);
+    expect(same).toBe(one);
+    // A third gets it from who only heard of the stream.
+    const third = await node(3);
+    await third.network.connect(other.network.addresses()[0]!);
+    await soon(() => third.streams.list().length === 1, 'the third hears of it');
+    await source.stop();
+    expect(Buffer.compare((await third.streams.poster(streamId, none))!, picture)).toBe(0);
+    await expect(third.streams.poster(hidden.streamId, none)).rejects.toMatchObject({
+      code: 'stream_unknown',
+    });
+  });
+
+  it('comes with the stream itself, also an encrypted one; what is no picture or too large is refused', async () => {
+    const source = await node(1);
+    const viewer = await node(2);
+    const { streamId, link } = await source.streams.begin(
+      testStart({ poster: picture, audience: 'unlisted' }),
+      none,
+    );
+    await viewer.streams.watch(link, none);
+    expect(Buffer.compare((await viewer.streams.poster(streamId, none))!, picture)).toBe(0);
+    const svg = new Uint8Array(Buffer.from('<svg xmlns="http://www.w3.org/2000/svg"/>'));
+    await expect(source.streams.begin(testStart({ poster: svg }), none)).rejects.toMatchObject({
+      code: 'unsupported',
+    });
+    const large = new Uint8Array([...picture.subarray(0, 4), ...new Uint8Array(65_536)]);
+    await expect(source.streams.begin(testStart({ poster: large }), none)).rejects.toMatchObject({
+      code: 'too_large',
+    });
   });
 });
 

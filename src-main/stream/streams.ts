@@ -5,6 +5,7 @@ import { AppError } from '../../src-shared/errors.ts';
 import { createSteadyClock } from '../../src-shared/steady-clock.ts';
 import type { DeviceId } from '../identity/index.ts';
 import type { FrameStream, Network } from '../network/index.ts';
+import { sha256 } from './codec/header.ts';
 import type { Receipt } from './codec/records.ts';
 import { createStreamDirectory } from './directory.ts';
 import type { StreamDirectory } from './directory.ts';
@@ -38,6 +39,12 @@ const silentMs = 120_000;
 const resumeMs = 300_000;
 /** Nothing came for so long and nobody says why: the source has gone for good. */
 const lostMs = 180_000;
+/** An encoder that is silent for so long is away, as those who watch are told. */
+const awayMs = 5_000;
+/** Without anybody to get parts from for so long, the source itself is looked for: it may have come back elsewhere. */
+const seekMs = 4_000;
+/** Viewers that a source remembers over a restart, to go to them when it is back. */
+const mostNear = 8;
 /** An ended stream is shown so long, and its last parts are still given to those who come late. */
 const afterlifeMs = 120_000;
 const mostOwn = 4;
@@ -52,7 +59,11 @@ interface Kept {
   watching: boolean;
   /** When it last had a parent, or began to look for one. */
   parentAt: number;
+  /** Since when it has had none. */
+  aloneSince: number | null;
   endedAt: number | null;
+  /** Computers that the network looks for on behalf of this stream. */
+  readonly sought: Set<DeviceId>;
   contacts: readonly string[];
   key: Uint8Array | null;
   own: OwnStream | null;
@@ -173,7 +184,9 @@ export function createStreams(deps: StreamsDeps): Streams {
     players: createPlayers(session, steady),
     watching: false,
     parentAt: steady.now(),
+    aloneSince: null,
     endedAt: null,
+    sought: new Set(),
     contacts,
     key,
     own: null,
@@ -183,6 +196,7 @@ export function createStreams(deps: StreamsDeps): Streams {
     const one = kept.get(streamId);
     if (!one) return;
     kept.delete(streamId);
+    for (const peer of one.sought) network.unwant(peer);
     const goesOn = one.own && !one.session.ended() && one.session.description()?.state !== 'ended';
     if (stopping && deps.keeper && goesOn) await one.session.suspend();
     else await one.session.stop();
@@ -203,7 +217,8 @@ export function createStreams(deps: StreamsDeps): Streams {
       const now = steady.now();
       for (const [streamId, one] of [...kept]) {
         one.players.refresh(one.watching);
-        if (one.own && !one.session.ended() && now - one.own.heardAt() > silentMs) void one.own.stop();
+        if (one.own && !one.session.ended()) lookAfterOwn(one, one.own, now);
+        else if (!one.own) seek(one, now);
         if (!one.own && now - one.session.heardAt() > lostMs) one.session.lose();
         if (one.session.ended()) {
           one.endedAt ??= now;
@@ -231,6 +246,35 @@ export function createStreams(deps: StreamsDeps): Streams {
       }
       look();
     });
+  }
+
+  function lookAfterOwn({ sought }: Kept, own: OwnStream, now: number): void {
+    const { children } = own.session.stats();
+    if (now - own.heardAt() > silentMs) void own.stop();
+    else if (now - own.heardAt() > awayMs) own.away();
+    own.remember(children.slice(0, mostNear));
+    // Who watched before a restart is here again, or has left.
+    for (const peer of sought) {
+      if (!children.includes(peer) && now - startedAt < lostMs) continue;
+      sought.delete(peer);
+      network.unwant(peer);
+    }
+  }
+
+  /** Nobody has a place for this node: perhaps the source is back at another address, where only the network can find it. */
+  function seek(one: Kept, now: number): void {
+    const source = one.session.genesis()?.device;
+    if (source === undefined) return;
+    const isAlone = one.session.stats().depth === null && !one.session.ended();
+    if (!isAlone) {
+      one.aloneSince = null;
+      if (one.sought.delete(source)) network.unwant(source);
+      return;
+    }
+    one.aloneSince ??= now;
+    if (now - one.aloneSince < seekMs || one.sought.has(source)) return;
+    one.sought.add(source);
+    network.want(source);
   }
 
   /** Only passed on, and for long nobody was found to get it from. */
@@ -269,7 +313,7 @@ export function createStreams(deps: StreamsDeps): Streams {
   async function takeUp(): Promise<void> {
     const { keeper } = deps;
     if (!keeper) return;
-    for (const { streamId, state: bytes, position, at } of keeper.list()) {
+    for (const { streamId, state: bytes, position, at, near } of keeper.list()) {
       try {
         if (clock.now() - at > resumeMs) {
           keeper.remove(streamId);
@@ -280,7 +324,12 @@ export function createStreams(deps: StreamsDeps): Streams {
           ...state,
           audience: state.genesis.audience === 'private' ? state.users : state.genesis.audience,
         };
-        await send(options, AbortSignal.timeout(watchMs), { state, position });
+        const one = await send(options, AbortSignal.timeout(watchMs), { state, position });
+        // Its port may be another one: who watched can't know where it is.
+        for (const peer of near) {
+          one.sought.add(peer);
+          network.want(peer);
+        }
         logger.info({ streamId }, 'a stream goes on after a restart');
       } catch (error) {
         logger.warn({ err: error, streamId }, 'a stream could not be taken up again');
@@ -369,6 +418,11 @@ export function createStreams(deps: StreamsDeps): Streams {
         helpWanted(streamId, _, addresses) {
           if (deps.relay().enabled === 'on') relay(streamId, addresses);
         },
+        // Of other streams the picture is for those they are for.
+        pictureOf(streamId) {
+          const session = kept.get(streamId)?.session;
+          return session?.genesis()?.audience === 'public' ? (session.programme()?.poster ?? null) : null;
+        },
       });
       await takeUp();
       // A source that comes back, perhaps after a restart: nobody waits until it is tried again.
@@ -385,8 +439,9 @@ export function createStreams(deps: StreamsDeps): Streams {
       unfollow();
       for (const { own, session } of kept.values()) {
         if (!own || session.ended()) continue;
-        // Bytes can't go on in the middle.
-        const goesOn = deps.keeper && own.options.renditions[0]?.kind !== 'data';
+        // Bytes can't go on in the middle, and a camera not without the window that has it.
+        const goesOn =
+          deps.keeper && own.options.outlives === true && own.options.renditions[0]?.kind !== 'data';
         if (goesOn) own.suspend();
         else await own.stop();
       }
@@ -423,6 +478,8 @@ export function createStreams(deps: StreamsDeps): Streams {
           link: linkOf(one),
           audience: genesis.audience,
           state: one.session.ended() || description.state === 'ended' ? 'ended' : 'live',
+          away: !one.session.ended() && description.state === 'away',
+          poster: hashOf(programme?.poster ?? null),
           own: one.own !== null,
           watching: one.own === null,
           startedAt: genesis.startedAt,
@@ -443,6 +500,8 @@ export function createStreams(deps: StreamsDeps): Streams {
           link: formatStreamLink({ streamId: genesis.streamId, addresses: said.addresses, key: null }),
           audience: 'public',
           state: 'live',
+          away: false,
+          poster: hashOf(said.poster),
           own: false,
           watching: false,
           startedAt: genesis.startedAt,
@@ -485,6 +544,13 @@ export function createStreams(deps: StreamsDeps): Streams {
       await drop(one.session.streamId);
     },
     stats: (stream) => find(stream).session.stats(),
+    async poster(stream) {
+      const { streamId } = parseStreamLink(stream);
+      const here = kept.get(streamId)?.session.programme();
+      if (here) return here.poster;
+      if (kept.has(streamId) || directory?.get(streamId)) return directory?.poster(streamId) ?? null;
+      throw new AppError('stream_unknown', 'Nobody this computer is connected to knows this stream.');
+    },
     ingest(stream) {
       const own = find(stream).own;
       if (own) return own.ingest;
@@ -526,4 +592,18 @@ function isReachable(network: Network, addresses: readonly string[]): boolean {
         host,
       ),
   );
+}
+
+/** Of pictures that stay the same object. */
+const hashes = new WeakMap<Uint8Array, string>();
+
+/** The name of a picture; one that is a hash already stays as it is. */
+function hashOf(poster: Uint8Array | null): string | null {
+  if (poster === null) return null;
+  let hash = hashes.get(poster);
+  if (hash === undefined) {
+    hash = Buffer.from(poster.length === 32 ? poster : sha256(poster)).toString('hex');
+    hashes.set(poster, hash);
+  }
+  return hash;
 }

@@ -45,6 +45,8 @@ export const limits = {
   /** Users a stream can be for. */
   viewers: 1000,
   titleBytes: 800,
+  /** A picture for the lists. */
+  posterBytes: 64 * 1024,
 } as const;
 
 /** What a part is, as its source signed it. Times in ticks of 1/90000 s from the start of the run. */

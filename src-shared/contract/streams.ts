@@ -38,6 +38,10 @@ export const streamSummary = z.object({
   link: z.string(),
   audience: z.enum(['public', 'unlisted', 'private']),
   state: z.enum(['live', 'ended']),
+  /** Live, but its source has gone for a moment: nothing comes until it is back. */
+  away: z.boolean(),
+  /** A name of its picture, another one when the picture changes; null: it has none. `poster` gives it. */
+  poster: z.string().nullable(),
   /** It is sent from this computer. */
   own: z.boolean(),
   /** It is watched (or passed on) here now. */
@@ -124,6 +128,8 @@ export const streams = {
   start: command(
     z.object({
       title: z.string().trim().min(1).max(200),
+      /** A picture for lists and the player: a JPEG or WebP of at most 64 KiB, in base64. */
+      poster: z.base64().max(88_000).nullable().default(null),
       audience: audience.default('public'),
       /** Records into this drive. */
       record: z.string().min(1).max(1024).nullable().default(null),
@@ -134,6 +140,11 @@ export const streams = {
       partMs: z.int().min(50).max(1000).default(200),
       /** Most computers the source itself sends to; null: as its uplink allows. */
       fanout: z.int().min(1).max(32).nullable().default(null),
+      /**
+       * The encoder comes back by itself (`resume`) when the node was started anew: the stream waits for it. Otherwise it ends when the node is
+       * stopped in order.
+       */
+      outlives: z.boolean().default(false),
     }),
     z.object({ streamId, link: z.string(), ingestUrl: z.url() }),
   ),
@@ -165,6 +176,8 @@ export const streams = {
    * as far back as the stream allows and somebody has it.
    */
   watch: command(z.object({ stream }), z.object({ streamId, url: z.url() })),
+  /** An address of a stream's picture, good for a minute after each use; null when it has none, or nobody has it. */
+  poster: query(z.object({ stream }), z.object({ url: z.url().nullable() })),
   /** Watches it no more. */
   leave: command(z.object({ stream }), done),
   stats: query(z.object({ stream }), streamStats),

@@ -8,6 +8,8 @@ export interface Streams {
   watchList(listener: () => void): Promise<Unsubscribe>;
   /** Joins a stream, by id or link. @returns an LL-HLS playlist for a player such as hls.js */
   watch(stream: string): Promise<ResultOf<'exc_streamWatch'>>;
+  /** The picture of a stream of the list, as a `data:` address for `<img>`; null when it has none, or nobody has it. */
+  poster(streamId: string): Promise<string | null>;
   /** Watches it no more. */
   leave(streamId: string): Promise<void>;
   /**
@@ -29,6 +31,7 @@ export function createStreams(transport: Transport): Streams {
     list: async () => (await request('exc_streamList')).streams,
     watchList: (listener) => transport.subscribe('exc_streamListWatch', {}, () => listener()),
     watch: (stream) => request('exc_streamWatch', { stream }),
+    poster: async (stream) => (await request('exc_streamPoster', { stream })).url,
     leave: async (stream) => void (await request('exc_streamLeave', { stream })),
     recording: (recording) => request('exc_recordingOpen', recording),
     publish: (stream) => request('exc_streamPublish', stream),

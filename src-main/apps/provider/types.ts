@@ -74,6 +74,10 @@ export interface AppNode {
     ): Promise<OutputOf<AppContract['transactions']['wait']>>;
   };
   readonly streams: Group<'streams', 'list' | 'leave' | 'stop'> & {
+    poster(
+      input: { readonly stream: string },
+      signal: AbortSignal,
+    ): Promise<{ readonly bytes: Uint8Array; readonly type: string } | null>;
     /** Joins it and says who answers its player. */
     watch(stream: string, signal: AbortSignal): Promise<{ readonly streamId: string } & Playing>;
     publish(

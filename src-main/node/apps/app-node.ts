@@ -38,6 +38,7 @@ export function createAppNode({
     },
     streams: {
       list: (input, signal) => services().streams.list(input, signal),
+      poster: (input, signal) => services().streams.poster(input, signal),
       leave: (input, signal) => services().streams.leave(input, signal),
       stop: (input, signal) => services().streams.stop(input, signal),
       async watch(stream, signal) {
@@ -55,6 +56,7 @@ export function createAppNode({
         const { streamId, link } = await services().streams.start(
           {
             title,
+            poster: null,
             audience,
             renditions,
             partMs,
@@ -62,6 +64,7 @@ export function createAppNode({
             dvrSeconds: 120,
             targetLatency: 'default',
             fanout: null,
+            outlives: false,
           },
           signal,
         );

@@ -87,6 +87,7 @@ const needs: Readonly<Record<string, PermissionName>> = {
   'wallet.balance': 'tokens.read',
   'wallet.proof': 'identity.shared',
   'streams.list': 'streams.watch',
+  'streams.poster': 'streams.watch',
   'streams.leave': 'streams.watch',
   'published.read': 'streams.watch',
   'collections.list': 'collections',

@@ -9,6 +9,7 @@ const migrations = [
   `CREATE TABLE stream_own (
      stream TEXT PRIMARY KEY, state BLOB NOT NULL, seq INTEGER NOT NULL DEFAULT 0, segment INTEGER NOT NULL DEFAULT 0, at INTEGER NOT NULL
    ) STRICT, WITHOUT ROWID`,
+  `ALTER TABLE stream_own ADD COLUMN near TEXT NOT NULL DEFAULT ''`,
 ];
 
 /**
@@ -29,11 +30,12 @@ export function createOwnStreamKeeper(
      ON CONFLICT (stream) DO UPDATE SET state = excluded.state, at = excluded.at`,
   );
   const move = db.prepare('UPDATE stream_own SET seq = ?, segment = ?, at = ? WHERE stream = ?');
+  const near = db.prepare('UPDATE stream_own SET near = ? WHERE stream = ?');
   const remove = db.prepare('DELETE FROM stream_own WHERE stream = ?');
   const list = db.prepare<
     [],
-    { stream: string; state: Uint8Array; seq: number; segment: number; at: number }
-  >('SELECT stream, state, seq, segment, at FROM stream_own');
+    { stream: string; state: Uint8Array; seq: number; segment: number; near: string; at: number }
+  >('SELECT stream, state, seq, segment, near, at FROM stream_own');
   const about = (streamId: string): Uint8Array => new Uint8Array(Buffer.from(`own stream v1\0${streamId}`));
   return {
     save(streamId, state) {
@@ -42,12 +44,14 @@ export function createOwnStreamKeeper(
     savePosition(streamId, { seq, segment }) {
       move.run(seq, segment, clock.now(), streamId);
     },
+    saveNear: (streamId, peers) => void near.run(peers.join(' '), streamId),
     remove: (streamId) => void remove.run(streamId),
     list: () =>
-      list.all().flatMap(({ stream, state, seq, segment, at }) => {
+      list.all().flatMap(({ stream, state, seq, segment, near: peers, at }) => {
         try {
           const opened = openBox(secret, new Uint8Array(state), about(stream));
-          return [{ streamId: stream, state: opened, position: { seq, segment }, at }];
+          const position = { seq, segment };
+          return [{ streamId: stream, state: opened, position, near: peers.split(' ').filter(Boolean), at }];
         } catch {
           // Another device's, or damaged: it can't go on.
           remove.run(stream);

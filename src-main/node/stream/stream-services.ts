@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { RelaySettings, StreamSummary } from '../../../src-shared/contract/index.ts';
 import { AppError } from '../../../src-shared/errors.ts';
 import type { NodeServices } from '../../api/index.ts';
-import { createStreams, formatStreamLink } from '../../stream/index.ts';
+import { createStreams, formatStreamLink, posterTypeOf } from '../../stream/index.ts';
 import type { Streams } from '../../stream/index.ts';
 import type { Online } from '../core.ts';
 import type { Drives } from '../drives.ts';
@@ -130,12 +130,14 @@ export function createStreamServices(
         const { streamId, link } = await own().streams.begin(
           {
             title: input.title,
+            poster: input.poster === null ? null : new Uint8Array(Buffer.from(input.poster, 'base64')),
             audience: input.audience,
             renditions: input.renditions,
             dvrSeconds: input.dvrSeconds,
             targetLatency: input.targetLatency,
             partMs: input.partMs,
             fanOut: input.fanout,
+            outlives: input.outlives,
             record: drive && {
               init: (bytes) => recording?.init(bytes),
               part: (bytes) => recording?.part(bytes),
@@ -225,6 +227,11 @@ export function createStreamServices(
       async watch({ stream }, signal) {
         return { streamId: await own().streams.watch(stream, signal) };
       },
+      async poster({ stream }, signal) {
+        const bytes = await own().streams.poster(stream, signal);
+        const type = bytes && posterTypeOf(bytes);
+        return bytes && type ? { bytes, type } : null;
+      },
       async leave({ stream }) {
         await own().streams.leave(stream);
         return ok;
@@ -271,6 +278,8 @@ const pageOf = (
   link: formatStreamLink({ streamId, addresses: [], key: null }),
   audience,
   state: 'ended',
+  away: false,
+  poster: null,
   own: true,
   watching: false,
   followed: false,

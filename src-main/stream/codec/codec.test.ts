@@ -57,6 +57,7 @@ const renditions = [
 ];
 const programme = {
   title: 'Über',
+  poster: new Uint8Array([0xff, 0xd8, 0xff, 0xdb]),
   renditions,
   runs: [{ run: 0, first: 0, inits: [testInit(), testInit(1)] }],
 };
@@ -86,6 +87,7 @@ const announcement = makeAnnouncement(streamSigner, {
   time: 1_790_000_000_000,
   state: 'live',
   title: 'Über',
+  poster: new Uint8Array(32),
   renditions,
   targetLatency: 'default',
   dvrSeconds: 120,

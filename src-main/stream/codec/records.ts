@@ -15,6 +15,7 @@ import {
 import type { DeviceCertificate, DeviceId, Signer, UserId } from '../../identity/index.ts';
 import { limits } from '../types.ts';
 import type { AudienceKind, Rendition, RenditionKind, StreamId, TargetLatency } from '../types.ts';
+import { posterTypeOf } from './poster.ts';
 
 /** Which stream this is, for good: its hash is the id. It ties the stream's key to a device, and the device to a user. */
 export interface Genesis {
@@ -41,16 +42,21 @@ export interface Run {
 /** What only the audience reads. */
 export interface Programme {
   readonly title: string;
+  /** JPEG or WebP. */
+  readonly poster: Uint8Array | null;
   readonly renditions: readonly Rendition[];
   /** The newest ones, oldest first. */
   readonly runs: readonly Run[];
 }
 
+export type DescribedState = 'live' | 'away' | 'ended';
+
 /** What a stream is at present. The highest number counts. */
 export interface Description {
   readonly streamId: StreamId;
   readonly number: number;
-  readonly state: 'live' | 'ended';
+  /** `away`: its encoder or its computer has gone, and may come back. */
+  readonly state: DescribedState;
   /** Last part of an ended stream. */
   readonly last: number;
   readonly partMs: number;
@@ -88,6 +94,8 @@ export interface StreamAnnouncement {
   readonly time: number;
   readonly state: 'live' | 'ended';
   readonly title: string;
+  /** SHA-256 of the picture, which is asked for. */
+  readonly poster: Uint8Array | null;
   readonly renditions: readonly Rendition[];
   readonly targetLatency: TargetLatency;
   readonly dvrSeconds: number;
@@ -188,9 +196,10 @@ export function readGenesis(bytes: Uint8Array): Genesis {
   };
 }
 
-export function encodeProgramme({ title, renditions, runs }: Programme): Uint8Array {
+export function encodeProgramme({ title, poster, renditions, runs }: Programme): Uint8Array {
   return encodeStrict({
     title,
+    poster: poster ?? new Uint8Array(),
     renditions: renditions.map(renditionValue),
     runs: runs.slice(-mostRuns).map(({ run, first, inits }) => ({ run, first, inits: [...inits] })),
   });
@@ -201,12 +210,16 @@ export function readProgramme(bytes: Uint8Array): Programme {
   const what = 'stream programme';
   const fields = fieldsOf(
     decodeStrict(bytes, maxDescriptionBytes, what),
-    ['title', 'renditions', 'runs'],
+    ['title', 'poster', 'renditions', 'runs'],
     what,
   );
+  const poster = orNull(fields.bytes('poster'));
+  if (poster && (poster.length > limits.posterBytes || posterTypeOf(poster) === null))
+    throw malformed(what, 'its picture is none that is shown');
   const renditions = fields.list('renditions', limits.renditions).map(readRendition);
   return {
     title: titleOf(fields.text('title'), what),
+    poster,
     renditions,
     runs: fields.list('runs', mostRuns).map((value) => {
       const one = fieldsOf(value, ['run', 'first', 'inits'], what);
@@ -269,7 +282,7 @@ export function readDescription(bytes: Uint8Array, genesis: Genesis): Descriptio
   return {
     streamId: genesis.streamId,
     number: fields.integer('number'),
-    state: stateOf(fields.text('state'), what),
+    state: describedStateOf(fields.text('state'), what),
     last: fields.integer('last'),
     partMs: fields.integer('partMs', 20, 2000),
     targetLatency: latencyOf(fields.text('targetLatency'), what),
@@ -345,6 +358,7 @@ export function makeAnnouncement(signer: Signer, one: Omit<StreamAnnouncement, '
     time: one.time,
     state: one.state,
     title: one.title,
+    poster: one.poster ?? new Uint8Array(),
     renditions: one.renditions.map(renditionValue),
     targetLatency: one.targetLatency,
     dvrSeconds: one.dvrSeconds,
@@ -366,6 +380,7 @@ export function readAnnouncement(bytes: Uint8Array): StreamAnnouncement {
       'time',
       'state',
       'title',
+      'poster',
       'renditions',
       'targetLatency',
       'dvrSeconds',
@@ -378,11 +393,14 @@ export function readAnnouncement(bytes: Uint8Array): StreamAnnouncement {
   const genesis = readGenesis(fields.bytes('genesis'));
   checkedSplit(bytes, maxAnnouncementBytes, 'announcement', genesis.streamKey);
   if (genesis.audience !== 'public') throw malformed(what, 'the stream is not public');
+  const poster = orNull(fields.bytes('poster'));
+  if (poster && poster.length !== 32) throw malformed(what, 'its picture is not named by a hash');
   return {
     genesis,
     time: fields.integer('time'),
     state: stateOf(fields.text('state'), what),
     title: titleOf(fields.text('title'), what),
+    poster,
     renditions: fields.list('renditions', limits.renditions).map(readRendition),
     targetLatency: latencyOf(fields.text('targetLatency'), what),
     dvrSeconds: fields.integer('dvrSeconds', 10, 3600),
@@ -462,6 +480,13 @@ function bandwidthOf(value: unknown, what: string): number {
 function stateOf(value: string, what: string): 'live' | 'ended' {
   if (value === 'live' || value === 'ended') return value;
   throw malformed(what, 'its state is unknown');
+}
+
+/** No bytes stand for nothing. */
+const orNull = (bytes: Uint8Array): Uint8Array | null => (bytes.length === 0 ? null : bytes);
+
+function describedStateOf(value: string, what: string): DescribedState {
+  return value === 'away' ? value : stateOf(value, what);
 }
 
 function latencyOf(value: string, what: string): TargetLatency {

@@ -276,6 +276,7 @@ describe('the origin', () => {
     });
     made.programme({
       title: 't',
+      poster: null,
       renditions: [video],
       runs: [{ run: 0, first: 0, inits: [Buffer.from('init')] }],
     });

@@ -29,6 +29,8 @@ const mostFetched = 1000;
 const leaveMs = 1_500;
 /** Parts that are still on their way when a stream ends get so long. */
 const endMs = 3_000;
+/** What was said last goes out within. */
+const lastWordMs = 200;
 /** What the ring keeps beyond the promised window, s. */
 const ringMarginSeconds = 60;
 /** A link that was opened for old parts only is closed when none was asked for so long, ms. */
@@ -659,6 +661,8 @@ export function createSession(
       links.stop();
       cancelWake();
       cancelTell();
+      // That it is away may still go out.
+      await new Promise<void>((resolve) => clock.after(lastWordMs, resolve));
       links.closeAll();
       await ring?.close();
       finish();
@@ -681,7 +685,7 @@ export function createSession(
       cancelWake();
       cancelTell();
       // What was said last may still go out.
-      if (own) await new Promise<void>((resolve) => clock.after(200, resolve));
+      if (own) await new Promise<void>((resolve) => clock.after(lastWordMs, resolve));
       links.closeAll();
       await ring?.remove();
       finish();

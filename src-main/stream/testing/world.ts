@@ -13,8 +13,9 @@ import {
 import { createNetwork } from '../../network/index.ts';
 import type { FrameStream, Network, NodeNetwork } from '../../network/index.ts';
 import { openDatabase } from '../../store/index.ts';
+import type { Database } from '../../store/index.ts';
 import { createStreams } from '../streams.ts';
-import type { Ingest, StartOptions, Streams } from '../streams-types.ts';
+import type { Ingest, StartOptions, Streams, StreamsDeps } from '../streams-types.ts';
 
 export const wallClock: Clock = {
   now: () => Date.now(),
@@ -47,6 +48,40 @@ export interface StreamNodeOptions {
   /** Where parts go that memory has no room for, and what memory may hold beside, bytes. */
   readonly folder?: string;
   readonly hotBytes?: number;
+  /** What it remembers over a restart: `createMemory()`. */
+  readonly memory?: NodeMemory;
+}
+
+export interface NodeMemory {
+  readonly db: Database;
+  readonly keeper: NonNullable<StreamsDeps['keeper']>;
+}
+
+/** What a node keeps on disk, for one that is started anew under the same name. */
+export function createMemory(): NodeMemory {
+  const kept = new Map<
+    string,
+    { state: Uint8Array; position: { seq: number; segment: number }; near: readonly string[]; at: number }
+  >();
+  const change = (id: string, what: Partial<NonNullable<ReturnType<typeof kept.get>>>): void => {
+    const before = kept.get(id) ?? {
+      state: new Uint8Array(),
+      position: { seq: 0, segment: 0 },
+      near: [],
+      at: 0,
+    };
+    kept.set(id, { ...before, ...what, at: Date.now() });
+  };
+  return {
+    db: openDatabase(':memory:'),
+    keeper: {
+      save: (id, state) => change(id, { state }),
+      savePosition: (id, position) => change(id, { position }),
+      saveNear: (id, near) => change(id, { near }),
+      remove: (id) => void kept.delete(id),
+      list: () => [...kept].map(([streamId, one]) => ({ streamId, ...one })),
+    },
+  };
 }
 
 /** A node with real sockets on a loopback address, and nothing but streams. */
@@ -69,7 +104,7 @@ export async function startStreamNode(
     revoked: [],
     time: 1,
   });
-  const db = openDatabase(':memory:');
+  const db = options.memory?.db ?? openDatabase(':memory:');
   const logger = options.log ?? silentLogger;
   const network = await createNetwork({
     deviceSeed: seed('device'),
@@ -129,6 +164,7 @@ export async function startStreamNode(
     ...(options.folder !== undefined && { folder: options.folder }),
     ...(options.hotBytes !== undefined && { hotBytes: options.hotBytes }),
     ...(options.without && { without: options.without }),
+    ...(options.memory && { keeper: options.memory.keeper }),
   });
   await streams.start();
   return {
@@ -141,7 +177,7 @@ export async function startStreamNode(
     async stop() {
       await streams.stop();
       await network.stop();
-      db.close();
+      if (!options.memory) db.close();
     },
   };
 }
@@ -199,6 +235,8 @@ export async function encode(
       await sleep(Math.max(0, began + seq * partMs - Date.now()));
     }
   })();
+  // A node that was stopped takes no more.
+  done.catch(() => {});
   return {
     async stop() {
       running = false;

@@ -18,6 +18,7 @@ import {
 import type { Devices, SourceTrouble, Wanted } from './engine/media.ts';
 import { createMixer } from './engine/mixer.ts';
 import type { Mixer } from './engine/mixer.ts';
+import { createPoster } from './poster.ts';
 import { suggest, usualBitrate, videosOf, widthOf } from './plan.ts';
 import type { Quality } from './plan.ts';
 import { drawingOf, moved, placements, whole } from './scenes.ts';
@@ -114,6 +115,15 @@ export const useStudio = defineStore('studio', () => {
   let onFailed: ((trouble: Trouble, detail: string) => void) | null = null;
   let onProbed: (() => void) | null = null;
 
+  const poster = createPoster((of) => say({ kind: 'still', of }, of ? [of] : []));
+  async function choosePoster(file: File): Promise<void> {
+    try {
+      await poster.choose(file);
+    } catch {
+      notice('poster', 'studio.pictureNone');
+    }
+  }
+
   function say(message: ToWorker, transfer: Transferable[] = []): void {
     ensureWorker().postMessage(message, transfer);
   }
@@ -197,6 +207,9 @@ export const useStudio = defineStore('studio', () => {
         return;
       case 'sourceEnded':
         lose(message.source);
+        return;
+      case 'still':
+        poster.made(message.bytes);
         return;
       case 'thumb':
         thumbs.get(message.scene)?.close();
@@ -487,9 +500,11 @@ export const useStudio = defineStore('studio', () => {
         say({ kind: 'scenes', scenes: scenes.map(drawingOf), shown: scene.value.id });
         say({ kind: 'live', plan });
       });
+      const picture = await poster.forStart();
       const started = await link.call((client) =>
         client.streams.start({
           title: title.value.trim(),
+          poster: picture,
           audience: audience.value === 'private' ? [...invited.value] : audience.value,
           record: record.value,
           dvrSeconds: 1800,
@@ -601,6 +616,9 @@ export const useStudio = defineStore('studio', () => {
 
   return {
     title,
+    posterShown: poster.shown,
+    forgetPoster: poster.forget,
+    choosePoster,
     audience,
     invited,
     invite,

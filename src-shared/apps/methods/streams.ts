@@ -14,6 +14,10 @@ export const appStream = z.object({
   /** `unlisted`: only who has the link is to know of it. */
   audience: z.enum(['public', 'unlisted']),
   state: z.enum(['live', 'ended']),
+  /** Live, but its source has gone for a moment. */
+  away: z.boolean(),
+  /** A name of its picture, for `exc_streamPoster`; null: it has none. */
+  poster: z.string().nullable(),
   /** Sent from this computer. */
   own: z.boolean(),
   startedAt: time,
@@ -37,6 +41,12 @@ export const streamMethods = {
     ['streams.watch'],
     z.object({ link: z.string().min(1).max(8192), path: path.min(1) }),
     z.object({ size: count, url: appUrl }),
+  ),
+  /** The picture of a stream of the list as a `data:` address; null when it has none, or nobody has it. */
+  exc_streamPoster: method(
+    ['streams.watch'],
+    z.object({ stream: streamId }),
+    z.object({ url: z.string().nullable() }),
   ),
   exc_streamLeave: method(['streams.watch'], z.object({ stream: streamId }), ok),
   /** Goes live in the person's name; the person is asked. Parts are posted to `ingestUrl` as docs/streams.md says. */

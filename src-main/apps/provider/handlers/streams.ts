@@ -9,6 +9,7 @@ type Names =
   | 'exc_streamListWatch'
   | 'exc_streamWatch'
   | 'exc_recordingOpen'
+  | 'exc_streamPoster'
   | 'exc_streamLeave'
   | 'exc_streamPublish'
   | 'exc_streamStop';
@@ -79,6 +80,17 @@ export function streamHandlers(deps: HandlerDeps): Pick<AppHandlers, Names> {
       return { size, url: deps.bytes(call.app.appId).offer({ fileName, type, open: read }) };
     },
 
+    async exc_streamPoster({ signal }, { stream }) {
+      const known = (await node.streams.list({}, signal)).find(({ streamId }) => streamId === stream);
+      if (!known || known.audience === 'private') {
+        throw new AppError('stream_unknown', 'There is no such stream that is open to apps.');
+      }
+      const found = await node.streams.poster({ stream }, signal);
+      return {
+        url: found && `data:${found.type};base64,${Buffer.from(found.bytes).toString('base64')}`,
+      };
+    },
+
     async exc_streamLeave({ signal }, { stream }) {
       await node.streams.leave({ stream }, signal);
       return { ok: true };
@@ -117,7 +129,33 @@ export function streamHandlers(deps: HandlerDeps): Pick<AppHandlers, Names> {
 }
 
 function shownStream(one: StreamSummary): AppStream | null {
-  const { streamId, title, userId, link, audience, state, own, startedAt, viewers, renditions } = one;
+  const {
+    streamId,
+    title,
+    userId,
+    link,
+    audience,
+    state,
+    away,
+    poster,
+    own,
+    startedAt,
+    viewers,
+    renditions,
+  } = one;
   if (audience === 'private') return null;
-  return { streamId, title, userId, link, audience, state, own, startedAt, viewers, renditions };
+  return {
+    streamId,
+    title,
+    userId,
+    link,
+    audience,
+    state,
+    away,
+    poster,
+    own,
+    startedAt,
+    viewers,
+    renditions,
+  };
 }

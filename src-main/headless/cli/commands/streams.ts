@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from '@commander-js/extra-typings';
@@ -72,6 +73,15 @@ async function comeBack(
   }
 }
 
+/** A picture in base64. @throws AppError `not_found` */
+async function readPoster(file: string): Promise<string> {
+  try {
+    return (await readFile(file)).toString('base64');
+  } catch (cause) {
+    throw new AppError('not_found', `There is no picture ${file}.`, { cause });
+  }
+}
+
 /** Says what OBS has to be told, and waits until it begins. */
 async function awaitEncoder(port: number, json: boolean, signal: AbortSignal): Promise<Feed> {
   const { openRtmpFeed } = await import('../../publish/rtmp-feed.ts');
@@ -103,6 +113,7 @@ export function addStreamCommands(program: Command, run: Run): void {
     .option('--interactive', 'less delay, less time to mend what is lost')
     .option('--dvr <seconds>', 'how far back viewers may go', parseCount)
     .option('--loop', 'begins anew at its end, for ever')
+    .option('--poster <file>', 'a picture for lists and players: a JPEG or WebP of at most 64 KiB')
     .option('--wait <count>', 'begins when so many watch', parseCount)
     .option('--data', 'sends the bytes as they are, whatever they are')
     .action((title, options) =>
@@ -126,6 +137,9 @@ export function addStreamCommands(program: Command, run: Run): void {
           ).streams.start(
             {
               title,
+              poster: options.poster === undefined ? null : await readPoster(options.poster),
+              // It comes back by itself; bytes can't go on in the middle.
+              outlives: feed.rendition.kind !== 'data',
               audience: options.audience,
               record: options.record ?? null,
               renditions: [feed.rendition],
@@ -159,7 +173,7 @@ export function addStreamCommands(program: Command, run: Run): void {
         const value = await (await client()).streams.list({}, { signal });
         const rows = value.map((one) => [
           one.title,
-          one.state + (one.own ? ', own' : one.watching ? ', watched' : ''),
+          (one.away ? 'away' : one.state) + (one.own ? ', own' : one.watching ? ', watched' : ''),
           one.audience,
           one.viewers,
           formatTime(one.startedAt),

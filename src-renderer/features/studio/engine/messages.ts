@@ -69,6 +69,8 @@ export type ToWorker =
   | { readonly kind: 'live'; readonly plan: LivePlan }
   | { readonly kind: 'ingest'; readonly url: string }
   | { readonly kind: 'end' }
+  /** Makes a still picture, of what is sent or of this one. Answered by `still`. */
+  | { readonly kind: 'still'; readonly of: ImageBitmap | null }
   | { readonly kind: 'probe'; readonly call: number };
 
 /** How going live goes, twice a second. */
@@ -117,6 +119,8 @@ export type FromWorker =
   | { readonly kind: 'ready'; readonly renditions: readonly MadeRendition[] }
   | { readonly kind: 'began' }
   | { readonly kind: 'ended' }
+  /** A small JPEG; null: there is nothing to see. */
+  | { readonly kind: 'still'; readonly bytes: Uint8Array<ArrayBuffer> | null }
   | { readonly kind: 'sourceEnded'; readonly source: string }
   | { readonly kind: 'sourceSize'; readonly source: string; readonly width: number; readonly height: number }
   | { readonly kind: 'thumb'; readonly scene: string; readonly bitmap: ImageBitmap }

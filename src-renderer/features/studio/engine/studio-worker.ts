@@ -7,6 +7,7 @@ import type { Broadcast } from './broadcast.ts';
 import { createCompositor } from './compositor.ts';
 import { probeEncoders } from './encoders.ts';
 import type { FromWorker, LivePlan, SceneDrawing, ToWorker } from './messages.ts';
+import { cover, makeStill } from './still.ts';
 
 /** What a worker's global scope has of what is used here; the types of the DOM know only windows. */
 interface Scope {
@@ -148,6 +149,17 @@ function goLive(plan: LivePlan): void {
   }
 }
 
+async function still(of: ImageBitmap | null): Promise<void> {
+  const bytes = await makeStill((target, width, height) => {
+    if (of) cover(target, of, width, height);
+    else if ((scene()?.layers.length ?? 0) === 0) return false;
+    else compositor.draw(target, scene(), width, height);
+    return true;
+  }).catch(() => null);
+  of?.close();
+  say({ kind: 'still', bytes }, bytes ? [bytes.buffer] : []);
+}
+
 async function end(): Promise<void> {
   const ending = broadcast;
   broadcast = null;
@@ -197,6 +209,9 @@ scope.onmessage = ({ data }) => {
       return;
     case 'end':
       void end();
+      return;
+    case 'still':
+      void still(data.of);
       return;
     case 'probe':
       void probeEncoders().then((results) => say({ kind: 'probed', call: data.call, results }));
