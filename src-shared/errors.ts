@@ -186,6 +186,7 @@ export const errorCodes = [
   'rejected', // the person said no
   'method_unknown', // the provider or service has no such method
   'session_ended', // the app has to be opened anew
+  'build_failed', // of an app, by its own package.json
   // services of apps
   'interface_changed', // a service has another interface than the caller knows
   'price_exceeded', // a call costs more than the caller would pay

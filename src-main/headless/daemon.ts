@@ -31,6 +31,8 @@ export interface DaemonOptions extends Omit<NodeOptions, 'offline'> {
 
 /** A stop that takes longer is cut short, ms. What is on disk is sound at any moment. */
 const stopLimit = 4_500;
+/** How long the process may go on once everything has stopped, ms: time for the last words on stderr. */
+const lingerLimit = 100;
 
 /**
  * Runs a node with its loopback server until SIGTERM, SIGINT or the `shutdown` call.
@@ -117,6 +119,8 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     }, stopLimit).unref();
     for (const step of undo.reverse()) await step();
     clearTimeout(late);
+    // Debounced timers of libp2p outlive its stop by up to two seconds; nothing of ours is left to wait for.
+    setTimeout(() => process.exit(process.exitCode ?? 0), lingerLimit).unref();
   }
 }
 

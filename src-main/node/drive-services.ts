@@ -185,18 +185,12 @@ export function createDriveServices(
       },
       async link({ drive, role, expires, uses }) {
         const one = drives().get(drive);
-        if (role === null) {
-          if (expires === null && uses === null) return { link: link(one), invite: null };
-          throw new AppError(
-            'invalid_argument',
-            'Only invitations expire or count their uses; say which role the link gives.',
-          );
-        }
+        if (role === null && expires === null && uses === null) return { link: link(one), invite: null };
         const until = expires === null ? null : Date.parse(expires);
         if (until !== null && until <= online().clock.now()) {
           throw new AppError('invalid_argument', 'This moment is past already.');
         }
-        const { id, secret } = await one.drive.invite(role, { expires: until, uses });
+        const { id, secret } = await one.drive.invite(role ?? 'reader', { expires: until, uses });
         return { link: linkWith(one, { t: 'invite', secret }), invite: id };
       },
       invites: ({ drive }) => drives().get(drive).drive.invites().map(inviteShown),

@@ -231,8 +231,9 @@ export const drives = {
     driveStatus,
   ),
   /**
-   * Without a role: the link of the drive itself, which opens a private drive for its members only, an unlisted or public one for
-   * whoever has it. With one: a new invitation; `invite` is its id. `expires`: a moment, null: never. `uses`: people, null: any number.
+   * With nothing else: the link of the drive itself, which opens a private drive for its members only, an unlisted or public one for
+   * whoever has it. With a role, a moment or a number of uses: a new invitation (for readers, where no role is said); `invite` is its
+   * id. `expires`: a moment, null: never. `uses`: people, null: any number.
    */
   link: command(
     z.object({

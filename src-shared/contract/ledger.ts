@@ -265,6 +265,8 @@ const staked = z.object({
   amount: wanted,
   validator: validatorName.nullable().default(null),
 });
+/** Without a token: of all that are staked. */
+const stakeClaim = z.object({ ...paying, symbol: symbol.nullable().default(null) });
 const minted = z.object({ ...paying, symbol, amount: wanted, to: who });
 const burned = z.object({ ...paying, symbol, amount: wanted });
 const frozen = z.object({ ...paying, symbol, user: userId, frozen: z.boolean() });
@@ -336,7 +338,7 @@ export const walletAct = z.discriminatedUnion('act', [
   z.object({ act: z.literal('createToken'), input: create }),
   z.object({ act: z.literal('bond'), input: staked }),
   z.object({ act: z.literal('unbond'), input: staked }),
-  z.object({ act: z.literal('claim'), input: z.object({ ...paying, symbol }) }),
+  z.object({ act: z.literal('claim'), input: stakeClaim }),
   z.object({ act: z.literal('redelegate'), input: redelegated }),
   z.object({ act: z.literal('mint'), input: minted }),
   z.object({ act: z.literal('burn'), input: burned }),
@@ -469,7 +471,8 @@ export const stakes = {
   bond: command(staked, accepted),
   unbond: command(staked, accepted),
   redelegate: command(redelegated, accepted),
-  claim: command(z.object({ ...paying, symbol }), accepted),
+  /** Pays out what was earned by staking. */
+  claim: command(stakeClaim, accepted),
   status: query(z.object({ user: who }), z.array(stake)),
   createValidator: command(newValidator, accepted),
   leaveValidator: command(z.object(paying), accepted),

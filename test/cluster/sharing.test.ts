@@ -81,7 +81,7 @@ describe('invitations by link', () => {
     await alice.cli('drive', 'unshare', driveId, await userOf(bob));
     const once = await invite('reader', '--uses', '1');
     // Long enough to get there on a busy machine.
-    const soon = await invite('reader', '--expires', '12s');
+    const soon = await alice.cli<typeof once>('drive', 'link', driveId, '--expires', '12s');
     const back = await invite('reader');
     // The one use is Carol's.
     const carol = await startDaemon({ data: path.join(temp.dir, 'carol'), host: '127.0.0.5' });

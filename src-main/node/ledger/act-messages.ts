@@ -2,7 +2,14 @@ import { formatAmount, parseAmount } from '../../../src-shared/amount.ts';
 import type { MarketAct, WalletAct } from '../../../src-shared/contract/index.ts';
 import { AppError } from '../../../src-shared/errors.ts';
 import { hashOfUserId } from '../../identity/index.ts';
-import { message, sameBytes, stakesView, validatorProofBytes, validatorsView } from '../../ledger/index.ts';
+import {
+  maxMessages,
+  message,
+  sameBytes,
+  stakesView,
+  validatorProofBytes,
+  validatorsView,
+} from '../../ledger/index.ts';
 import type { Address, LedgerView, WireMessage } from '../../ledger/index.ts';
 import type { Online } from '../core.ts';
 import type { AccountKeys } from './account-keys.ts';
@@ -146,10 +153,14 @@ export function createActMessages({
       }
       case 'claim': {
         const own = stakesView(view.state, sender, view.time);
-        const claims = own.filter((one) => one.symbol === input.symbol && one.reward > 0n);
+        const wanted = input.symbol;
+        const claims = own.filter((one) => (wanted === null || one.symbol === wanted) && one.reward > 0n);
         if (claims.length === 0)
-          throw new AppError('stake_unknown', `Nothing was earned by staking ${input.symbol} yet.`);
-        return claims.map(({ symbol, validator }) => message('stake.claim', { symbol, validator }));
+          throw new AppError('stake_unknown', `Nothing was earned by staking ${wanted ?? 'any token'} yet.`);
+        // What is above the bound of one transaction waits for the next claim, and goes on earning.
+        return claims
+          .slice(0, maxMessages)
+          .map(({ symbol, validator }) => message('stake.claim', { symbol, validator }));
       }
       case 'redelegate': {
         const { symbol } = input;

@@ -48,7 +48,7 @@ export function addAuthorCommands(app: Command, run: Run): void {
       run(async () => {
         const { initApp } = await import('../init-app.ts');
         const value = await initApp(path.resolve(dir), name ?? null);
-        return { value, text: `Made ${value.dir}. Go on with: cd ${dir} && npm install && npm run build` };
+        return { value, text: `Made ${value.dir}. Go on with: cd ${dir} && npm install && npm run dev` };
       }),
     );
   app
@@ -70,11 +70,15 @@ export function addAuthorCommands(app: Command, run: Run): void {
     );
   app
     .command('pack')
-    .description('packs a folder with extrachain.json into a bundle')
+    .description(
+      'builds an app as its package.json says, and packs the folder with extrachain.json into a bundle',
+    )
     .argument('<dir>')
     .requiredOption('--out <file>', 'the bundle, .exapp')
-    .action((dir, { out }) =>
+    .option('--no-build', 'packs what is there')
+    .action((dir, { out, build }) =>
       run(async ({ client, signal }) => {
+        if (build) await (await import('../build-app.ts')).buildApp(path.resolve(dir), signal);
         const value = await (
           await client()
         ).apps.pack({ dir: path.resolve(dir), out: path.resolve(out) }, { signal });

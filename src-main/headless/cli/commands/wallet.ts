@@ -473,10 +473,10 @@ export function addStakeCommands(program: Command, run: Run): void {
   stake
     .command('claim')
     .description('pays out what was earned')
-    .argument('<symbol>', 'of the token', upper)
+    .argument('[symbol]', 'of the token; left out: of all', upper)
     .action((symbol) =>
       run(async ({ client, signal }) =>
-        acceptedAnswer(await (await client()).stakes.claim({ symbol }, { signal })),
+        acceptedAnswer(await (await client()).stakes.claim({ symbol: symbol ?? null }, { signal })),
       ),
     );
   stake
