@@ -340,6 +340,8 @@ export const storage = {
         waiting: amount,
         /** Paid for passing on streams, out of funds that are not closed. */
         relays: amount,
+        /** Emission for passing on streams that waits to be collected. */
+        relaysWaiting: amount,
       }),
     ),
   ),
@@ -359,6 +361,8 @@ export const storage = {
   relayFunds: query(nothing, z.array(shownRelayFund)),
   /** After its end: what is left goes back. */
   relayClose: command(relayClose, accepted),
+  /** Pays this account's part of a token's emission for relays. */
+  relayCollect: command(storageCollect, accepted),
 };
 
 /** Acts of the wallet that belong to markets, by name; see `wallet.preview`. */
@@ -387,6 +391,7 @@ export const marketActs = [
   z.object({ act: z.literal('storageReport'), input: storageReport }),
   z.object({ act: z.literal('relayFund'), input: relayFund }),
   z.object({ act: z.literal('relayClose'), input: relayClose }),
+  z.object({ act: z.literal('relayCollect'), input: storageCollect }),
 ] as const;
 const marketAct = z.discriminatedUnion('act', marketActs);
 export type MarketAct = z.infer<typeof marketAct>;

@@ -197,8 +197,41 @@ describe('the mempool', () => {
           { maxLength: 80 },
         ),
         (specs) => {
-          const { mempool, code } = pool(limits);
-          for (const spec of specs) code(spec);
+          const { mempool, code, dropped } = pool(limits);
+          // By sender: fees by nonce. What waits, looked through as a whole each time.
+          const model = new Map<number, Map<number, number>>();
+          const tails = () =>
+            [...model].map(([sender, fees]) => {
+              const nonce = Math.max(...fees.keys());
+              return { sender, ready: nonce < fees.size, fee: fees.get(nonce) as number };
+            });
+          for (const spec of specs) {
+            let told = dropped.length;
+            const before = structuredClone(model);
+            const taken = code(spec) === 'ok';
+            for (; told < dropped.length; told++) {
+              const [[sender, nonce], why] = dropped[told] as [number[], string];
+              const fees = model.get(sender as number)!;
+              if (why === 'mempool_full') {
+                const own = { ready: nonce! < fees.size, fee: fees.get(nonce!)! };
+                expect(nonce).toBe(Math.max(...fees.keys()));
+                for (const other of tails()) {
+                  // One of its own that is replaced is out of the way already.
+                  if (other.sender === spec.sender) continue;
+                  expect(other.ready === own.ready ? other.fee >= own.fee : other.ready).toBe(true);
+                }
+              }
+              fees.delete(nonce!);
+              if (fees.size === 0) model.delete(sender as number);
+            }
+            if (taken) {
+              const fees = model.get(spec.sender) ?? new Map<number, number>();
+              model.set(spec.sender, fees.set(spec.nonce, spec.fee));
+            } else if (dropped.length === 0) expect(model).toEqual(before);
+            const ready = [...model.values()].some((fees) => fees.has(0));
+            expect(mempool.hasReady()).toBe(ready);
+            expect(mempool.size().count).toBe([...model.values()].reduce((sum, { size }) => sum + size, 0));
+          }
           const { count, bytes } = mempool.size();
           expect(count).toBeLessThanOrEqual(limits.maxCount);
           expect(bytes).toBeLessThanOrEqual(limits.maxBytes);

@@ -2,6 +2,7 @@ import { AppError } from '../../../src-shared/errors.ts';
 import type { ErrorCode } from '../../../src-shared/errors.ts';
 import type { Hash, TxInfo } from '../types.ts';
 import { createDues } from './dues.ts';
+import { createHeap } from './heap.ts';
 
 export interface MempoolLimits {
   readonly maxCount: number;
@@ -73,9 +74,36 @@ interface Entry {
 /** What waits of one sender. */
 interface Queue {
   readonly entries: Map<number, Entry>;
+  /** Of the entries, in order. */
+  readonly nonces: number[];
   /** The sender's next nonce, as far as known here. */
   committed: number;
+  /** Whether one of that nonce waits. */
+  ready: boolean;
+  /** Of its last change: what was noted of it before holds no more. */
+  stamp: number;
 }
+
+/** The last of a sender's queue, as it was at a change of it. */
+interface Tail {
+  readonly sender: string;
+  readonly stamp: number;
+  readonly ready: boolean;
+  readonly feeRate: bigint;
+}
+
+/** Where a nonce stands, or would, among others in order. */
+function placeOf(nonces: readonly number[], nonce: number): number {
+  let [low, high] = [0, nonces.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (nonces[middle]! < nonce) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+const lastOf = ({ entries, nonces }: Queue): Entry => entries.get(nonces.at(-1) as number) as Entry;
 
 const keyOf = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
@@ -84,6 +112,12 @@ export function createMempool(deps: MempoolDeps, limits: MempoolLimits = default
   const byHash = new Map<string, Entry>();
   const senders = new Map<string, Queue>();
   const dues = createDues();
+  /** Who gives way first comes first: one after a gap, then the cheapest. Outdated ones are left out when they come up. */
+  const tails = createHeap<Tail>((a, b) =>
+    a.ready !== b.ready ? b.ready : a.feeRate !== b.feeRate ? a.feeRate < b.feeRate : a.stamp < b.stamp,
+  );
+  let stamps = 0;
+  let readyCount = 0;
   let bytes = 0;
   let height = 0;
 
@@ -94,7 +128,30 @@ export function createMempool(deps: MempoolDeps, limits: MempoolLimits = default
     const queue = senders.get(entry.sender);
     if (queue?.entries.get(entry.info.nonce) !== entry) return;
     queue.entries.delete(entry.info.nonce);
-    if (queue.entries.size === 0) senders.delete(entry.sender);
+    queue.nonces.splice(placeOf(queue.nonces, entry.info.nonce), 1);
+    changed(entry.sender, queue);
+  }
+
+  /** Notes how a sender's queue stands now. */
+  function changed(sender: string, queue: Queue): void {
+    const ready = queue.entries.has(queue.committed);
+    if (ready !== queue.ready) readyCount += ready ? 1 : -1;
+    queue.ready = ready;
+    queue.stamp = ++stamps;
+    if (queue.entries.size === 0) {
+      senders.delete(sender);
+      return;
+    }
+    tails.push(tailOf(sender, queue));
+    if (tails.size() <= 4 * senders.size + 1024) return;
+    // Most are outdated: begin anew with those that are not.
+    while (tails.size() > 0) tails.pop();
+    for (const [one, other] of senders) tails.push(tailOf(one, other));
+  }
+
+  function tailOf(sender: string, queue: Queue): Tail {
+    const { nonce, feeRate } = lastOf(queue).info;
+    return { sender, stamp: queue.stamp, ready: nonce - queue.committed < queue.entries.size, feeRate };
   }
 
   function drop(entry: Entry, code: ErrorCode): void {
@@ -107,7 +164,9 @@ export function createMempool(deps: MempoolDeps, limits: MempoolLimits = default
     const queue = senders.get(sender);
     if (!queue || queue.committed >= committed) return;
     queue.committed = committed;
-    for (const [nonce, entry] of [...queue.entries]) if (nonce < committed) drop(entry, 'nonce_too_low');
+    const passed = queue.nonces.slice(0, placeOf(queue.nonces, committed));
+    for (const nonce of passed) drop(queue.entries.get(nonce) as Entry, 'nonce_too_low');
+    if (senders.get(sender) === queue) changed(sender, queue);
   }
 
   /** Its payer has less than before: the last of the sender's give way until the rest can be paid. */
@@ -115,30 +174,26 @@ export function createMempool(deps: MempoolDeps, limits: MempoolLimits = default
     while (!dues.covered(due)) {
       const queue = senders.get(sender);
       if (!queue) return;
-      drop(queue.entries.get(Math.max(...queue.entries.keys())) as Entry, 'underfunded');
+      drop(lastOf(queue), 'underfunded');
     }
   }
 
   /** The cheapest whose removal leaves no gap behind it: the last of some sender's queue; before all others one after a gap. */
   function worstTail(): { readonly entry: Entry; readonly ready: boolean } | null {
-    let worst: { readonly entry: Entry; readonly ready: boolean } | null = null;
-    for (const { entries, committed } of senders.values()) {
-      const entry = entries.get(Math.max(...entries.keys())) as Entry;
-      const ready = entry.info.nonce - committed < entries.size;
-      const isWorse =
-        worst === null ||
-        (ready === worst.ready ? entry.info.feeRate < worst.entry.info.feeRate : worst.ready);
-      if (isWorse) worst = { entry, ready };
+    for (let tail = tails.peek(); tail; tail = tails.peek()) {
+      const queue = senders.get(tail.sender);
+      if (queue?.stamp === tail.stamp) return { entry: lastOf(queue), ready: tail.ready };
+      tails.pop();
     }
-    return worst;
+    return null;
   }
 
   /** Whether a transaction would follow its sender's committed and waiting ones without a gap. */
   function isReady({ nonce, committedNonce }: TxInfo, sender: string): boolean {
     const queue = senders.get(sender);
-    let next = Math.max(queue?.committed ?? 0, committedNonce);
-    while (next < nonce && queue?.entries.has(next)) next += 1;
-    return next >= nonce;
+    const next = Math.max(queue?.committed ?? 0, committedNonce);
+    if (nonce <= next) return true;
+    return queue !== undefined && placeOf(queue.nonces, nonce) - placeOf(queue.nonces, next) === nonce - next;
   }
 
   function makeRoom(info: TxInfo, sender: string): void {
@@ -165,10 +220,12 @@ export function createMempool(deps: MempoolDeps, limits: MempoolLimits = default
     const { nonce, committedNonce } = entry.info;
     const queue = senders.get(entry.sender) ?? {
       entries: new Map<number, Entry>(),
-      committed: committedNonce,
+      ...{ nonces: [], committed: committedNonce, ready: false, stamp: 0 },
     };
     queue.entries.set(nonce, entry);
+    queue.nonces.splice(placeOf(queue.nonces, nonce), 0, nonce);
     senders.set(entry.sender, queue);
+    changed(entry.sender, queue);
   }
 
   /** Those compete that are each sender's next by the committed state; the winner's successor takes its place. */
@@ -258,10 +315,7 @@ export function createMempool(deps: MempoolDeps, limits: MempoolLimits = default
 
     get: (hash) => byHash.get(keyOf(hash))?.tx ?? null,
     has: (hash) => byHash.has(keyOf(hash)),
-    hasReady() {
-      for (const { entries, committed } of senders.values()) if (entries.has(committed)) return true;
-      return false;
-    },
+    hasReady: () => readyCount > 0,
     infos: () => [...inOrder()].map(({ info }) => info),
     size: () => ({ count: byHash.size, bytes }),
 
@@ -295,46 +349,11 @@ export function createMempool(deps: MempoolDeps, limits: MempoolLimits = default
         dues.remove(entry.info.due);
         entry.info = result.info;
         dues.add(entry.info.due);
+        // What it pays, seen from today, may have changed.
+        changed(entry.sender, senders.get(entry.sender) as Queue);
         learn(entry.sender, result.info.committedNonce);
         dropUncovered(entry);
       }
-    },
-  };
-}
-
-interface Heap<T> {
-  push(item: T): void;
-  pop(): T | undefined;
-}
-
-function createHeap<T>(before: (a: T, b: T) => boolean): Heap<T> {
-  const items: T[] = [];
-  return {
-    push(item) {
-      let at = items.length;
-      items.push(item);
-      for (; at > 0; at = (at - 1) >> 1) {
-        const parent = items[(at - 1) >> 1] as T;
-        if (!before(item, parent)) break;
-        items[at] = parent;
-      }
-      items[at] = item;
-    },
-    pop() {
-      const top = items[0];
-      const last = items.pop();
-      if (items.length === 0 || last === undefined) return top;
-      let at = 0;
-      for (;;) {
-        let child = 2 * at + 1;
-        if (child >= items.length) break;
-        if (child + 1 < items.length && before(items[child + 1] as T, items[child] as T)) child += 1;
-        if (before(last, items[child] as T)) break;
-        items[at] = items[child] as T;
-        at = child;
-      }
-      items[at] = last;
-      return top;
     },
   };
 }

@@ -20,6 +20,9 @@ export interface BlockContext {
   readonly signed: readonly ValidatorId[];
 }
 
+/** As much as it takes to bring what a schedule lets out up to now. */
+export type SettleContext = Pick<BlockContext, 'state' | 'time' | 'base'>;
+
 /** What a message is run with. */
 export interface TxContext extends BlockContext {
   readonly sender: Address;

@@ -19,6 +19,7 @@ describe('markets together', () => {
       'storage.accept',
       'redeem',
       'storage.collect',
+      'relay.collect',
       'pool.swapIn',
     ]) {
       expect(kinds.get(one) ?? 0, one).toBeGreaterThan(5);

@@ -5,7 +5,7 @@ import { allParts } from '../codec/token-spec.ts';
 import type { StateView } from '../state/overlay.ts';
 import { numbers } from '../state/table.ts';
 import type { Amount, TokenSymbol } from '../types.ts';
-import type { BlockContext, Module } from './context.ts';
+import type { Module, SettleContext } from './context.ts';
 import { account, move, pot, roomOf, tokenOf, tokens } from './value.ts';
 import type { Token } from './value.ts';
 
@@ -30,7 +30,7 @@ export function dueOf(state: StateView, token: Token, time: number): Amount {
  * @param toStakers puts the stakers' part, which lies in the pot `rewards`, to their credit; false: nobody stakes
  */
 export function settleMining(
-  ctx: BlockContext,
+  ctx: SettleContext,
   symbol: TokenSymbol,
   toStakers: (value: Amount) => boolean,
 ): void {

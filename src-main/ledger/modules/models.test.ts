@@ -6,26 +6,13 @@ import { defaultParams } from '../codec/index.ts';
 import { feeFor, nextPrice, priceScale } from '../execute/fees.ts';
 import { earnedOf, emptyPool, rateDue, sharesFor, sharesOf, withReward, worthOf } from './staking-pools.ts';
 import type { Pool, Stake } from './staking-pools.ts';
+import { atMost, frac, minus, over, plus, times } from './testing/fractions.ts';
+import type { Fraction } from './testing/fractions.ts';
 
 /* The formulas against slow models in exact fractions. */
 
 const seed = 20261126;
 
-/** A fraction with a positive denominator. */
-interface Fraction {
-  readonly n: bigint;
-  readonly d: bigint;
-}
-const gcd = (a: bigint, b: bigint): bigint => (b === 0n ? (a < 0n ? -a : a) : gcd(b, a % b));
-const frac = (n: bigint, d = 1n): Fraction => {
-  const by = gcd(n, d);
-  return by === 0n ? { n: 0n, d: 1n } : { n: n / by, d: d / by };
-};
-const plus = (a: Fraction, b: Fraction): Fraction => frac(a.n * b.d + b.n * a.d, a.d * b.d);
-const minus = (a: Fraction, b: Fraction): Fraction => frac(a.n * b.d - b.n * a.d, a.d * b.d);
-const times = (a: Fraction, b: Fraction): Fraction => frac(a.n * b.n, a.d * b.d);
-const over = (a: Fraction, b: Fraction): Fraction => frac(a.n * b.d, a.d * b.n);
-const atMost = (a: Fraction, b: Fraction): boolean => a.n * b.d <= b.n * a.d;
 const zero = frac(0n);
 
 type Op =

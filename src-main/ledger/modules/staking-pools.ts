@@ -7,7 +7,7 @@ import type { StateView } from '../state/overlay.ts';
 import { bytesKey, table } from '../state/table.ts';
 import type { Key } from '../state/table.ts';
 import type { Address, Amount, TokenSymbol } from '../types.ts';
-import type { BlockContext } from './context.ts';
+import type { BlockContext, SettleContext } from './context.ts';
 import { settleMining } from './mining.ts';
 import { account, move, pot, roomOf, tokenOf } from './value.ts';
 
@@ -127,7 +127,7 @@ export function rateDue(
  * @param earning false: time passes without reward (a jailed validator)
  */
 export function settleRate(
-  ctx: BlockContext,
+  ctx: SettleContext,
   symbol: TokenSymbol,
   pool: Pool,
   earning: boolean,
@@ -147,7 +147,7 @@ export function settleRate(
 }
 
 /** Brings the one pool of a token, and its mining, up to now. The base coin has no such pool: its mining goes by blocks. */
-export function settleTokenPool(ctx: BlockContext, symbol: TokenSymbol): Pool {
+export function settleTokenPool(ctx: SettleContext, symbol: TokenSymbol): Pool {
   const { state } = ctx;
   const before = poolOf(state, symbol, null) ?? emptyPool(ctx.time);
   if (symbol === ctx.base) return before;

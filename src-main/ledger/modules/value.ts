@@ -8,7 +8,7 @@ import type { StateView } from '../state/overlay.ts';
 import { bytesKey, numbers, table } from '../state/table.ts';
 import type { Key } from '../state/table.ts';
 import type { Address, Amount, TokenSymbol } from '../types.ts';
-import type { BlockContext, TxContext } from './context.ts';
+import type { SettleContext, TxContext } from './context.ts';
 
 /*
  * Where value lies, and the one function that moves it. Accounts and pots (what modules hold for others) have balances in one
@@ -47,7 +47,9 @@ export type PotName =
   | 'escrow'
   | 'collateral'
   /** Emission for hosts, shared out by period and not collected. */
-  | 'work';
+  | 'work'
+  /** Likewise for relays. */
+  | 'relay work';
 
 /** Zero balances are not stored. */
 export const balances = numbers('b', 'balances', amount);
@@ -102,7 +104,7 @@ export function roomOf(state: StateView, token: Token): Amount {
  * @throws AppError `underfunded`, `token_frozen`, `token_unknown`, `max_exceeded`, and what the sender's allowance throws
  */
 export function move(
-  ctx: BlockContext | TxContext,
+  ctx: Pick<SettleContext, 'state'> | TxContext,
   from: Holder | null,
   to: Holder | null,
   symbol: TokenSymbol,

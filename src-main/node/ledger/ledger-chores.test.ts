@@ -132,6 +132,11 @@ describe('chores of a node', () => {
     // Half a day in a row: the copy has ended, and what was proven before is paid.
     const [ended] = contractsView(chain.ledger.state, addressOfName('founder'));
     expect(ended).toMatchObject({ hosts: [], spent: 3n * 10_000n, slot: null });
+    // A day after it was put there, and with no part in the contract, where its bytes are is forgotten.
+    expect(chores.fileOf(chain.ledger.chainId, 0)).toBe(file);
+    skip(24);
+    await turn();
+    expect(chores.fileOf(chain.ledger.chainId, 0)).toBe(null);
   });
 
   it('move a vault when its owner lets it', async () => {

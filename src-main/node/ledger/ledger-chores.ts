@@ -7,12 +7,14 @@ import {
   challengeOf,
   contractsView,
   dueContracts,
+  hostEmission,
   listRoot,
   message,
   payOf,
   periodOf,
   planMove,
   proveInList,
+  relayEmission,
   samplesOf,
   seedOf,
   storageView,
@@ -69,10 +71,20 @@ const migrations = [
     PRIMARY KEY (chain, period, contract)) STRICT, WITHOUT ROWID`,
   `CREATE TABLE storage_proofs (chain TEXT NOT NULL, period INTEGER NOT NULL, hash BLOB NOT NULL, copies INTEGER NOT NULL,
     bytes INTEGER NOT NULL, pay TEXT NOT NULL, PRIMARY KEY (chain, period)) STRICT, WITHOUT ROWID`,
+  // When it was put there, ms: a contract that was just asked for stands on the ledger a little later.
+  `ALTER TABLE kept_contracts ADD COLUMN at INTEGER NOT NULL DEFAULT 0`,
 ];
+/** Files of contracts that this computer has no part in are forgotten after so long by the ledger's clock. */
+const forgottenAfterMs = 86_400_000;
+/** How often that is looked at, ms. */
+const sweepMs = 3_600_000;
+/** Emission that somebody collected once is collected again by itself when so many periods wait: later it would lapse. */
+const collectAfter = 12;
 /** Proofs that are listed: a month of them. */
 const proofsKept = 24 * 31;
 const pollMs = 3000;
+/** Tokens collected in one transaction. */
+const maxCollected = 8;
 
 /** What is to be sent in one transaction, and what to note then; null: nothing is due. */
 export type Chore = {
@@ -92,11 +104,15 @@ export function createLedgerChores(
   const { db, clock, settings, logger, identity } = node;
   migrate(db, 'ledger chores', migrations);
   const insertFile = db.prepare(
-    'INSERT OR REPLACE INTO kept_contracts (chain, contract, file) VALUES (?, ?, ?)',
+    'INSERT OR REPLACE INTO kept_contracts (chain, contract, file, at) VALUES (?, ?, ?, ?)',
   );
   const selectFile = db.prepare<[string, number], { file: string }>(
     'SELECT file FROM kept_contracts WHERE chain = ? AND contract = ?',
   );
+  const olderFiles = db.prepare<[string, number], { contract: number }>(
+    'SELECT contract FROM kept_contracts WHERE chain = ? AND at < ?',
+  );
+  const forgetFile = db.prepare('DELETE FROM kept_contracts WHERE chain = ? AND contract = ?');
   const anyFile = db.prepare<[string]>('SELECT 1 FROM kept_contracts WHERE chain = ? LIMIT 1');
   const insertAnswer = db.prepare(
     'INSERT OR REPLACE INTO storage_claims (chain, period, contract, answer) VALUES (?, ?, ?, ?)',
@@ -120,6 +136,7 @@ export function createLedgerChores(
   let cancel: (() => void) | null = null;
   /** Height at which something was sent last: its outcome is waited for. */
   let sentAt = -1;
+  const sweptAt = new Map<string, number>();
 
   const own = (): Uint8Array => hashOfUserId(wallet.user());
   const fileOf = (chainId: string, contract: number): string | null =>
@@ -247,12 +264,49 @@ export function createLedgerChores(
 
   const relayChore = (open: OpenChain): Promise<Chore> => relays.chore(open, own());
 
+  /** Emission of tokens that were collected before: nobody else's tokens cost this account a fee. */
+  async function collectChore(open: OpenChain): Promise<Chore> {
+    const me = own();
+    return open.reader.read((view) => {
+      const made = [
+        ...hostEmission
+          .overdue(view, me, collectAfter)
+          .map((symbol) => message('storage.collect', { symbol })),
+        ...relayEmission
+          .overdue(view, me, collectAfter)
+          .map((symbol) => message('relay.collect', { symbol })),
+      ].slice(0, maxCollected);
+      return made.length === 0 ? null : { made };
+    }, 'emission chores');
+  }
+
+  /** Forgets where the bytes of contracts are that this account has no part in any more. */
+  async function sweep(open: OpenChain): Promise<void> {
+    const { chainId } = open.record;
+    if (clock.now() - (sweptAt.get(chainId) ?? Number.NEGATIVE_INFINITY) < sweepMs) return;
+    sweptAt.set(chainId, clock.now());
+    if (!anyFile.get(chainId)) return;
+    const me = own();
+    const { time, kept } = await open.reader.read(
+      ({ state, time: at }) => ({
+        time: at,
+        kept: new Set(contractsView(state, me).flatMap(({ slot, number }) => (slot ? [number] : []))),
+      }),
+      'kept contracts',
+    );
+    for (const { contract } of olderFiles.all(chainId, time - forgottenAfterMs)) {
+      if (!kept.has(contract)) forgetFile.run(chainId, contract);
+    }
+  }
+
   async function work(): Promise<void> {
     const open = chains.current();
     if (!open || open.record.provisional || identity.userId() === null) return;
     const { height } = await open.reader.read((view) => ({ height: view.height }), 'height');
     if (height <= sentAt + 1) return;
-    for (const chore of [storageChore, takeChore, payChore, relayChore, beaconChore, vaultChore]) {
+    await sweep(open);
+    const all = [storageChore, takeChore, payChore, relayChore, beaconChore, vaultChore, collectChore];
+    for (const chore of all) {
       let due: Chore = null;
       try {
         due = await chore(open);
@@ -279,7 +333,7 @@ export function createLedgerChores(
   schedule();
 
   return {
-    keep: (chainId, contract, file) => void insertFile.run(chainId, contract, file),
+    keep: (chainId, contract, file) => void insertFile.run(chainId, contract, file, clock.now()),
     fileOf,
     needsState: (chainId) =>
       settings.get('hosting.price') !== null ||

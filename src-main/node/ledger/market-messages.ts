@@ -211,6 +211,8 @@ export function marketMessage(
       return message('storage.close', { contract: input.contract });
     case 'storageCollect':
       return message('storage.collect', { symbol: input.symbol });
+    case 'relayCollect':
+      return message('relay.collect', { symbol: input.symbol });
     case 'storageVote':
       return message('storage.vote', { price: amountOf(view, base, input.price) });
     case 'relayFund': {

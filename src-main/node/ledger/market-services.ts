@@ -5,9 +5,9 @@ import type { NodeServices } from '../../api/index.ts';
 import { hashOfUserId, userIdOfHash } from '../../identity/index.ts';
 import {
   baseSymbol,
-  collectable,
   contractsView,
   fundsView,
+  hostEmission,
   message,
   nameClaim,
   nameOfAccount,
@@ -18,6 +18,7 @@ import {
   poolsView,
   priceBits,
   priceNumber,
+  relayEmission,
   sameBytes,
   storageView,
   tokensView,
@@ -315,10 +316,11 @@ export function createMarketServices({ online, chains, wallet, chores }: Parts):
             .map(({ spec: { symbol } }) => ({
               symbol,
               paid: textOf(view, symbol, symbol === base ? paid : 0n),
-              waiting: textOf(view, symbol, collectable(view.state, me, symbol)),
+              waiting: textOf(view, symbol, hostEmission.collectable({ ...view, base }, me, symbol)),
               relays: textOf(view, symbol, symbol === base ? relays : 0n),
+              relaysWaiting: textOf(view, symbol, relayEmission.collectable({ ...view, base }, me, symbol)),
             }))
-            .filter((one) => one.symbol === base || one.waiting !== '0');
+            .filter((one) => one.symbol === base || one.waiting !== '0' || one.relaysWaiting !== '0');
         }, 'storage earnings'),
       async proofs() {
         const open = await active();
@@ -357,6 +359,7 @@ export function createMarketServices({ online, chains, wallet, chores }: Parts):
       report: (input) => perform({ act: 'storageReport', input }),
       relayFund: (input) => perform({ act: 'relayFund', input }),
       relayClose: (input) => perform({ act: 'relayClose', input }),
+      relayCollect: (input) => perform({ act: 'relayCollect', input }),
       relayFunds: () =>
         read((view) => {
           const text = (value: bigint): string => textOf(view, baseSymbol(view.state), value);

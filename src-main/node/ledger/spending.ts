@@ -93,6 +93,7 @@ const leaving: { readonly [K in MessageType]: (fields: MessageFields<K>, facts: 
   'storage.collect': nothing,
   'relay.fund': ({ amount }) => amount,
   'relay.redeem': nothing,
+  'relay.collect': nothing,
   'relay.close': nothing,
 };
 

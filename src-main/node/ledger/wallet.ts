@@ -60,7 +60,7 @@ export function createWallet(node: Online, chains: Chains): Wallet {
   const { identity } = node;
   /** One after another: each takes the next number of the account. */
   const oneAtATime = pLimit(1);
-  const relay = createRelay(node.clock, node.logger);
+  const relay = createRelay(node, () => chains.list());
 
   function user(): UserId {
     const found = identity.userId();
@@ -145,7 +145,7 @@ export function createWallet(node: Online, chains: Chains): Wallet {
 
   async function submit(open: OpenChain, tx: Uint8Array): Promise<Uint8Array> {
     const { hash } = await open.chain.submit(tx);
-    if (!open.ledger) relay.keep(open, tx);
+    if (!open.ledger) relay.keep(tx);
     chains.used(open);
     return hash;
   }

@@ -47,6 +47,7 @@ const commands: { readonly [K in WalletAct['act']]: (client: NodeClient, input: 
   storageReport: (client, input) => client.storage.report(input),
   relayFund: (client, input) => client.storage.relayFund(input),
   relayClose: (client, input) => client.storage.relayClose(input),
+  relayCollect: (client, input) => client.storage.relayCollect(input),
   directoryPublish: (client, input) => client.directory.publish(input),
   directoryRemove: (client, input) => client.directory.remove(input),
 };

@@ -61,12 +61,12 @@ export function addStorageCommands(program: Command, run: Run): void {
     );
   storage
     .command('earnings')
-    .description('what keeping copies brought, and what of emission waits')
+    .description('what keeping copies and passing on streams brought, and what of emission waits')
     .action(() =>
       run(async ({ client, signal }) => {
         const value = await (await client()).storage.earnings({}, { signal });
-        const rows = value.map((one) => [one.symbol, one.paid, one.relays, one.waiting]);
-        const head = ['token', 'for copies', 'for relaying', 'waiting'];
+        const rows = value.map((one) => [one.symbol, one.paid, one.relays, one.waiting, one.relaysWaiting]);
+        const head = ['token', 'for copies', 'for relaying', 'emission for copies', 'emission for relaying'];
         return { value, text: () => formatTable(head, rows, 'Nothing yet.') };
       }),
     );

@@ -9,6 +9,7 @@ import { parseCount, parseRate, parseSize } from '../parse.ts';
 import { acceptedAnswer, passwordFile, paying } from './paying.ts';
 import type { Run } from '../program.ts';
 import type { AppClient } from '../session.ts';
+import { upper } from './wallet.ts';
 import type { Feed } from '../../publish/feed.ts';
 
 const parseUsers = (text: string): string[] => text.split(',').filter((one) => one !== '');
@@ -310,6 +311,15 @@ export function addStreamCommands(program: Command, run: Run): void {
     .action((fund) =>
       run(async ({ client, signal }) =>
         acceptedAnswer(await (await client()).storage.relayClose({ fund }, { signal })),
+      ),
+    );
+  stream
+    .command('collect')
+    .description('pays your part of a token’s emission for those who pass on streams')
+    .argument('<symbol>', 'of the token', upper)
+    .action((symbol) =>
+      run(async ({ client, signal }) =>
+        acceptedAnswer(await (await client()).storage.relayCollect({ symbol }, { signal })),
       ),
     );
   stream

@@ -9,10 +9,13 @@ import type { Address, Amount } from '../../types.ts';
 import { kind } from '../context.ts';
 import type { Module, TxContext } from '../context.ts';
 import { nextNumber } from '../counters.ts';
+import { symbolShape } from '../../codec/tx.ts';
 import { poolOf, stakes, worthOf } from '../staking-pools.ts';
 import { periodOf } from '../storage/state.ts';
 import { account, balanceOf, move, pot } from '../value.ts';
+import { relayEmission } from './emission.ts';
 import {
+  burntOf,
   bytesPriced,
   counted,
   countedKey,
@@ -20,6 +23,7 @@ import {
   funds,
   fundTerms,
   givenUntil,
+  leastStake,
   maxReceipts,
   maxParents,
   maxRows,
@@ -123,9 +127,12 @@ function redeem(ctx: TxContext, { fund: number, device, sig, receipts }: Redeemi
   const left = givenUntil(fund, period) - (fund.amount - fund.left);
   const least = (a: Amount, b: Amount): Amount => (a < b ? a : b);
   const pay = least(due, least(left, mostOf(fund) - got));
-  if (pay === 0n) throw new AppError('amount_too_small', 'Nothing of these receipts can be paid now.');
-  move(ctx, pot('relays'), account(ctx.sender), ctx.base, pay);
-  state.set(relayShares, key, { period, paid: got + pay, total: (row?.total ?? 0n) + pay });
+  const burnt = burntOf(pay);
+  if (pay === burnt) throw new AppError('amount_too_small', 'Nothing of these receipts can be paid now.');
+  move(ctx, pot('relays'), null, ctx.base, burnt);
+  move(ctx, pot('relays'), account(ctx.sender), ctx.base, pay - burnt);
+  if (staked >= leastStake(ctx.params)) relayEmission.note(ctx, ctx.sender, period, burnt);
+  state.set(relayShares, key, { period, paid: got + pay, total: (row?.total ?? 0n) + pay - burnt });
   state.set(funds, numberKey(number), { ...fund, left: fund.left - pay, rows });
 }
 
@@ -164,6 +171,13 @@ export const relayModule = {
       delegable: true,
       run: redeem,
     }),
+    /** Pays a relay its part of a token's emission for relays. */
+    'relay.collect': kind({
+      shape: record({ symbol: symbolShape }),
+      weight: 3000,
+      delegable: true,
+      run: (ctx, { symbol }) => relayEmission.collect(ctx, symbol),
+    }),
     /** After its end: what is left goes back. By anybody. */
     'relay.close': kind({
       shape: record({
@@ -189,6 +203,7 @@ export const relayModule = {
     }),
   },
   invariants: {
+    ...relayEmission.invariants,
     'the pot of relays holds what funds have left'(state, { base }) {
       let sum = 0n;
       for (const [key, fund] of state.rows(funds)) {

@@ -1,4 +1,5 @@
 import { AppError } from '../../../../src-shared/errors.ts';
+import type { Params } from '../../codec/index.ts';
 import { amount, bytesOf, positiveAmount, record, whole } from '../../codec/shape.ts';
 import type { ValueOf } from '../../codec/shape.ts';
 import { addressShape } from '../../codec/tx.ts';
@@ -55,12 +56,22 @@ export const counted = table(
     used: whole(),
   }),
 );
-/** What an account got of a fund in a period; by fund and account. */
+/** What a fund paid for an account in a period, and what the account got of it in all; by fund and account. */
 export const relayShares = table(
   '!',
   'relays paid',
   record({ period: whole(), paid: amount, total: amount }),
 );
+
+/**
+ * Of what a fund pays, the part that burns, in ten-thousandths. It is what a relay's part of emissions is measured by: who pays himself
+ * for viewers he made up loses it, and gets no more than others for theirs.
+ */
+export const burntBp = 1000n;
+/** Rounded up, against who is paid. */
+export const burntOf = (pay: Amount): Amount => (pay * burntBp + 9999n) / 10_000n;
+/** Base coin an account must have at stake for its work to count for emissions: a tenth of what a validator needs. Rounded up. */
+export const leastStake = ({ minSelfBond }: Pick<Params, 'minSelfBond'>): Amount => (minSelfBond + 9n) / 10n;
 
 /** Rows that a fund may have: all are read when it closes. */
 export const maxRows = 4096;

@@ -105,6 +105,10 @@ export function workDeed(people: readonly string[]): fc.Arbitrary<WorkDeed> {
       weight: 2,
       arbitrary: message('storage.collect', fc.record({ symbol: fc.constantFrom('AAA', 'EXC') })),
     },
+    {
+      weight: 2,
+      arbitrary: message('relay.collect', fc.record({ symbol: fc.constantFrom('AAA', 'EXC') })),
+    },
     { weight: 1, arbitrary: message('storage.vote', fc.record({ price })) },
     { weight: 2, arbitrary: fc.constant<WorkDeed>({ type: 'commit secret' }) },
     { weight: 2, arbitrary: fc.constant<WorkDeed>({ type: 'reveal secret' }) },
