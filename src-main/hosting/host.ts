@@ -62,6 +62,8 @@ export interface Host {
   /** Answers one request of a peer; throws AppError, which the peer is told as a refusal. */
   answer(peer: DeviceId, request: HostRequest): Promise<HostAnswer>;
   drives(): readonly HostedDriveInfo[];
+  /** Drives that went because nothing paid for them, and when each would be taken again, ms. */
+  unpaid(): readonly { readonly driveId: EntryId; readonly until: number }[];
   /** The person of this computer opens a drive that may be kept here for others: see `Hosting.borrow`. */
   borrow(drive: EntryId): Promise<Borrowed>;
   /** The contract under which a drive is kept here. */
@@ -392,8 +394,10 @@ export function createHost(deps: HostDeps): Host {
           reserved: contract.bytes,
           userId: network.cards.userOf(contract.keeper),
           until: contract.until,
+          goes: deps.asks() !== null && !paid.holds(driveId) ? owed.goesAt(driveId) : null,
         };
       }),
+    unpaid: () => owed.gone(clock.now()),
     async borrow(drive) {
       borrowed.set(drive, (borrowed.get(drive) ?? 0) + 1);
       // A contract that is being taken sees it, or is waited for.

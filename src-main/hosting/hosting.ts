@@ -127,6 +127,8 @@ export interface Hosting extends Service, Events<HostingEvents> {
   /** Multiaddrs of the drive's hosts, for links. */
   addresses(drive: EntryId): readonly string[];
   hosted(): readonly HostedDriveInfo[];
+  /** Drives that are kept here no longer because nothing paid for them, and when each would be taken again, ms. */
+  unpaid(): readonly { readonly driveId: EntryId; readonly until: number }[];
   /**
    * The seam to a ledger, on the side that pays: hosts of a drive that this device looks after, hold everything and passed their last audit, with
    * the blocks that each keeps and their audit roots. Empty while some block has no root yet.
@@ -409,6 +411,7 @@ export function createHosting(deps: HostingDeps): Hosting {
       return hosts.flatMap(({ addresses }) => addresses.slice(0, 2)).slice(0, addressesInLink);
     },
     hosted: () => host.drives(),
+    unpaid: () => host.unpaid(),
     lent: () => ({ used: host.used(), reserved: host.reserved() }),
   };
 }

@@ -15,6 +15,10 @@ export interface OwedDrives {
   isPaid(drive: EntryId, now: number): void;
   /** Nothing has paid for it for too long. */
   overdue(drive: EntryId, now: number): boolean;
+  /** When it goes if nothing pays for it until then, ms; null: it was taken for nothing, or is gone. */
+  goesAt(drive: EntryId): number | null;
+  /** Drives that went because nothing paid for them, with when they would be taken again, ms; the last ones first. */
+  gone(now: number): readonly { readonly driveId: EntryId; readonly until: number }[];
   /** It goes, and is not taken again for a while. */
   giveUp(drive: EntryId, now: number): void;
   isRefused(drive: EntryId, now: number): boolean;
@@ -36,7 +40,16 @@ export function createOwedDrives(db: Database): OwedDrives {
   const get = db.prepare<[string], { since: number; given_up: number }>(
     'SELECT since, given_up FROM host_owed WHERE drive = ?',
   );
+  const allGone = db.prepare<[number], { drive: EntryId; since: number }>(
+    'SELECT drive, since FROM host_owed WHERE given_up = 1 AND since >= ? ORDER BY since DESC',
+  );
   return {
+    goesAt(drive) {
+      const row = get.get(drive);
+      return row?.given_up === 0 ? row.since + unpaidMs : null;
+    },
+    gone: (now) =>
+      allGone.all(now - refusedMs).map(({ drive, since }) => ({ driveId: drive, until: since + refusedMs })),
     taken: (drive, now) => void put.run(drive, now),
     isPaid: (drive, now) => void move.run(now, drive),
     overdue(drive, now) {

@@ -100,4 +100,6 @@ export interface HostedDriveInfo {
   /** Of the device that signed the contract, when its card is known. */
   readonly userId: UserId | null;
   readonly until: number;
+  /** When it goes if nothing pays for it until then; null: something does, or nothing is asked for it. */
+  readonly goes: number | null;
 }

@@ -117,9 +117,13 @@ export function createHostingServices({
       price: settings.get('hosting.price'),
       collateral: settings.get('hosting.collateral'),
       symbol: coins()?.symbol ?? null,
-      drives: hosting
-        .hosted()
-        .map((one) => ({ ...one, until: iso(one.until), pay: paid.get(one.driveId) ?? null })),
+      drives: hosting.hosted().map(({ until, goes, ...one }) => ({
+        ...one,
+        until: iso(until),
+        goes: goes === null ? null : iso(goes),
+        pay: paid.get(one.driveId) ?? null,
+      })),
+      unpaid: hosting.unpaid().map(({ driveId, until }) => ({ driveId, until: iso(until) })),
     };
   }
 

@@ -103,8 +103,12 @@ export const hostStatus = z.object({
       until: time,
       /** By contracts on the ledger: for an hour that is proven, so far, and how many contracts; null: it is kept for nothing. */
       pay: z.object({ hour: amount, paid: amount, contracts: count, missed: count }).nullable(),
+      /** When it goes if nothing pays for it until then; null: something does, or nothing is asked for it. */
+      goes: time.nullable(),
     }),
   ),
+  /** Drives that went in the last thirty days because nothing paid for them, and until when they are not taken again. */
+  unpaid: z.array(z.object({ driveId, until: time })),
 });
 export type HostStatus = z.infer<typeof hostStatus>;
 

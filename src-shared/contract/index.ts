@@ -108,6 +108,7 @@ export type {
   ChainBlock,
   ChainStatus,
   ChainValidator,
+  EarnedSeries,
   Mining,
   Stake,
   Token,

@@ -417,6 +417,16 @@ export const chain = {
   ),
 };
 
+export const earnedSeries = z.object({
+  /** Fees of a pool, counted in one of its tokens; emission for its liquidity; pay for passing on streams. */
+  of: z.enum(['fees', 'liquidity', 'relays']),
+  pool: z.object({ a: symbol, b: symbol, fee: count }).nullable(),
+  symbol,
+  /** Hours in which there was something, the oldest first. */
+  hours: z.array(z.object({ time, pay: amount })),
+});
+export type EarnedSeries = z.infer<typeof earnedSeries>;
+
 export const wallet = {
   address: query(nothing, z.object({ userId })),
   balance: query(z.object({ user: who }), z.array(balance)),
@@ -435,6 +445,8 @@ export const wallet = {
     z.object({ symbol, points: z.int().min(2).max(500).default(100) }),
     z.array(z.object({ time, amount })),
   ),
+  /** What pools and relaying brought, hour by hour, the last 31 days: as this computer saw it. */
+  earned: query(nothing, z.array(earnedSeries)),
   preview: query(walletAct, preview),
   /** Proof of a balance after the newest block (base64url), checked offline with `verify`. */
   proof: query(z.object({ user: who, symbol }), z.object({ proof: z.string() })),

@@ -38,6 +38,8 @@ import type { Online } from '../core.ts';
 import { formatChainLink, parseChainLink } from './chain-link.ts';
 import { createBalanceHistory } from './balance-history.ts';
 import type { BalanceHistory } from './balance-history.ts';
+import { createEarnings, seenOf } from './earnings.ts';
+import type { Earnings } from './earnings.ts';
 import { createChainRecords } from './chain-records.ts';
 import type { ChainRecord, Lightened } from './chain-records.ts';
 import { fetchGenesis, serveGenesis } from './genesis-exchange.ts';
@@ -87,6 +89,7 @@ export interface Chains {
   /** It was used: it does not give way to another without being asked. */
   used(chain: OpenChain): void;
   readonly balanceHistory: BalanceHistory;
+  readonly earnings: Earnings;
   /** Runs all blocks of a chain once more, in a database that is thrown away. */
   verify(
     chain: OpenChain,
@@ -121,6 +124,8 @@ interface Others {
 
 /** How often it is looked at what the ledgers take of the disk, ms. */
 const sizeEvery = 15_000;
+/** How often it is noted what pools and relaying earned, ms: what came between two looks belongs to the later one. */
+const earnedEvery = 10_000;
 /** How long the other computers of this user are asked for their network, ms. */
 const othersPatience = 10_000;
 
@@ -128,7 +133,10 @@ export function createChains(node: Online, others: Others): Chains {
   const { network, identity, clock, random, logger, events, dataDir, settings } = node;
   const records = createChainRecords(node.db);
   const balanceHistory = createBalanceHistory(node.db);
+  const earnings = createEarnings(node.db);
   interface Running extends OpenChain {
+    /** When it was last looked at what was earned. */
+    earnedAt: number;
     record: ChainRecord;
     ledger: LedgerReader | null;
     chain: Chain;
@@ -237,6 +245,7 @@ export function createChains(node: Online, others: Others): Chains {
         validatorKey,
         delegatedKey: createSigner(identity.deviceSecret(`ledger key ${record.chainId}`)),
         off: () => offs.forEach((end) => end()),
+        earnedAt: Number.NEGATIVE_INFINITY,
       };
       open.set(record.chainId, running);
       events.emit('chain', { chainId: record.chainId });
@@ -257,6 +266,10 @@ export function createChains(node: Online, others: Others): Chains {
       `noted ${user}`,
     );
     if (open.get(chainId) === running) balanceHistory.note(chainId, user, time, new Map(held));
+    if (clock.now() - running.earnedAt < earnedEvery) return;
+    running.earnedAt = clock.now();
+    const seen = await running.reader.read((view) => seenOf(view, address), `earned ${user}`);
+    if (open.get(chainId) === running) earnings.note(chainId, user, seen);
   }
 
   async function halt(running: Running): Promise<void> {
@@ -319,6 +332,7 @@ export function createChains(node: Online, others: Others): Chains {
       await halt(one);
       records.remove(one.record.chainId);
       balanceHistory.forget(one.record.chainId);
+      earnings.forget(one.record.chainId);
       await rm(dirOf(one.record.chainId), { recursive: true, force: true });
     }
     events.emit('status', {});
@@ -483,6 +497,7 @@ export function createChains(node: Online, others: Others): Chains {
 
   return {
     balanceHistory,
+    earnings,
     list: () => [...open.values()],
     async get(chainId) {
       // Nobody founds a network because theirs is being opened in another role.
@@ -528,6 +543,7 @@ export function createChains(node: Online, others: Others): Chains {
       await halt(running);
       records.remove(chainId);
       balanceHistory.forget(chainId);
+      earnings.forget(chainId);
       await rm(dirOf(chainId), { recursive: true, force: true });
       const next = records.all()[0];
       if (running.record.active && next) records.activate(next.chainId);

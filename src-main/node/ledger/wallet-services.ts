@@ -120,6 +120,12 @@ export function createWalletServices({
           .balanceHistory.points(open.record.chainId, wallet().user(), symbol, points)
           .map(({ time, amount }) => ({ time: iso(time), amount }));
       },
+      async earned() {
+        const open = await active();
+        return chains()
+          .earnings.list(open.record.chainId, wallet().user())
+          .map((one) => ({ ...one, hours: one.hours.map(({ time, pay }) => ({ time: iso(time), pay })) }));
+      },
       async proof({ user, symbol }) {
         const { reader } = await active();
         return { proof: base64url(encodeLedgerProof(await reader.proveBalance(addressOr(user), symbol))) };

@@ -43,6 +43,9 @@ const icons: Readonly<Record<string, Component>> = {
   'name.reveal': AtSign,
   'name.renew': AtSign,
   'storage.buyFuel': Fuel,
+  'storage.collect': Coins,
+  'relay.redeem': Coins,
+  'relay.collect': Coins,
 };
 const known = new Set([
   'token.create',
@@ -80,6 +83,11 @@ const known = new Set([
   'storage.accept',
   'storage.claim',
   'storage.prove',
+  'storage.collect',
+  'relay.fund',
+  'relay.redeem',
+  'relay.collect',
+  'relay.close',
   'beacon.commit',
   'beacon.reveal',
 ]);
@@ -100,6 +108,7 @@ export function deedOf(one: TxMessage, user: string): Deed {
     one.type === 'pool.swapIn' ||
     one.type === 'vault.deposit' ||
     one.type === 'storage.buyFuel' ||
+    one.type === 'relay.fund' ||
     one.type === 'stake.bond' ||
     one.type === 'token.burn' ||
     one.type === 'validator.create';

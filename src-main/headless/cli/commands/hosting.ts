@@ -21,7 +21,12 @@ function hostAnswer(value: HostStatus) {
         (drive.missing === 0 ? '' : `, ${drive.missing} blocks to come`) +
         (drive.pay === null
           ? ''
-          : `, ${drive.pay.hour} ${value.symbol} an hour, earned ${drive.pay.paid}, ${drive.pay.missed} hours missed`),
+          : `, ${drive.pay.hour} ${value.symbol} an hour, earned ${drive.pay.paid}, ${drive.pay.missed} hours missed`) +
+        (drive.goes === null ? '' : `, nothing pays for it: goes ${formatTime(drive.goes)}`),
+    ]),
+    ...value.unpaid.map((drive): [string, string] => [
+      'let go unpaid',
+      `${drive.driveId}  not taken again until ${formatTime(drive.until)}`,
     ]),
   ];
   return { value, text: formatFields(fields) };

@@ -103,6 +103,27 @@ export function addWalletCommands(program: Command, run: Run): void {
       }),
     );
   wallet
+    .command('earned')
+    .description('what pools and passing on streams brought, hour by hour, in the last 31 days')
+    .action(() =>
+      run(async ({ client, signal }) => {
+        const value = await (await client()).wallet.earned({}, { signal });
+        const rows = value.flatMap(({ of, pool, symbol, hours }) =>
+          hours.map(({ time, pay }) => [
+            formatTime(time),
+            pool ? `${pool.a}/${pool.b} ${pool.fee / 100} %` : '-',
+            of,
+            pay,
+            symbol,
+          ]),
+        );
+        return {
+          value,
+          text: () => formatTable(['hour', 'pool', 'for', 'amount', 'token'], rows, 'Nothing yet.'),
+        };
+      }),
+    );
+  wallet
     .command('keys')
     .description('computers that sign for the account without the recovery phrase, and those that ask to')
     .action(() =>
