@@ -129,7 +129,7 @@ const consensusTest = 'src-main/ledger/consensus/simulation.test.ts';
 export const consensus: SeedSoak = {
   what: 'consensus',
   file: 'consensus.jsonl',
-  chunk: 250,
+  chunk: 1000,
   replay: (seed, runs) =>
     `EXTRACHAIN_CONSENSUS_SEED=${seed} EXTRACHAIN_CONSENSUS_RUNS=${runs} npx vitest run ${consensusTest}`,
   async run(seed, runs, file, commit) {

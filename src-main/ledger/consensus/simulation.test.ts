@@ -42,7 +42,7 @@ describe('consensus over a bad network, with crashes and Byzantine validators be
   );
 
   test('100 validators', limit, () => {
-    const seeds = Math.max(1, Math.floor(runs / 500));
+    const seeds = Math.max(1, Math.floor(runs / 1000));
     for (let seed = first; seed < first + seeds; seed++) {
       expect(mustHold(seed, 100, runs > 200 ? undefined : 3000).heights).toBeGreaterThan(2);
     }
