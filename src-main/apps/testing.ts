@@ -20,6 +20,9 @@ const steady: Clock = {
   },
 };
 
+/** Of the one service that the manifests of test apps name. */
+export const echoInterface = { name: 'Echo', methods: { say: { params: true, result: true } } };
+
 /** What reached the node: the name of a call and what it was about. */
 export interface Reached {
   readonly call: string;
@@ -168,8 +171,10 @@ export function createTestHost(
             name: 'Test',
             version: '1.0.0',
             isDeveloped: false,
+            read: async (file) => (file === 'echo.json' ? Buffer.from(JSON.stringify(echoInterface)) : null),
             manifest: {
               entry: 'index.html',
+              services: { provides: [{ slug: 'echo', interface: 'echo.json' }], consumes: [] },
               permissions: {
                 required: [],
                 optional: (options.permissions ?? []).map((name) => ({

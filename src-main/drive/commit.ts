@@ -20,6 +20,8 @@ import type { DrivePurpose, OpDraft, OpId } from './types.ts';
 const bodiesPerAppend = 8;
 /** Room for the writer certificate in the first body of a feed. */
 const certificateRoom = 2048;
+/** What the largest header and the sealing of an entry may add to its operations. */
+const entryRoom = 4096;
 
 export interface CommitDeps {
   /** Hash of the genesis entry. */
@@ -32,6 +34,8 @@ export interface CommitDeps {
   readonly drafts: Drafts;
   readonly registers: Pick<RegisterStore, 'touches' | 'translate'>;
   readonly purpose: () => DrivePurpose | null;
+  /** Whether this person may write so many more bytes and entries into a collection. */
+  readonly fits: (bytes: number, entries: number) => boolean;
   readonly random: RandomBytes;
   readonly certificate: () => Uint8Array;
   /** Applies and announces entries just stored; the map has the operations of each by `byteKey` of its hash. */
@@ -104,6 +108,13 @@ export function createCommitter(deps: CommitDeps): (list: readonly OpDraft[]) =>
       encoded.map((op) => op.length),
       certificateRoom,
     );
+    const bytes = encoded.reduce((sum, op) => sum + op.length, parts.length * entryRoom);
+    if (deps.purpose() !== null && !deps.fits(bytes, parts.length)) {
+      throw new AppError(
+        'quota_exceeded',
+        'You have written as much into this collection as one member may; begin another one.',
+      );
+    }
     for (let at = 0; at < parts.length; at += bodiesPerAppend) {
       const group: { wire: WireOp[]; draft: EntryDraft }[] = [];
       for (const part of parts.slice(at, at + bodiesPerAppend)) {

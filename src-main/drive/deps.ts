@@ -1,6 +1,7 @@
 import type { Entry, EntryId } from '../history/index.ts';
 import type { DeviceCertificate, Signer, UserId } from '../identity/index.ts';
 import type { Database } from '../store/index.ts';
+import type { Budget } from './budget.ts';
 import type { DrivePurpose } from './types.ts';
 import type { Clock, Logger, RandomBytes } from '../../src-shared/runtime.ts';
 
@@ -30,6 +31,8 @@ export interface DriveDeps {
   readonly clock: Clock;
   readonly random: RandomBytes;
   readonly logger?: Logger;
+  /** What one member may write into a collection: for tests, the same on all replicas. */
+  readonly budget?: Budget;
 }
 
 /** Where one drive is kept. The caller closes the database, after `Drive.close()`. */

@@ -21,6 +21,7 @@ import { createAccessLog } from './access/access-log.ts';
 import { buildAccessEntry } from './access/author.ts';
 import { signWriterCertificate } from './access/writer-certificate.ts';
 import { createAuthors } from './authors.ts';
+import { budgetMigrations, createBudgets, memberBudget } from './budget.ts';
 import { createCommitter } from './commit.ts';
 import type { CreateDriveDeps, OpenDriveDeps } from './deps.ts';
 import { createEntries } from './entries.ts';
@@ -102,6 +103,7 @@ export async function openDrive(deps: OpenDriveDeps): Promise<Drive> {
   migrate(deps.db, 'tree', treeMigrations);
   migrate(deps.db, 'timeline', timelineMigrations);
   migrate(deps.db, 'register', registerMigrations);
+  migrate(deps.db, 'budget', budgetMigrations);
   const history = await createHistory({
     dir: deps.dir,
     db: deps.db,
@@ -154,7 +156,8 @@ async function assemble(deps: OpenDriveDeps, history: History, signer: Signer): 
   const versions = createVersions(db, store, reader, factsOf);
   const timeline = createTimeline(db, reader);
   const registers = createRegisters(db, factsOf);
-  const entries = createEntries({ db, drive, history, access, tree: store, registers, logger });
+  const budgets = createBudgets(db, deps.budget ?? memberBudget);
+  const entries = createEntries({ db, drive, history, access, tree: store, registers, budgets, logger });
   const certificate = (): Uint8Array =>
     signWriterCertificate(identity.device, identity.certificate, drive, signer.publicKey, clock.now());
   const rights = createRights({
@@ -368,6 +371,7 @@ async function assemble(deps: OpenDriveDeps, history: History, signer: Signer): 
     drafts,
     registers,
     purpose,
+    fits: (bytes, count) => budgets.fits(identity.userId, bytes, count),
     random,
     certificate,
     async added(list, operations) {
@@ -382,6 +386,7 @@ async function assemble(deps: OpenDriveDeps, history: History, signer: Signer): 
     name: () => access.opened(hex(drive))?.sealed.name ?? '',
     purpose,
     registers,
+    flooding: () => budgets.flooding(),
     tree: reader.tree,
     wholeTree: reader.whole,
     nodeHistory: (node) => reader.history(node),
@@ -462,6 +467,7 @@ const forkName = (fork: Fork): string =>
 
 const rejections = {
   unknown_writer: 'An entry was written by a device nobody vouches for.',
+  quota_exceeded: 'An entry lies beyond what one member may write into a collection.',
   quarantined: 'An entry was written by someone who had been removed by then.',
   forbidden: 'The writer of an entry had no right to it.',
   too_many_invites: 'An entry invites somebody while too many invitations are open.',

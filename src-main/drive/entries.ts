@@ -16,6 +16,7 @@ import type { EntryStatus } from './schema.ts';
 import type { IndexedOp } from './tree/operations.ts';
 import type { TreeStore } from './tree/store.ts';
 import type { RegisterStore } from './registers.ts';
+import type { BudgetChange, Budgets } from './budget.ts';
 
 export interface WriterRow {
   readonly writer: Uint8Array;
@@ -49,14 +50,19 @@ export interface EntriesDeps {
   readonly access: AccessLog;
   readonly tree: TreeStore;
   readonly registers: Pick<RegisterStore, 'apply' | 'reload'>;
+  /** Of members of a collection. */
+  readonly budgets: Budgets;
   readonly logger: Logger;
 }
 
 export type Entries = ReturnType<typeof createEntries>;
 
+/** Why an entry does not count that lies beyond what its writer may write. */
+const overBudget = 'quota_exceeded';
+
 /** Decides what becomes of each entry, applies those that count, and keeps the books. */
 export function createEntries(deps: EntriesDeps) {
-  const { db, drive, history, access, tree, registers } = deps;
+  const { db, drive, history, access, tree, registers, budgets } = deps;
   const insert = db.prepare('INSERT OR REPLACE INTO drive_entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)');
   const setStatus = db.prepare('UPDATE drive_entry SET status = ?, reason = ? WHERE hash = ?');
   const byHash = db.prepare<[Uint8Array], EntryRow>('SELECT * FROM drive_entry WHERE hash = ?');
@@ -195,8 +201,7 @@ export function createEntries(deps: EntriesDeps) {
     if (ops.some(({ op }) => op.t === 'mount') && roleRank(member?.role) < roleRank('manager'))
       return { ...refuse(entryStatus.forbidden, 'forbidden'), writer };
     // A collection has no files, a folder no keys: whoever writes the other kind writes nonsense.
-    const collection = access.opened(hex(drive))?.sealed.extra?.t === 'purpose';
-    if (ops.some(({ op }) => op.t !== 'cert' && (op.t === 'set') !== collection))
+    if (ops.some(({ op }) => op.t !== 'cert' && (op.t === 'set') !== isCollection()))
       return { ...refuse(entryStatus.malformed, 'malformed'), writer };
     if (state.revoked.has(`${writer.user} ${hex(writer.device_key)}`)) {
       return { ...refuse(entryStatus.forbidden, 'forbidden'), writer };
@@ -254,6 +259,7 @@ export function createEntries(deps: EntriesDeps) {
     } catch (error) {
       tree.reload();
       registers.reload();
+      budgets.reload();
       throw error;
     }
   }
@@ -265,6 +271,33 @@ export function createEntries(deps: EntriesDeps) {
     if (!ops.some(({ op }) => op.t === 'set')) return tree.apply(place, ops, undo);
     registers.apply(place, ops, undo);
     return false;
+  }
+
+  const isCollection = (): boolean => access.opened(hex(drive))?.sealed.extra?.t === 'purpose';
+
+  /** Takes out what does not fit any more, and back what does. */
+  function settle({ cut, back }: BudgetChange, except: Uint8Array): void {
+    for (const [hashes, undo] of [
+      [cut, true],
+      [back, false],
+    ] as const) {
+      for (const hash of hashes) {
+        if (sameBytes(hash, except)) continue;
+        const entry = history.get(hash);
+        const ops = openOps(entry);
+        if (ops) applyOps(entry, ops, undo);
+        if (undo) setStatus.run(entryStatus.quarantined, overBudget, hash);
+        else setStatus.run(entryStatus.counts, null, hash);
+      }
+    }
+  }
+
+  /** Counts an entry of a collection against what its writer may write. @returns whether it fits */
+  function fits(entry: Entry, user: string): boolean {
+    if (!isCollection()) return true;
+    const { lamport } = entry.header;
+    settle(budgets.add(user, lamport, entry.hash, entry.bytes.length), entry.hash);
+    return !budgets.isOver(user, lamport, entry.hash);
   }
 
   return {
@@ -286,12 +319,18 @@ export function createEntries(deps: EntriesDeps) {
       }
       const verdict = judge(entry, known);
       await pace();
-      const changed = transaction(() => {
-        save(entry, verdict.status, verdict.reason);
-        if (verdict.writer && entry.header.seq === 0) saveWriter(entry, verdict.writer);
-        return verdict.status === entryStatus.counts && applyOps(entry, verdict.ops, false);
+      return transaction(() => {
+        const { writer, ops } = verdict;
+        let { status, reason } = verdict;
+        if (status === entryStatus.counts && writer && !fits(entry, writer.user)) {
+          status = entryStatus.quarantined;
+          reason = overBudget;
+        }
+        save(entry, status, reason);
+        if (writer && entry.header.seq === 0) saveWriter(entry, writer);
+        const changed = status === entryStatus.counts && applyOps(entry, ops, false);
+        return { status, reason, changed };
       });
-      return { status: verdict.status, reason: verdict.reason, changed };
     },
 
     /** Books access entries; call after the access log has taken them. */
@@ -326,22 +365,34 @@ export function createEntries(deps: EntriesDeps) {
       const cut = access.graph
         .current()
         .removals.some((by) => cutsOff(by, entry, writer.user, writer.device_key));
-      if (cut === (row.status === entryStatus.quarantined)) return false;
+      if (cut === (row.status === entryStatus.quarantined && row.reason !== overBudget)) return false;
       const ops = openOps(entry);
       if (!ops) return false;
       return transaction(() => {
+        const { lamport } = entry.header;
+        if (cut) settle(budgets.remove(writer.user, lamport, entry.hash), entry.hash);
+        const shown = row.reason !== overBudget && (cut || fits(entry, writer.user));
+        if (!cut && !shown) {
+          setStatus.run(entryStatus.quarantined, overBudget, entry.hash);
+          return false;
+        }
         setStatus.run(
           cut ? entryStatus.quarantined : entryStatus.counts,
           cut ? 'quarantined' : null,
           entry.hash,
         );
-        return applyOps(entry, ops, cut);
+        return shown && applyOps(entry, ops, cut);
       });
     },
 
     /** Judges an entry as if it came now, changing nothing. */
     audit(entry: Entry): { status: EntryStatus; reason: string | null } {
-      return entry.header.kind === 'ops' ? judge(entry, null) : judgeAccess(entry);
+      if (entry.header.kind !== 'ops') return judgeAccess(entry);
+      const { status, reason, writer } = judge(entry, null);
+      const over = writer !== null && budgets.isOver(writer.user, entry.header.lamport, entry.hash);
+      return status === entryStatus.counts && over
+        ? { status: entryStatus.quarantined, reason: overBudget }
+        : { status, reason };
     },
 
     /** The first entry below this one in its feed: it says who writes. */

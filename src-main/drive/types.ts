@@ -332,6 +332,8 @@ export interface Drive extends Events<DriveEvents> {
   name(): string;
   /** null: an ordinary drive, or one whose genesis can't be read (yet). */
   purpose(): DrivePurpose | null;
+  /** Members of a collection who wrote twice as much as they may. */
+  flooding(): readonly UserId[];
   /** Keys and values of a collection; empty in an ordinary drive. */
   readonly registers: Registers;
   readonly tree: DriveTree;

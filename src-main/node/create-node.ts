@@ -319,6 +319,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       // Opened before anybody asks for one; their folders are scanned afterwards.
       await drives.start();
       await appData.start();
+      undo.push(apps.standing.start(appData));
       if (!options.offline) {
         await chains.start();
         await streams.start();
@@ -380,6 +381,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
         online().network.announceCard();
         await online().drives.actorChanged();
         await online().appData.actorChanged();
+        apps.standing.refresh();
         online().names.actorChanged();
         events.emit('status', {});
         events.emit('people', {});

@@ -22,7 +22,7 @@ export {
   reservedPath,
   sourceManifest,
 } from './manifest.ts';
-export type { BundleManifest, SourceManifest } from './manifest.ts';
+export type { AnswerRule, BundleManifest, ServiceAnswers, SourceManifest } from './manifest.ts';
 export {
   caveats,
   caveatsOf,

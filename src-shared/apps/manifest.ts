@@ -91,6 +91,35 @@ const webAddress = z
   .max(500)
   .regex(/^https:\/\/[^\s]+$/, 'A homepage begins with https://.');
 
+/** A key of a collection; `{room}` stands for the text that a call's params have under that name. */
+const place = z
+  .string()
+  .min(1)
+  .max(200)
+  .regex(
+    /^(?:[\w./-]|\{[a-zA-Z]\w{0,31}\})+$/,
+    'A place is made of letters, digits, -, _, ., / and {names of params}.',
+  );
+const list = place.regex(/\/$/, 'A list is a place that ends with /.');
+/** How the node answers one method by itself, from a collection of the app. */
+const answerRule = z.discriminatedUnion('do', [
+  /** The value of one key. */
+  z.strictObject({ do: z.literal('get'), key: place }),
+  /** The last entries of a list, oldest first; `limit` of the params says how many. */
+  z.strictObject({ do: z.literal('last'), list }),
+  /** Entries as they come, for `seconds` of the params. */
+  z.strictObject({ do: z.literal('follow'), list }),
+  /** Adds the params, with who called as `user`; the oldest entries above `keep` go. */
+  z.strictObject({ do: z.literal('append'), list, keep: z.int().min(1).max(1000) }),
+]);
+export type AnswerRule = z.infer<typeof answerRule>;
+const answers = z.strictObject({
+  /** Name of the collection: the person's own, made when something is first added. */
+  collection: z.string().trim().min(1).max(255),
+  methods: z.record(z.string().regex(/^[a-zA-Z][a-zA-Z0-9_.]{0,63}$/), answerRule),
+});
+export type ServiceAnswers = z.infer<typeof answers>;
+
 /** What the author writes: `extrachain.json` in the app's folder. */
 export const sourceManifest = z.strictObject({
   /** For editors. */
@@ -113,10 +142,14 @@ export const sourceManifest = z.strictObject({
     .default({ required: [], optional: [] }),
   services: z
     .strictObject({
-      /** `interface`: path of its JSON Schema in the bundle. */
+      /** `interface`: path of its JSON Schema in the bundle. `answers`: the node answers, also while no page of the app is open. */
       provides: z
         .array(
-          z.strictObject({ slug, interface: bundlePath.regex(/\.json$/i, 'An interface is a .json file.') }),
+          z.strictObject({
+            slug,
+            interface: bundlePath.regex(/\.json$/i, 'An interface is a .json file.'),
+            answers: answers.optional(),
+          }),
         )
         .max(16)
         .default([]),

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { tempDir } from '../support/daemon.ts';
 import { meet, startNode, type LocalNode } from '../support/nodes.ts';
@@ -269,6 +269,91 @@ describe('services', () => {
     } finally {
       await c.stop();
     }
+  });
+});
+
+describe('a service that a manifest answers', () => {
+  let installed = '';
+  let service = '';
+  const call = (method: string, params: unknown) =>
+    Promise.resolve(b.node.services.call({ service, method, params, maxFee: null, timeout: 20 }, never));
+  const code = (work: Promise<unknown>) =>
+    work.then(() => 'done').catch((error: { code: string }) => error.code);
+  const offers = async () =>
+    (await b.node.services.list({ search: 'rooms', interface: null }, never)).map((one) => one.service);
+
+  beforeAll(async () => {
+    const dir = path.join(temp.dir, 'rooms-app');
+    await mkdir(dir);
+    const list = 'room/{room}/';
+    const methods = {
+      post: { do: 'append', list, keep: 900 },
+      read: { do: 'last', list },
+      watch: { do: 'follow', list },
+    };
+    const manifest = {
+      ...{ manifestVersion: 1, slug: 'rooms', name: 'Rooms', version: '1.0.0', description: 'Rooms', icon: 'icon.svg' },
+      permissions: { required: ['collections'], optional: ['services.provide'] },
+      services: { provides: [{ slug: 'rooms', interface: 'rooms.json', answers: { collection: 'Rooms', methods } }] },
+      license: 'MIT',
+    };
+    await writeFile(path.join(dir, 'extrachain.json'), JSON.stringify(manifest));
+    await writeFile(path.join(dir, 'icon.svg'), '<svg xmlns="http://www.w3.org/2000/svg"/>');
+    await writeFile(path.join(dir, 'index.html'), '<!doctype html><title>Rooms</title>');
+    await copyFile('assets/apps/chat/rooms.json', path.join(dir, 'rooms.json'));
+    const out = path.join(temp.dir, 'rooms.exapp');
+    await a.node.apps.pack({ dir, out }, never);
+    ({ appId: installed } = await a.node.apps.install({ file: out, channel: 'stable', grants: [] }, never));
+  });
+
+  it('is offered once the person allows it, and answers though no page of the app was ever open', async () => {
+    expect(await offers()).toEqual([]);
+    await a.node.apps.grant({ app: installed, grant: { name: 'services.provide', caveats: {} } }, never);
+    await until('B sees it', 15_000, async () => (await offers()).length === 1);
+    service = (await offers())[0]!;
+    expect(service).toBe(`${who.a}/rooms`);
+    expect((await call('read', { room: 'pier' })).value).toEqual([]);
+    const heard: unknown[] = [];
+    const ended = new AbortController();
+    const following = (async () => {
+      const input = { service, method: 'watch', params: { room: 'pier', seconds: 60 }, maxFee: null, timeout: 90 };
+      for await (const one of b.node.services.callStream(input, ended.signal)) if (one.kind === 'item') heard.push(one.value);
+    })().catch(() => {});
+    await until('it was heard', 20_000, async () => {
+      // The first words may be said before the other end listens.
+      if (heard.length === 0) await call('post', { room: 'pier', name: 'B', text: 'Is anybody there?' });
+      return heard.length > 0;
+    });
+    expect(heard[0]).toMatchObject({ user: who.b, name: 'B', text: 'Is anybody there?' });
+    ended.abort();
+    await following;
+    const { value } = await call('read', { room: 'pier', limit: 1 });
+    expect(value).toMatchObject([{ user: who.b, text: 'Is anybody there?' }]);
+    // The page of permissions says what was done in the app's name.
+    expect((await a.node.apps.deeds({ app: installed, limit: 10 }, never)).map((one) => one.about)).toContain('rooms post');
+  });
+
+  it('keeps to its rooms, and to what one person may say at a time', async () => {
+    for (const room of ['../pier', 'pier/', 'room/pier', '%2e', 'x'.repeat(100), '\u{1f600}'.repeat(40)]) {
+      expect((await call('read', { room })).value).toEqual([]);
+    }
+    expect(await code(call('read', { room: '' }))).toBe('invalid_argument');
+    expect(await code(call('post', { room: 'pier', text: 'x', user: who.a }))).toBe('invalid_argument');
+    const said = await Promise.all(Array.from({ length: 30 }, (_, n) => code(call('post', { room: 'flood', text: `${n}` }))));
+    expect(new Set(said)).toEqual(new Set(['done', 'rate_limited']));
+    expect(said.filter((one) => one === 'done').length).toBeLessThan(20);
+    expect((await call('read', { room: 'pier' })).value).toHaveLength(1);
+  });
+
+  it('goes on after a restart, and ends when the person takes it back', async () => {
+    await a.stop();
+    a = await startNode(path.join(temp.dir, 'a'), '127.0.0.41');
+    await meet(a, b);
+    await until('it answers again', 20_000, async () => (await code(call('read', { room: 'pier' }))) === 'done');
+    expect((await call('read', { room: 'pier' })).value).toHaveLength(1);
+    await a.node.apps.revoke({ app: installed, name: 'services.provide' }, never);
+    await until('it is gone', 15_000, async () => (await offers()).length === 0);
+    expect(await code(call('read', { room: 'pier' }))).toBe('not_found');
   });
 });
 

@@ -28,14 +28,18 @@ export interface Page {
 /** A channel of somebody, as it is known here. */
 export interface Channel extends Page {
   readonly owner: string;
-  /** Its owner's page answers now; otherwise this is a copy. */
+  /** Its owner's computer answers now; otherwise this is a copy. */
   readonly here: boolean;
+  /** What answers for it; '' for a copy. */
+  readonly service: string;
 }
 
 const mostStreams = 50;
 const mostRecordings = 200;
 /** Channels that are asked at once. */
 const mostAsked = 60;
+/** Characters of a page as JSON: a value of a collection has at most 256 KiB. */
+const mostPage = 200_000;
 const ownName = 'Channel';
 const followedName = 'Followed channels';
 
@@ -49,13 +53,19 @@ async function collectionOf(app: App, name: string): Promise<Collection> {
   return kept ? app.collections.open(kept.collection) : app.collections.create(name);
 }
 
-/** The person's own channel: keys `about`, `stream/<id>`, `recording/<id>` and `folder/<folder>` of one collection. */
+/**
+ * The person's own channel: keys `about`, `stream/<id>`, `recording/<id>`, `picture/<id>` and `folder/<folder>` of one collection, and
+ * `page`, which ExtraChain answers others with (`answers` of the manifest), also while this app is closed.
+ */
 export interface OwnChannel {
   /** null: none was made. */
   read(): Promise<Page | null>;
   describe(about: Pick<Page, 'title' | 'about'>): Promise<void>;
-  add(recording: Recording): Promise<void>;
+  /** @param picture as a data: URL; null: it has none */
+  add(recording: Recording, picture: string | null): Promise<void>;
   remove(id: string): Promise<void>;
+  /** Of a recording; null: it has none. */
+  picture(id: string): Promise<string | null>;
   /** The link of a folder that was opened for recordings; null: it was not. */
   linkOf(folder: string): Promise<string | null>;
   opened(folder: string, link: string): Promise<void>;
@@ -72,24 +82,48 @@ export async function openOwn(app: App): Promise<OwnChannel> {
     (await values<ShownStream>('stream/', 500))
       .sort((a, b) => b.startedAt - a.startedAt)
       .slice(0, mostStreams);
+  async function read(): Promise<Page | null> {
+    const about = (await store.get('about'))?.value as Pick<Page, 'title' | 'about'> | undefined;
+    if (!about) return null;
+    const recordings = await values<Recording>('recording/', mostRecordings);
+    return {
+      title: about.title,
+      about: about.about,
+      streams: await streams(),
+      recordings: recordings.sort((a, b) => b.time - a.time),
+    };
+  }
+  /** Puts what others see beside what it is made of. */
+  async function show(): Promise<void> {
+    const page = await read();
+    if (!page) return;
+    let { recordings } = page;
+    while (JSON.stringify({ ...page, recordings }).length > mostPage) recordings = recordings.slice(0, -1);
+    const next = { ...page, recordings };
+    const before = (await store.get('page'))?.value;
+    if (JSON.stringify(before) !== JSON.stringify(next)) await store.put('page', next);
+  }
+  const then =
+    <A extends unknown[]>(work: (...given: A) => Promise<unknown>) =>
+    async (...given: A): Promise<void> => {
+      await work(...given);
+      await show();
+    };
+  await show();
   return {
-    async read() {
-      const about = (await store.get('about'))?.value as Pick<Page, 'title' | 'about'> | undefined;
-      if (!about) return null;
-      const recordings = await values<Recording>('recording/', mostRecordings);
-      return {
-        title: about.title,
-        about: about.about,
-        streams: await streams(),
-        recordings: recordings.sort((a, b) => b.time - a.time),
-      };
-    },
-    describe: (about) => store.put('about', about),
-    add: (recording) => store.put(`recording/${recording.id}`, recording),
-    remove: (id) => store.remove(`recording/${id}`),
+    read,
+    describe: then((about) => store.put('about', about)),
+    add: then((recording: Recording, picture: string | null) =>
+      store.putAll({
+        [`recording/${recording.id}`]: recording,
+        ...(picture !== null && { [`picture/${recording.id}`]: picture }),
+      }),
+    ),
+    remove: then((id: string) => store.remove(`recording/${id}`, `picture/${id}`)),
+    picture: async (id) => ((await store.get(`picture/${id}`))?.value as string | undefined) ?? null,
     linkOf: async (folder) => ((await store.get(`folder/${folder}`))?.value as string | undefined) ?? null,
     opened: (folder, link) => store.put(`folder/${folder}`, link),
-    async note(live) {
+    note: then(async (live: readonly AppStream[]) => {
       const before = await streams();
       const writes: Record<string, ShownStream> = {};
       for (const { streamId: id, title, startedAt } of live) {
@@ -102,23 +136,9 @@ export async function openOwn(app: App): Promise<OwnChannel> {
         writes[`stream/${one.id}`] = { ...one, endedAt: Date.now() };
       }
       if (Object.keys(writes).length > 0) await store.putAll(writes);
-    },
+    }),
     watch: async (listener) => void (await store.watch(listener)),
   };
-}
-
-/** Answers others who ask for the person's channel, as long as the page is open. */
-export async function offerPage(app: App, own: OwnChannel): Promise<void> {
-  await app.services.provide(
-    { slug: 'channel', title: 'Channel', text: 'A page of streams and recordings.', interface: definition },
-    {
-      async page() {
-        const page = await own.read();
-        if (!page) throw new Error('There is no channel here.');
-        return page;
-      },
-    },
-  );
 }
 
 /** What this person follows, and what they are called beside streams. */
@@ -137,6 +157,7 @@ export async function openFollowed(app: App): Promise<Followed> {
       (await store.last(500, { prefix: 'channel/' })).map(({ value }) => ({
         ...(value as Channel),
         here: false,
+        service: '',
       })),
     keep: (channel) => store.put(`channel/${channel.owner}`, channel),
     drop: (owner) => store.remove(`channel/${owner}`),
@@ -155,11 +176,25 @@ export async function findChannels(app: App, self: string): Promise<readonly Cha
       .map(async ({ service, owner }): Promise<Channel | null> => {
         try {
           const { value } = await app.services.call(service, 'page', {}, { timeout: 15 });
-          return { ...(value as Page), owner, here: true };
+          return { ...(value as Page), owner, here: true, service };
         } catch {
           return null;
         }
       }),
   );
   return pages.filter((one) => one !== null);
+}
+
+/** The picture of a recording on somebody's channel; null: it has none, or is not here now. */
+export async function pictureOf(app: App, { service }: Channel, id: string): Promise<string | null> {
+  if (service === '') return null;
+  try {
+    const { value } = await app.services.call(service, 'picture', { id }, { timeout: 15 });
+    // What is shown is a picture whatever the other one answers: no address that something could be loaded from.
+    return typeof value === 'string' && /^data:image\/(?:webp|jpeg|png);base64,[A-Za-z0-9+/=]+$/.test(value)
+      ? value
+      : null;
+  } catch {
+    return null;
+  }
 }

@@ -3,9 +3,9 @@ import type { App, AppStream } from '../../../src-shared/sdk/index.ts';
 import { askLine, h, icon, whyOf } from '../common/dom.ts';
 import {
   findChannels,
-  offerPage,
   openFollowed,
   openOwn,
+  pictureOf,
   type Channel,
   type Followed,
   type OwnChannel,
@@ -34,7 +34,10 @@ let streams: readonly AppStream[] = [];
 /** By owner: those that answer, and copies of those that are followed. */
 let channels = new Map<string, Channel>();
 let following = new Set<string>();
+/** Others may see the person's channel: ExtraChain answers for it, also while this page is closed. */
 let offered = false;
+/** Pictures of recordings by id; '' for one without. */
+const pictures = new Map<string, string | Promise<string>>();
 /** What is open: `channel` of somebody (one's own, too), or something that plays. */
 let open: { readonly channel: string } | Shown | null = null;
 let watching: Watching | null = null;
@@ -170,6 +173,29 @@ function streamCard(one: AppStream): HTMLElement {
     h('span', { class: 'quiet' }, facts(titleOf(one.userId), viewersText(one.viewers))),
   );
 }
+/** The picture of a recording: a coloured place until it has come. */
+function pictured(owner: string, { id }: Recording): HTMLElement {
+  const known = pictures.get(id);
+  const place = poster(id, icon('play'));
+  const show = (url: string): void => {
+    if (url !== '') place.prepend(h('img', { src: url, alt: '' }));
+  };
+  if (typeof known === 'string') show(known);
+  else {
+    const channel = channels.get(owner);
+    const coming =
+      known ??
+      (owner === self ? own.picture(id) : channel ? pictureOf(app, channel, id) : Promise.resolve(null)).then(
+        (url) => {
+          pictures.set(id, url ?? '');
+          return url ?? '';
+        },
+      );
+    pictures.set(id, coming);
+    coming.then(show, () => pictures.delete(id));
+  }
+  return place;
+}
 function recordingCard(owner: string, one: Recording, editable: boolean): HTMLElement {
   return h(
     'div',
@@ -177,7 +203,7 @@ function recordingCard(owner: string, one: Recording, editable: boolean): HTMLEl
     h(
       'button',
       { class: 'card', onclick: () => show({ kind: 'recording', owner, recording: one }) },
-      poster(one.id, icon('play')),
+      pictured(owner, one),
       h('b', {}, one.title),
       h('span', { class: 'quiet' }, `${dates.format(one.time)} · ${sizeText(one.size)}`),
     ),
@@ -362,7 +388,6 @@ async function describe(): Promise<void> {
 async function offer(): Promise<void> {
   if (offered) return;
   await app.ask('services.provide');
-  await offerPage(app, own);
   offered = true;
   draw();
 }
@@ -408,14 +433,14 @@ async function start(): Promise<void> {
   draw();
   await own.watch(() => void readOwn().then(draw, fail));
   await app.streams.watchList(() => void readStreams().then(draw, fail));
-  if (ownPage && (await app.has('services.provide'))) await offer();
+  offered = await app.has('services.provide');
+  draw();
   await look();
   app.onSessionChanged(() => {
     void app.has('services.provide').then((may) => {
-      if (!may && offered) {
-        offered = false;
-        draw();
-      }
+      if (may === offered) return;
+      offered = may;
+      draw();
     }, fail);
   });
   setInterval(() => void look().catch(fail), askEvery);

@@ -1,6 +1,7 @@
 import type { App, AppFile, Folder } from '../../../src-shared/sdk/index.ts';
 import { h, icon } from '../common/dom.ts';
 import type { OwnChannel } from './channel.ts';
+import { frameOf } from './frame.ts';
 import { words } from './words.ts';
 
 const playable = /\.(?:mp4|m4v|webm|mov|mp3|m4a|ogg|opus|wav|flac)$/i;
@@ -85,14 +86,21 @@ export async function openAdd(app: App, own: OwnChannel, fail: (error: unknown) 
     const known = await own.linkOf(folder.folder);
     const link = known ?? (await folder.publish());
     if (known === null) await own.opened(folder.folder, link);
-    await own.add({
-      id: crypto.randomUUID(),
-      title: titleOf(file.name),
-      link,
-      path: file.path,
-      size: file.size,
-      time: file.mtime === null ? Date.now() : Date.parse(file.mtime),
-    });
+    const picture = await folder
+      .url(file.path)
+      .then(frameOf)
+      .catch(() => null);
+    await own.add(
+      {
+        id: crypto.randomUUID(),
+        title: titleOf(file.name),
+        link,
+        path: file.path,
+        size: file.size,
+        time: file.mtime === null ? Date.now() : Date.parse(file.mtime),
+      },
+      picture,
+    );
   }
   await list();
   document.body.append(dialog);

@@ -10,7 +10,6 @@ import { askLine, h, icon, shortId, whyOf } from '../common/dom.ts';
 import { invitationCard } from '../common/invitation.ts';
 import { attach, bytesOf, chooseFile, sizeText, type Attachment } from './attachments.ts';
 import { openMembers } from './members.ts';
-import { offerRooms, roomsName } from './rooms.ts';
 import { words } from './words.ts';
 
 /** What stands under `m/<time>-<random>`. */
@@ -23,6 +22,8 @@ const root = document.getElementById('app')!;
 const days = new Intl.DateTimeFormat(undefined, { weekday: 'long', day: 'numeric', month: 'long' });
 const clockTime = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
 const pageSize = 60;
+/** The collection of rooms that other apps talk in (`answers` of the manifest): no group. */
+const roomsName = 'Rooms of other apps';
 
 let app: App;
 let self = '';
@@ -117,10 +118,9 @@ function drawSide(): void {
   );
 }
 
-/** Offers rooms that other apps talk in, once the person allows it. */
+/** Lets ExtraChain keep rooms that other apps talk in (`answers` of the manifest), also while this page is closed. */
 async function openRooms(): Promise<void> {
   await app.ask('services.provide');
-  if (roomsOpen !== true) await offerRooms(app);
   roomsOpen = true;
   drawSide();
 }
@@ -405,13 +405,12 @@ async function begin(): Promise<void> {
   drawMain();
   app.onSessionChanged(() => {
     void app.has('services.provide').then((may) => {
-      if (may || !roomsOpen) return;
-      roomsOpen = false;
+      if (may === roomsOpen) return;
+      roomsOpen = may;
       drawSide();
     }, fail);
   });
-  if (await app.has('services.provide')) await openRooms();
-  roomsOpen ??= false;
+  roomsOpen = await app.has('services.provide');
   drawSide();
 }
 begin().catch(fail);

@@ -37,7 +37,7 @@ const en = {
   leave: 'Leave the group',
   roomsText: 'Channels and Desk can have rooms to talk in here.',
   openRooms: 'Open rooms for other apps',
-  roomsOpen: 'Rooms for other apps are open while this page is.',
+  roomsOpen: 'Rooms for other apps are open while this computer is on.',
   readOnly: 'You may read here, not write.',
 };
 export type Words = typeof en;
@@ -79,7 +79,7 @@ const de: Words = {
   leave: 'Gruppe verlassen',
   roomsText: 'Channels und Desk können hier Räume zum Reden haben.',
   openRooms: 'Räume für andere Apps öffnen',
-  roomsOpen: 'Räume für andere Apps sind offen, solange diese Seite es ist.',
+  roomsOpen: 'Räume für andere Apps sind offen, solange dieser Computer an ist.',
   readOnly: 'Du darfst hier lesen, nicht schreiben.',
 };
 

@@ -7,7 +7,7 @@ export const talkWords = {
     nothing: 'Nobody has said anything yet.',
     looking: 'Looking for the room…',
     closed:
-      'There is no room here now. It opens when its host has Chat open, with rooms for other apps switched on.',
+      'There is no room here now. It opens once its host switches on rooms for other apps in Chat, and while their computer is on.',
     you: 'you',
     failed: 'This was not said:',
   },
@@ -18,7 +18,7 @@ export const talkWords = {
     nothing: 'Hier hat noch niemand etwas gesagt.',
     looking: 'Raum wird gesucht …',
     closed:
-      'Gerade gibt es hier keinen Raum. Er öffnet sich, wenn der Gastgeber Chat offen und Räume für andere Apps eingeschaltet hat.',
+      'Gerade gibt es hier keinen Raum. Er öffnet sich, sobald der Gastgeber in Chat Räume für andere Apps einschaltet und sein Computer an ist.',
     you: 'du',
     failed: 'Das wurde nicht gesagt:',
   },

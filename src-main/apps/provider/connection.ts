@@ -5,7 +5,7 @@ import type { Port } from '../../../src-shared/rpc/index.ts';
 import { notGranted } from '../permissions/index.ts';
 import type { Session } from '../sessions/index.ts';
 import { toProviderError, type ProviderError } from './errors.ts';
-import { createRateLimit } from './rate-limit.ts';
+import { createRateLimit } from '../rate-limit.ts';
 import type { AppHandlers, Call, HandlerDeps, HostedApp } from './types.ts';
 
 /** Bounds of one connection. */
@@ -87,6 +87,8 @@ export function connectApp(
       stillAllowed: () => needed.every(has) && stillAllowed(),
       stop: () => {},
     };
+    // A method may have waited for something since its permissions were looked at.
+    if (!one.stillAllowed()) throw notGranted(needed.find((name) => !has(name)) ?? 'identity');
     subscriptions.set(id, one);
     one.stop = begin((result) => {
       if (subscriptions.get(id) === one) tell(id, { result });
@@ -106,8 +108,11 @@ export function connectApp(
       if (!deps.sessions.isOpen(session)) {
         throw new AppError('session_ended', 'This session has ended. Open the app from ExtraChain again.');
       }
-      const missing = permissions.find((name) => !has(name));
-      if (missing) throw notGranted(missing);
+      const checkGranted = (): void => {
+        const missing = permissions.find((name) => !has(name));
+        if (missing) throw notGranted(missing);
+      };
+      checkGranted();
       const parsed = params.safeParse(given);
       if (!parsed.success) {
         const first = parsed.error.issues[0];
@@ -130,7 +135,10 @@ export function connectApp(
         about: (text) => (about = text.slice(0, 200)),
         async ask(question) {
           asked = true;
-          return deps.approvals.ask({ appId, appName: app().name, ...question }, signal);
+          const decision = await deps.approvals.ask({ appId, appName: app().name, ...question }, signal);
+          // Much may have been taken back while the question stood there.
+          checkGranted();
+          return decision;
         },
         invoke(inner, innerParams) {
           if (depth > 0) throw new AppError('invalid_argument', 'A call can wrap one other.');

@@ -18,7 +18,9 @@ export interface HostedApp {
   readonly appId: string;
   readonly name: string;
   readonly version: string;
-  readonly manifest: Pick<SourceManifest, 'entry' | 'permissions'>;
+  readonly manifest: Pick<SourceManifest, 'entry' | 'permissions' | 'services'>;
+  /** A file of its bundle, checked against its hash; null: there is no such file. */
+  read(path: string): Promise<Uint8Array | null>;
   /** Served from a folder that somebody works on: pages are loaded anew when files change. */
   readonly isDeveloped: boolean;
 }

@@ -35,8 +35,9 @@ export interface Offer {
 
 /** Services offered on this computer at one time. */
 const mostOffers = 256;
-/** Calls under way. */
+/** Calls under way, and those of one person elsewhere. */
 const mostCalls = 1024;
+const mostOfCaller = 64;
 
 /** The services offered here. Calls from here and from elsewhere go the same way. */
 export interface Offers {
@@ -56,6 +57,7 @@ export interface Offers {
 export function createOffers(changed: () => void): Offers {
   const offers = new Set<Offer>();
   let running = 0;
+  const ofCaller = new Map<string, number>();
   return {
     add(offer) {
       if (offers.size >= mostOffers) throw new AppError('too_many', 'Too many services are offered here.');
@@ -81,6 +83,14 @@ export function createOffers(changed: () => void): Offers {
       offer.interface.check(call.method, 'params', call.params);
       if (running >= mostCalls)
         throw new AppError('rate_limited', 'This computer answers too many calls already.');
+      const { user, device } = call.caller;
+      const open = device === null ? 0 : (ofCaller.get(user) ?? 0);
+      if (open >= mostOfCaller)
+        throw new AppError(
+          'rate_limited',
+          `At most ${mostOfCaller} calls of one person are answered at a time.`,
+        );
+      if (device !== null) ofCaller.set(user, open + 1);
       running += 1;
       try {
         const answer = offer.run(call, signal);
@@ -97,6 +107,11 @@ export function createOffers(changed: () => void): Offers {
         }
       } finally {
         running -= 1;
+        if (device !== null) {
+          const left = ofCaller.get(user)! - 1;
+          if (left > 0) ofCaller.set(user, left);
+          else ofCaller.delete(user);
+        }
       }
     },
   };

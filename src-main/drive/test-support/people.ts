@@ -24,6 +24,7 @@ import { encodeBody, sealBytes } from '../codec/body.ts';
 import { unhex } from '../codec/bytes.ts';
 import { encodeOp } from '../codec/ops.ts';
 import type { WireOp } from '../codec/ops.ts';
+import type { Budget } from '../budget.ts';
 import type { DriveIdentity, WriterKeys } from '../deps.ts';
 import type { Drive, DrivePurpose, FileContent, NodeId } from '../types.ts';
 
@@ -85,7 +86,8 @@ export interface TestNode {
   chain(drive: Drive): string;
 }
 
-export function createTestBench(seed: string) {
+/** @param budget what one member may write into a collection, on all computers of the bench */
+export function createTestBench(seed: string, budget?: Budget) {
   const root = mkdtempSync(join(tmpdir(), 'extrachain-drive-'));
   const open: (() => void)[] = [];
   let count = 0;
@@ -107,7 +109,7 @@ export function createTestBench(seed: string) {
       open.push(() => db.close());
       return { dir: place, db };
     };
-    const common = { identity: who, writerKeys, clock, random };
+    const common = { identity: who, writerKeys, clock, random, ...(budget && { budget }) };
     const keep = (drive: Drive): Drive => {
       open.push(() => drive.close());
       return drive;

@@ -4,6 +4,7 @@ import {
   type AppHost,
   type AppNode,
   type HostedApp,
+  type PermissionRecords,
 } from '../../apps/index.ts';
 import { grant as grantSchema, isAboutFolder } from '../../../src-shared/apps/index.ts';
 import { AppError } from '../../../src-shared/errors.ts';
@@ -25,6 +26,7 @@ export interface Installed {
 
 export interface AppAccess {
   readonly host: AppHost;
+  readonly records: PermissionRecords;
   /** What the contract says of permissions, sessions and approvals. */
   readonly calls: Pick<
     NodeServices['apps'],
@@ -95,6 +97,7 @@ export function createAppAccess({
 
   return {
     host,
+    records,
     calls: {
       permissions: async ({ app }) => shown(installed.resolve(app)),
       async grant({ app, grant }) {

@@ -5,7 +5,7 @@ import { permissionNames } from '../../../src-shared/apps/index.ts';
 import { appMethods } from '../../../src-shared/apps/methods/index.ts';
 import { createDownloads } from '../../api/index.ts';
 import { connectionLimits, signedBytes, parseSignIn } from '../../apps/index.ts';
-import { createTestHost, testPage } from '../../apps/testing.ts';
+import { createTestHost, echoInterface, testPage } from '../../apps/testing.ts';
 import { verifySignature } from '../../identity/index.ts';
 import { systemClock } from '../../platform/index.ts';
 
@@ -121,6 +121,34 @@ describe('what an app may do', () => {
       },
     });
     await host.stop();
+  });
+
+  it('ends while a question waits, when it is taken back meanwhile', async () => {
+    const world = open();
+    world.grant(app, { name: 'collections', caveats: {} });
+    const sharing = world.page.call('exc_collectionShare', { collection: 'c', user: 'exc1x' });
+    await expect.poll(() => world.host.approvals.list()).toHaveLength(1);
+    world.records.revoke(app, 'collections');
+    await answerNext(world, true);
+    expect(codeOf(await sharing)).toBe(4100);
+    expect(world.reached.map(({ call }) => call)).not.toContain('collections.share');
+    await world.host.stop();
+  });
+
+  it('answers only the services that its manifest names', async () => {
+    const world = open();
+    world.grant(app, { name: 'services.provide', caveats: {} });
+    const manifest = { slug: 'echo', title: 'Echo', interface: echoInterface };
+    const other = { name: 'Echo', methods: { say: { params: true, result: { type: 'string' } } } };
+    for (const wrong of [
+      { ...manifest, slug: 'wallet' },
+      { ...manifest, interface: other },
+    ])
+      expect(codeOf(await world.page.call('exc_serviceProvide', { manifest: wrong }))).toBe(4100);
+    expect(world.reached).toEqual([]);
+    await world.page.call('exc_serviceProvide', { manifest });
+    expect(world.reached).toEqual([{ call: 'services.provide', path: app }]);
+    await world.host.stop();
   });
 
   it('needs the manifest to name it', async () => {

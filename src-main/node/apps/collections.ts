@@ -102,10 +102,31 @@ export function createCollections(
     logger,
   });
 
+  /** Takes members out who go on writing far beyond what they may: what they write would not count, but fill disks. */
+  function endFlood({ record, drive }: Pick<Running, 'record' | 'drive'>): void {
+    const own = drive.ownRole();
+    if (own !== 'owner' && own !== 'manager') return;
+    for (const flooding of drive.flooding()) {
+      if (drive.roleOf(flooding) === null || drive.roleOf(flooding) === 'owner') continue;
+      logger.warn({ driveId: record.driveId, user: flooding }, 'a member of a collection writes without end');
+      void drive
+        .unshare(flooding)
+        .then(rightsChanged)
+        .catch((error: unknown) => logger.warn({ err: error }, 'a member could not be taken out'));
+    }
+  }
+  function rightsChanged(): void {
+    refreshMembers();
+    tellSoon();
+  }
+
   function launch(record: CollectionRecord, drive: Drive, db: Database): Running {
     const guarded = createOwnFeedCheck({ drive, exchange, network, clock, logger });
     const off = [
       drive.on('registers', () => changed(record.app)),
+      drive.on('entries', ({ local }) => {
+        if (!local) endFlood({ record, drive });
+      }),
       drive.on('access', () => {
         refreshMembers();
         tellSoon();
@@ -317,9 +338,6 @@ export function createCollections(
       refreshMembers();
       changed(app);
     },
-    rightsChanged() {
-      refreshMembers();
-      tellSoon();
-    },
+    rightsChanged,
   };
 }

@@ -6,7 +6,7 @@ import { permissionNames } from '../../../src-shared/apps/index.ts';
 import { appMethods } from '../../../src-shared/apps/methods/index.ts';
 import { createDownloads } from '../../api/index.ts';
 import { folderHandle } from '../../apps/index.ts';
-import { createTestHost, testPage } from '../../apps/testing.ts';
+import { createTestHost, echoInterface, testPage } from '../../apps/testing.ts';
 import { systemClock } from '../../platform/index.ts';
 
 const app = 'a'.repeat(52);
@@ -57,6 +57,7 @@ const call = fc
       symbol: 'EXC',
       title: 't',
       link: 'extrachain://open/x',
+      manifest: { slug: 'echo', title: 'Echo', interface: echoInterface },
       ...odd,
     };
     return wrapped

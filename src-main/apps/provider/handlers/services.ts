@@ -1,12 +1,33 @@
 import { AppError, isAppError } from '../../../../src-shared/errors.ts';
 import { addAmounts, maySpendUnasked } from '../../permissions/index.ts';
 import type { ParsedParamsOf } from '../../../../src-shared/apps/methods/index.ts';
-import type { AppHandlers, Call, HandlerDeps } from '../types.ts';
+import { checkInterface, checkManifest } from '../../services/interface.ts';
+import type { AppHandlers, Call, HandlerDeps, HostedApp } from '../types.ts';
 import { pump } from './pump.ts';
 
 type Names =
   'exc_serviceFind' | 'exc_serviceCall' | 'exc_serviceCallWatch' | 'exc_serviceProvide' | 'exc_serviceReply';
 type CallParams = ParsedParamsOf<'exc_serviceCall'>;
+
+/**
+ * Sees to it that an app answers what its manifest says, which is what the person was shown.
+ * @throws AppError `not_granted`, `invalid_argument`
+ */
+async function checkDeclared({ manifest, read }: HostedApp, given: unknown): Promise<void> {
+  const { slug, interface: definition } = checkManifest(given);
+  const declared = manifest.services.provides.find((one) => one.slug === slug);
+  if (!declared) throw new AppError('not_granted', `The manifest of this app provides no service ${slug}.`);
+  if (declared.answers)
+    throw new AppError(
+      'invalid_argument',
+      `ExtraChain answers ${slug} itself, as the manifest of this app says.`,
+    );
+  const bytes = await read(declared.interface);
+  const same =
+    bytes !== null && checkInterface(JSON.parse(Buffer.from(bytes).toString())).hash === definition.hash;
+  if (!same)
+    throw new AppError('not_granted', `The manifest of this app names another interface for ${slug}.`);
+}
 
 /** ExAPI: calls in the name of the app, and services that its page answers. */
 export function serviceHandlers({ node, records }: HandlerDeps): Pick<AppHandlers, Names> {
@@ -75,10 +96,12 @@ export function serviceHandlers({ node, records }: HandlerDeps): Pick<AppHandler
         ),
       );
     },
-    exc_serviceProvide: (call, { manifest }) =>
-      call.subscribe('exc_serviceProvide', (send) =>
+    async exc_serviceProvide(call, { manifest }) {
+      await checkDeclared(call.app, manifest);
+      return call.subscribe('exc_serviceProvide', (send) =>
         pump((signal) => node.services.provide(call.app.appId, manifest, signal), send),
-      ),
+      );
+    },
     exc_serviceReply(call, reply) {
       node.services.reply(call.app.appId, reply);
       return { ok: true };

@@ -1,4 +1,4 @@
-import type { Clock } from '../../../src-shared/runtime.ts';
+import type { Clock } from '../../src-shared/runtime.ts';
 
 /** A token bucket: `burst` at once, `rate` a second after that. */
 export function createRateLimit(clock: Clock, rate: number, burst: number): { take(): boolean } {
