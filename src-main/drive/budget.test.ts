@@ -40,7 +40,14 @@ test('a member writes into a collection as much as fits, then is told so; others
   const files = await alice.create('files');
   for (let n = 0; n < limit.entries + 5; n++) {
     const node = (n + 1).toString(16).padStart(32, '0');
-    const dir = { t: 'make', node, kind: 'dir', parent: '0'.repeat(32), name: `d${n}`, content: null } as const;
+    const dir = {
+      t: 'make',
+      node,
+      kind: 'dir',
+      parent: '0'.repeat(32),
+      name: `d${n}`,
+      content: null,
+    } as const;
     expect(await code(files.commit([dir]))).toBe('done');
   }
 });

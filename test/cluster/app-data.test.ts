@@ -292,9 +292,18 @@ describe('a service that a manifest answers', () => {
       watch: { do: 'follow', list },
     };
     const manifest = {
-      ...{ manifestVersion: 1, slug: 'rooms', name: 'Rooms', version: '1.0.0', description: 'Rooms', icon: 'icon.svg' },
+      ...{
+        manifestVersion: 1,
+        slug: 'rooms',
+        name: 'Rooms',
+        version: '1.0.0',
+        description: 'Rooms',
+        icon: 'icon.svg',
+      },
       permissions: { required: ['collections'], optional: ['services.provide'] },
-      services: { provides: [{ slug: 'rooms', interface: 'rooms.json', answers: { collection: 'Rooms', methods } }] },
+      services: {
+        provides: [{ slug: 'rooms', interface: 'rooms.json', answers: { collection: 'Rooms', methods } }],
+      },
       license: 'MIT',
     };
     await writeFile(path.join(dir, 'extrachain.json'), JSON.stringify(manifest));
@@ -316,8 +325,15 @@ describe('a service that a manifest answers', () => {
     const heard: unknown[] = [];
     const ended = new AbortController();
     const following = (async () => {
-      const input = { service, method: 'watch', params: { room: 'pier', seconds: 60 }, maxFee: null, timeout: 90 };
-      for await (const one of b.node.services.callStream(input, ended.signal)) if (one.kind === 'item') heard.push(one.value);
+      const input = {
+        service,
+        method: 'watch',
+        params: { room: 'pier', seconds: 60 },
+        maxFee: null,
+        timeout: 90,
+      };
+      for await (const one of b.node.services.callStream(input, ended.signal))
+        if (one.kind === 'item') heard.push(one.value);
     })().catch(() => {});
     await until('it was heard', 20_000, async () => {
       // The first words may be said before the other end listens.
@@ -330,7 +346,9 @@ describe('a service that a manifest answers', () => {
     const { value } = await call('read', { room: 'pier', limit: 1 });
     expect(value).toMatchObject([{ user: who.b, text: 'Is anybody there?' }]);
     // The page of permissions says what was done in the app's name.
-    expect((await a.node.apps.deeds({ app: installed, limit: 10 }, never)).map((one) => one.about)).toContain('rooms post');
+    expect((await a.node.apps.deeds({ app: installed, limit: 10 }, never)).map((one) => one.about)).toContain(
+      'rooms post',
+    );
   });
 
   it('keeps to its rooms, and to what one person may say at a time', async () => {
@@ -339,7 +357,9 @@ describe('a service that a manifest answers', () => {
     }
     expect(await code(call('read', { room: '' }))).toBe('invalid_argument');
     expect(await code(call('post', { room: 'pier', text: 'x', user: who.a }))).toBe('invalid_argument');
-    const said = await Promise.all(Array.from({ length: 30 }, (_, n) => code(call('post', { room: 'flood', text: `${n}` }))));
+    const said = await Promise.all(
+      Array.from({ length: 30 }, (_, n) => code(call('post', { room: 'flood', text: `${n}` }))),
+    );
     expect(new Set(said)).toEqual(new Set(['done', 'rate_limited']));
     expect(said.filter((one) => one === 'done').length).toBeLessThan(20);
     expect((await call('read', { room: 'pier' })).value).toHaveLength(1);
@@ -349,7 +369,11 @@ describe('a service that a manifest answers', () => {
     await a.stop();
     a = await startNode(path.join(temp.dir, 'a'), '127.0.0.41');
     await meet(a, b);
-    await until('it answers again', 20_000, async () => (await code(call('read', { room: 'pier' }))) === 'done');
+    await until(
+      'it answers again',
+      20_000,
+      async () => (await code(call('read', { room: 'pier' }))) === 'done',
+    );
     expect((await call('read', { room: 'pier' })).value).toHaveLength(1);
     await a.node.apps.revoke({ app: installed, name: 'services.provide' }, never);
     await until('it is gone', 15_000, async () => (await offers()).length === 0);

@@ -129,12 +129,16 @@ describe.skipIf(chromium === null || !hasFfmpeg)('the app Channels, between two 
     await page.getByLabel('What it is about').fill('Music from the east pier, every evening at eight.');
     await page.getByRole('button', { name: 'Save' }).click();
     await allow(a, 'permission');
-    await page.getByText('Others see your channel while this page is open.').last().waitFor();
+    await page.getByText('Others see your channel while this computer is on.').last().waitFor();
+    // With every page of its owner closed, his node answers for the channel.
+    await page.goto('about:blank');
     await launch(b, b.browser.page, 'channels');
     await b.browser.page.getByRole('button', { name: /Harbour sessions/ }).click();
     await b.browser.page.getByText('Music from the east pier').last().waitFor();
     await b.browser.page.getByRole('button', { name: 'Follow', exact: true }).click();
     await b.browser.page.getByRole('button', { name: 'Unfollow' }).waitFor();
+    await launch(a, page, 'channels');
+    await page.getByRole('button', { name: /Harbour sessions/ }).click();
   });
 
   it('publishes a recording of a drive, which plays elsewhere', { timeout: 300_000 }, async () => {
@@ -146,7 +150,17 @@ describe.skipIf(chromium === null || !hasFfmpeg)('the app Channels, between two 
     await page.getByRole('button', { name: /^evening set first night/ }).waitFor();
     await looks(a, 'channels-own');
     const viewer = b.browser.page;
-    await viewer.getByRole('button', { name: /^evening set first night/ }).click();
+    const card = viewer.getByRole('button', { name: /^evening set first night/ });
+    // A frame of it, taken by the owner's app and brought by his node.
+    await expect
+      .poll(
+        () =>
+          card.locator('img').evaluate((img) => (img as unknown as { naturalWidth: number }).naturalWidth),
+        patience,
+      )
+      .toBe(384);
+    await looks(b, 'channels-page');
+    await card.click();
     await plays(viewer);
     // Nothing was joined for it, and the drive is open to nobody but those who have the link.
     expect(await b.node.client.drives.list({})).toEqual([]);
@@ -186,6 +200,10 @@ describe.skipIf(chromium === null || !hasFfmpeg)('the app Channels, between two 
     await chat.getByRole('button', { name: 'Open rooms for other apps' }).click();
     await allow(a, 'permission');
     await chat.getByText('Rooms for other apps are open').waitFor();
+    await chat.setViewportSize({ width: 1180, height: 800 });
+    await chat.screenshot({ path: path.join(pictures, 'channels-chat.png') });
+    // The room stays open without it.
+    await chat.close();
     await a.browser.page.bringToFront();
     await live(a).click();
     const say = (side: Side) => side.browser.page.getByRole('textbox', { name: 'Say something' });
@@ -204,8 +222,6 @@ describe.skipIf(chromium === null || !hasFfmpeg)('the app Channels, between two 
       expect(await side.browser.page.locator('.talk .problem').isVisible()).toBe(false);
     }
     await looks(b, 'channels-live');
-    await chat.setViewportSize({ width: 1180, height: 800 });
-    await chat.screenshot({ path: path.join(pictures, 'channels-chat.png') });
   });
 
   it('sends a tip, once the person says yes, and says so in the room', { timeout: 300_000 }, async () => {

@@ -147,6 +147,7 @@ describe.skipIf(chromium === null)('the apps Chat and Desk, between two computer
     await chat.getByRole('button', { name: 'Open rooms for other apps' }).click();
     await allow(a);
     await chat.getByText('Rooms for other apps are open').waitFor();
+    await chat.close();
     await a.browser.page.bringToFront();
     for (const side of [a, b]) {
       await side.browser.page.getByRole('button', { name: 'Talk about this note' }).click();

@@ -9,5 +9,5 @@ export type { CallOutcome, CallRequest, KnownOffer, ServiceCalls } from './calls
 export { createServiceRecords } from './records.ts';
 export type { Debt, ServiceRecords } from './records.ts';
 export type { Receipt, WirePrice } from './frames.ts';
-export { answerByRules, checkAnswers } from './standing.ts';
+export { answerByRules, checkAnswers, readProvided } from './standing.ts';
 export type { AnswerStore } from './standing.ts';

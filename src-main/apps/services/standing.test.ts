@@ -32,9 +32,14 @@ function world(room = Infinity) {
       collection: {
         get: (key) => (keys.has(key) ? entry(key) : null),
         entries({ prefix = '', limit, after }) {
-          const all = [...keys.keys()].filter((key) => key.startsWith(prefix) && (after === undefined || key < after));
+          const all = [...keys.keys()].filter(
+            (key) => key.startsWith(prefix) && (after === undefined || key < after),
+          );
           const found = all.sort().reverse();
-          return { entries: found.slice(0, limit).map(entry), next: found.length > limit ? found[limit - 1]! : null };
+          return {
+            entries: found.slice(0, limit).map(entry),
+            next: found.length > limit ? found[limit - 1]! : null,
+          };
         },
         async write(changes) {
           if (++writes > room) throw new AppError('quota_exceeded', 'full');
@@ -101,13 +106,24 @@ describe('answers by rules', () => {
 
   it('have keys that no two rooms share, however long or strange they are', async () => {
     const { call, keys } = world();
-    const rooms = ['a', 'a/', '../a', 'ä', '%C3%A4', '€'.repeat(99), `${'€'.repeat(98)}$`, '__proto__', '{room}'];
+    const rooms = [
+      'a',
+      'a/',
+      '../a',
+      'ä',
+      '%C3%A4',
+      '€'.repeat(99),
+      `${'€'.repeat(98)}$`,
+      '__proto__',
+      '{room}',
+    ];
     for (const room of rooms) await call('post', { room, text: room });
     const places = keys().map((key) => key.split('/'));
     expect(places.every((parts) => parts.length === 3 && parts[0] === 'room')).toBe(true);
     expect(new Set(places.map((parts) => parts[1])).size).toBe(rooms.length);
     expect(Math.max(...keys().map((key) => Buffer.byteLength(key)))).toBeLessThanOrEqual(512);
-    for (const room of ['', 7, null, '\ud800']) await expect(call('read', { room })).rejects.toThrow('needs a text room');
+    for (const room of ['', 7, null, '\ud800'])
+      await expect(call('read', { room })).rejects.toThrow('needs a text room');
   });
 });
 
@@ -123,6 +139,8 @@ describe('rules of a manifest', () => {
     broken({ read: { do: 'append', list, keep: 1 } });
     broken({ other: { do: 'last', list } });
     const { post: _, ...rest } = rules.methods;
-    expect(() => checkAnswers({ ...rules, methods: rest }, definition)).toThrow('Nothing answers the method post.');
+    expect(() => checkAnswers({ ...rules, methods: rest }, definition)).toThrow(
+      'Nothing answers the method post.',
+    );
   });
 });

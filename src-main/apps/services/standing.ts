@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
-import type { AnswerRule, ServiceAnswers } from '../../../src-shared/apps/index.ts';
+import type { AnswerRule, ServiceAnswers, SourceManifest } from '../../../src-shared/apps/index.ts';
 import { AppError, isAppError } from '../../../src-shared/errors.ts';
 import type { Clock, RandomBytes } from '../../../src-shared/runtime.ts';
 import type { Collection, CollectionChange, CollectionEntry, JsonValue } from '../collections/index.ts';
 import { createRateLimit } from '../rate-limit.ts';
-import type { CheckedInterface } from './interface.ts';
+import { checkInterface, type CheckedInterface } from './interface.ts';
 import type { OfferedCall } from './offers.ts';
 
 /** The collection that answers are taken from and put into. */
@@ -89,9 +89,27 @@ export function checkAnswers({ methods }: ServiceAnswers, definition: CheckedInt
 }
 
 /**
- * Answers a service by rules, from a collection: without a page of the app.
- * @param deps `noted`: told of each method that was answered
+ * The interface of a service that a manifest provides, and whether its rules answer it.
+ * @param read a file of the bundle
+ * @throws AppError `manifest_invalid`, `invalid_argument`, `too_large`
  */
+export async function readProvided(
+  { slug, interface: file, answers }: SourceManifest['services']['provides'][number],
+  read: (path: string) => Promise<Uint8Array | null>,
+): Promise<CheckedInterface> {
+  const bytes = await read(file);
+  let given: unknown;
+  try {
+    given = JSON.parse(Buffer.from(bytes ?? []).toString());
+  } catch (cause) {
+    throw new AppError('manifest_invalid', `The interface of ${slug} in ${file} is not JSON.`, { cause });
+  }
+  const definition = checkInterface(given);
+  if (answers) checkAnswers(answers, definition);
+  return definition;
+}
+
+/** Answers a service by rules, from a collection: without a page of the app. */
 export function answerByRules({
   rules,
   store,

@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { appIdPattern, compareVersions } from '../../../src-shared/apps/index.ts';
 import type { InstalledApp } from '../../../src-shared/contract/index.ts';
@@ -6,7 +7,9 @@ import { previewType, type NodeServices } from '../../api/index.ts';
 import {
   createInstalls,
   hashOfAppId,
+  openBundle,
   packApp,
+  readProvided,
   verifyBundle,
   type InstallRecord,
   type Installs,
@@ -160,6 +163,19 @@ export function createAppInstalls(parts: {
     return found;
   }
 
+  /** So that an author hears of it, and not only whoever installs it. @throws AppError as `readProvided` */
+  async function checkServices(file: string): Promise<void> {
+    const bundle = await openBundle(file);
+    try {
+      for (const one of bundle.manifest.services.provides)
+        await readProvided(one, (name) => bundle.read(name));
+    } catch (error) {
+      await rm(file, { force: true });
+      throw error;
+    } finally {
+      await bundle.close();
+    }
+  }
   /** @throws AppError `version_not_newer` */
   async function refuseOld(file: string, channel: string): Promise<void> {
     const { manifest } = await verifyBundle(file);
@@ -241,6 +257,7 @@ export function createAppInstalls(parts: {
     },
     async pack({ dir, out }) {
       const { manifest, root, size } = await packApp(dir, out);
+      await checkServices(out);
       return {
         slug: manifest.slug,
         version: manifest.version,

@@ -1,8 +1,7 @@
 import type { ServiceAnswers } from '../../../src-shared/apps/index.ts';
 import {
   answerByRules,
-  checkAnswers,
-  checkInterface,
+  readProvided,
   watchCollection,
   type AnswerStore,
   type InstallRecord,
@@ -14,6 +13,8 @@ import type { OpenCollection } from './collections.ts';
 
 /** A collection of another own computer that is not reached in this time is not waited for, ms. */
 const joinPatience = 5000;
+
+type Provided = InstallRecord['manifest']['services']['provides'][number];
 
 /** Services that installed apps' manifests answer: offered as long as this node runs and the app may. */
 export interface StandingServices {
@@ -98,11 +99,9 @@ export function createStandingServices({
       let work = Promise.resolve();
       let ended = false;
 
-      async function offer(record: InstallRecord, slug: string, file: string, rules: ServiceAnswers) {
-        const { appId } = record;
-        const bytes = await installed.read(appId, file);
-        const definition = checkInterface(JSON.parse(Buffer.from(bytes ?? []).toString()));
-        checkAnswers(rules, definition);
+      async function offer(appId: string, provided: Provided, rules: ServiceAnswers) {
+        const { slug } = provided;
+        const definition = await readProvided(provided, (file) => installed.read(appId, file));
         const run = answerByRules({ rules, store: storeOf(data, appId, rules), clock, random });
         return data.services.offers.add({
           owner: data.services.user(),
@@ -128,10 +127,11 @@ export function createStandingServices({
         const user = ended ? null : identity.userId();
         const wanted = new Map<string, () => Promise<() => void>>();
         for (const record of user === null ? [] : installed.list().filter(runnable)) {
-          for (const { slug, interface: file, answers } of record.manifest.services.provides) {
+          for (const provided of record.manifest.services.provides) {
+            const { slug, answers } = provided;
             if (!answers) continue;
             wanted.set(`${user} ${record.appId} ${record.root} ${slug}`, () =>
-              offer(record, slug, file, answers),
+              offer(record.appId, provided, answers),
             );
           }
         }

@@ -1,7 +1,8 @@
 import { AppError, isAppError } from '../../../../src-shared/errors.ts';
 import { addAmounts, maySpendUnasked } from '../../permissions/index.ts';
 import type { ParsedParamsOf } from '../../../../src-shared/apps/methods/index.ts';
-import { checkInterface, checkManifest } from '../../services/interface.ts';
+import { checkManifest } from '../../services/interface.ts';
+import { readProvided } from '../../services/standing.ts';
 import type { AppHandlers, Call, HandlerDeps, HostedApp } from '../types.ts';
 import { pump } from './pump.ts';
 
@@ -22,10 +23,7 @@ async function checkDeclared({ manifest, read }: HostedApp, given: unknown): Pro
       'invalid_argument',
       `ExtraChain answers ${slug} itself, as the manifest of this app says.`,
     );
-  const bytes = await read(declared.interface);
-  const same =
-    bytes !== null && checkInterface(JSON.parse(Buffer.from(bytes).toString())).hash === definition.hash;
-  if (!same)
+  if ((await readProvided(declared, read)).hash !== definition.hash)
     throw new AppError('not_granted', `The manifest of this app names another interface for ${slug}.`);
 }
 
