@@ -1,6 +1,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { connectToDaemon } from '../../src-main/headless/client.ts';
 import { cliJson, runCli, startDaemon, tempDir, type Daemon } from '../support/daemon.ts';
 
 /** The ledger as its users see it: real daemons, driven through the command line. */
@@ -93,6 +94,88 @@ describe('a network of its founder', () => {
     expect(await balance(ben, 'EXC')).toMatchObject({ amount: '50000.5' });
     const [one] = await ben.cli<{ messages: { type: string; amount: string }[] }[]>('wallet', 'history');
     expect(one?.messages).toMatchObject([{ type: 'bank.send', amount: '50000.5' }]);
+  });
+
+  it('pays for calls of a service: by many in one transaction, for receipts only, never more than was allowed', async () => {
+    const [provider, caller] = await Promise.all([connectToDaemon(ada.data), connectToDaemon(ben.data)]);
+    const ended = new AbortController();
+    try {
+      const number = { type: 'number' };
+      const methods = { double: { params: number, result: number }, fail: { params: true, result: true } };
+      const manifest = {
+        ...{ slug: 'doubler', title: 'Doubler', price: { symbol: 'EXC', amount: '0.5' } },
+        interface: { name: 'Doubler', methods },
+      };
+      const asked = provider.client.services
+        .provide({ manifest }, { signal: ended.signal })
+        [Symbol.asyncIterator]();
+      expect((await asked.next()).value).toMatchObject({
+        kind: 'ready',
+        service: `${users.get(ada)}/doubler`,
+      });
+      let runs = 0;
+      const answering = (async () => {
+        for (;;) {
+          const { done, value } = await asked.next();
+          if (done) return;
+          if (value.kind !== 'call') continue;
+          runs += 1;
+          const step =
+            value.method === 'fail'
+              ? { kind: 'error' as const, message: 'It failed.' }
+              : { kind: 'result' as const, value: 2 * (value.params as number) };
+          await provider.client.services.reply({ call: value.call, step });
+        }
+      })().catch(() => {});
+      const service = `${users.get(ada)}/doubler`;
+      const call = (method: string, params: unknown, amount: string | null) =>
+        caller.client.services.call({
+          ...{ service, method, params, timeout: 60 },
+          maxFee: amount === null ? null : { symbol: 'EXC', amount },
+        });
+      const before = { ada: await balance(ada, 'EXC'), ben: await balance(ben, 'EXC') };
+      for (const amount of [null, '0.499999'])
+        expect(await code(call('double', 1, amount))).toBe('price_exceeded');
+      expect(await code(ben.cli('service', 'call', service, 'double', '--params', '1'))).toBe(
+        'price_exceeded',
+      );
+      expect(runs).toBe(0);
+      // A call that fails costs nothing.
+      expect(await code(call('fail', {}, '0.5'))).toBe('service_failed');
+      expect(await caller.client.services.debts({})).toEqual([]);
+      // Twenty are on credit; the next one waits until they are paid.
+      for (let n = 1; n <= 22; n++)
+        expect(await call('double', n, '0.5')).toMatchObject({
+          value: 2 * n,
+          fee: { symbol: 'EXC', amount: '0.5' },
+        });
+      expect(runs).toBe(23);
+      expect(await caller.client.services.debts({})).toMatchObject([
+        { owner: users.get(ada), fee: { amount: '1' } },
+      ]);
+      const receipts = await caller.client.services.receipts({ limit: 100 });
+      expect(receipts.length).toBe(22);
+      expect(receipts.every(({ fee, method }) => method === 'double' && fee?.amount === '0.5')).toBe(true);
+      const { height } = await status(ada);
+      await ben.cli('chain', 'wait', '--height', String(height), '--timeout', '60');
+      const paid = (
+        await ben.cli<{ messages: { type: string; amount: string; memo?: string }[] }[]>('wallet', 'history')
+      ).filter(({ messages }) => messages.some(({ memo }) => memo?.startsWith('services ')));
+      expect(paid.map(({ messages }) => messages.map(({ amount }) => amount))).toEqual([['10']]);
+      const after = await balance(ben, 'EXC');
+      const spent = Number(before.ben!.amount) - Number(after!.amount);
+      expect(spent).toBeGreaterThanOrEqual(10);
+      expect(spent).toBeLessThan(10.1);
+      ended.abort();
+      await answering;
+      expect(Number((await balance(ada, 'EXC'))!.amount)).toBeGreaterThanOrEqual(
+        Number(before.ada!.amount) + 10,
+      );
+    } finally {
+      ended.abort();
+      provider.close();
+      caller.close();
+    }
   });
 
   it('proves balances and transactions to whoever has no node', async () => {

@@ -90,14 +90,16 @@ export function createServiceCalls(deps: {
   readonly logger: Logger;
   /** What the ledger says; empty where none is followed. */
   readonly registered: () => Promise<readonly KnownOffer[]>;
-  /** Sends what is owed and resolves with the transaction once it stands in a block. */
+  /** @throws AppError for a price that could not be paid without asking */
+  readonly checkPrice: (owner: UserId, price: WirePrice) => Promise<void>;
+  /** Sends what is owed, or a part of it; resolves with the transaction once it stands in a block. */
   readonly pay: (
     owner: UserId,
     peer: DeviceId,
     symbol: string,
     amount: bigint,
     signal: AbortSignal,
-  ) => Promise<string>;
+  ) => Promise<{ readonly tx: string; readonly amount: bigint }>;
 }): ServiceCalls {
   const { network, offers, records, clock, logger } = deps;
   const connections = new Map<string, Promise<ServiceConnection>>();
@@ -280,6 +282,7 @@ export function createServiceCalls(deps: {
         details: { price: offer.price },
       });
     }
+    if (offer.price) await deps.checkPrice(offer.owner, offer.price);
     const connection = await connect(peer, request.app, signal);
     progress.sent = true;
     const running = connection.call(
@@ -311,7 +314,11 @@ export function createServiceCalls(deps: {
   async function pay(owner: UserId, peer: DeviceId, signal: AbortSignal): Promise<void> {
     const user = deps.user();
     for (const debt of records.debts(user).filter((one) => one.owner === owner && one.peer === peer)) {
-      records.paid(user, debt, await deps.pay(owner, peer, debt.symbol, debt.amount, signal));
+      for (let left = debt.amount; left > 0n;) {
+        const { tx, amount } = await deps.pay(owner, peer, debt.symbol, left, signal);
+        records.paid(user, { ...debt, amount }, tx);
+        left -= amount;
+      }
     }
     for (const tx of records.untold(user, owner, peer)) {
       await (await connect(peer, null, signal)).settle(owner, tx);

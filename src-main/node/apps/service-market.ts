@@ -11,6 +11,7 @@ import type {
 import { hashOfUserId, userIdOfHash } from '../../identity/index.ts';
 import type { DeviceId, UserId } from '../../identity/index.ts';
 import { decodeTx, fieldsOfMessage, message, sameBytes, servicesView, tokenOf } from '../../ledger/index.ts';
+import type { LedgerView, WireMessage } from '../../ledger/index.ts';
 import type { Clock } from '../../../src-shared/runtime.ts';
 import type { Chains, OpenChain } from '../ledger/chains.ts';
 import { fromHex, hex } from '../ledger/shown.ts';
@@ -28,9 +29,30 @@ export interface ServiceMarket {
   /** @returns hash of the transaction */
   register(manifest: ServiceManifest, peers: readonly string[], days: number): Promise<string>;
   remove(slug: string): Promise<string>;
-  /** Pays an owner for calls that the computer `peer` answered. @returns the transaction, once it stands in a block */
-  pay(owner: UserId, peer: DeviceId, symbol: string, amount: bigint, signal: AbortSignal): Promise<string>;
+  /** @throws AppError `not_allowed` for a price that the person's own limit does not let out without a password */
+  checkPrice(owner: UserId, price: WirePrice): Promise<void>;
+  /**
+   * Pays an owner for calls that the computer `peer` answered: all of it, or as much as one transaction may take without a password.
+   * @returns the transaction, once it stands in a block, and what it paid
+   */
+  pay(
+    owner: UserId,
+    peer: DeviceId,
+    symbol: string,
+    amount: bigint,
+    signal: AbortSignal,
+  ): Promise<{ readonly tx: string; readonly amount: bigint }>;
   readonly credit: Credit;
+}
+
+/**
+ * The largest part of an amount, by halves, that may go out at once.
+ * @returns 0: none may
+ */
+export function partWithin(amount: bigint, may: (part: bigint) => boolean): bigint {
+  let part = amount;
+  while (part > 0n && !may(part)) part /= 2n;
+  return part;
 }
 
 const memoFor = (peer: DeviceId): string => `services ${peer}`;
@@ -41,6 +63,8 @@ export function createServiceMarket(deps: {
   readonly records: ServiceRecords;
   readonly clock: Clock;
   readonly self: DeviceId;
+  /** Whether the person's limit asks for the password before such a transaction. */
+  readonly needsPassword: (open: OpenChain, view: LedgerView, messages: readonly WireMessage[]) => boolean;
 }): ServiceMarket {
   const { records, clock } = deps;
 
@@ -67,7 +91,33 @@ export function createServiceMarket(deps: {
     }
   }
 
+  const paymentTo = (owner: UserId, peer: DeviceId, symbol: string, amount: bigint): WireMessage =>
+    message('bank.send', { to: hashOfUserId(owner), symbol, amount, memo: memoFor(peer) });
+
+  /** What of an amount may go out in one transaction without a password. */
+  const unasked = (
+    open: OpenChain,
+    owner: UserId,
+    peer: DeviceId,
+    symbol: string,
+    amount: bigint,
+  ): Promise<bigint> =>
+    open.reader.read(
+      (view) =>
+        partWithin(amount, (part) => !deps.needsPassword(open, view, [paymentTo(owner, peer, symbol, part)])),
+      'a payment of calls',
+    );
+
   return {
+    async checkPrice(owner, { symbol, amount }) {
+      const open = active();
+      const price = BigInt(amount);
+      if ((await unasked(open, owner, deps.self, symbol, price)) === price) return;
+      throw new AppError(
+        'not_allowed',
+        'A call costs more than you let out without your password (wallet.passwordAbove).',
+      );
+    },
     async registered() {
       const open = deps.chains().current();
       if (!open) return [];
@@ -129,10 +179,13 @@ export function createServiceMarket(deps: {
     },
     async pay(owner, peer, symbol, amount, signal) {
       const open = active();
-      const made = message('bank.send', { to: hashOfUserId(owner), symbol, amount, memo: memoFor(peer) });
+      const part = await unasked(open, owner, peer, symbol, amount);
+      if (part === 0n)
+        throw new AppError('not_allowed', 'Your limit lets nothing out without your password.');
+      const made = paymentTo(owner, peer, symbol, part);
       const hash = await deps.wallet().send(open, { messages: [made], feeIn: null });
       await settled(open, hash, signal);
-      return hex(hash);
+      return { tx: hex(hash), amount: part };
     },
     credit: {
       check(caller, { owner, price, slug }: Offer) {

@@ -1,4 +1,4 @@
-import { AppError } from '../../../src-shared/errors.ts';
+import { AppError, isAppError } from '../../../src-shared/errors.ts';
 import type { ServiceSummary } from '../../../src-shared/contract/index.ts';
 import type { NodeServices } from '../../api/index.ts';
 import {
@@ -15,11 +15,13 @@ import type {
   KnownOffer,
   Offers,
   ServiceCalls,
+  WirePrice,
 } from '../../apps/index.ts';
 import type { UserId } from '../../identity/index.ts';
 import type { Online } from '../core.ts';
 import type { Chains } from '../ledger/chains.ts';
 import { iso } from '../ledger/shown.ts';
+import { needsPassword } from '../ledger/spending.ts';
 import type { Wallet } from '../ledger/wallet.ts';
 import { createAnswering } from './answering.ts';
 import type { Asked, ReplyStep } from './answering.ts';
@@ -67,7 +69,14 @@ export function createNodeServicesOfApps(
 ): NodeServicesOfApps {
   const { network, identity, clock, random, logger } = node;
   const records = createServiceRecords(node.db);
-  const market = createServiceMarket({ chains, wallet, records, clock, self: network.peerId });
+  const market = createServiceMarket({
+    chains,
+    wallet,
+    records,
+    clock,
+    self: network.peerId,
+    needsPassword: (open, view, messages) => needsPassword(node, open, view, messages),
+  });
   const ended = new AbortController();
   const offers = createOffers(() => {});
   const answering = createAnswering(random);
@@ -96,6 +105,7 @@ export function createNodeServicesOfApps(
     random,
     logger,
     registered: () => market.registered(),
+    checkPrice: (...args) => market.checkPrice(...args),
     pay: (...args) => market.pay(...args),
   });
 
@@ -170,7 +180,23 @@ export function createNodeServicesOfApps(
     },
     async *call({ maxFee, ...request }, signal) {
       const fee = maxFee === 'listed' ? 'listed' : await market.units(maxFee);
-      return yield* calls.call({ ...request, maxFee: fee }, signal);
+      try {
+        return yield* calls.call({ ...request, maxFee: fee }, signal);
+      } catch (error) {
+        const price = isAppError(error, 'price_exceeded')
+          ? (error.details?.['price'] as WirePrice | undefined)
+          : undefined;
+        const costs = await market.shown(price ?? null).catch(() => null);
+        if (!costs) throw error;
+        throw new AppError(
+          'price_exceeded',
+          `A call costs ${costs.amount} ${costs.symbol}; allow so much for it.`,
+          {
+            details: { price: costs },
+            cause: error,
+          },
+        );
+      }
     },
     async list({ search, interface: hash }, signal) {
       const words = search

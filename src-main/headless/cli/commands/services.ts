@@ -140,11 +140,7 @@ export function addServiceCommands(program: Command, run: Run): void {
     .argument('<service>', 'its name, <user>/<name>, or the hash of an interface')
     .argument('<method>')
     .option('--params <json>', 'what the method takes', '{}')
-    .option(
-      '--max-fee <amount>',
-      'the most it may cost, as in "0.5 EXC"; left out: what the service says',
-      parseFee,
-    )
+    .option('--max-fee <amount>', 'the most it may cost, as in "0.5 EXC"; left out: nothing', parseFee)
     .option('--timeout <seconds>', 'gives up after so long', parseCount)
     .option('--stream', 'prints the parts of the answer as they come, a line each')
     .action((service, method, { params, maxFee, timeout, stream }) =>
@@ -153,7 +149,7 @@ export function addServiceCommands(program: Command, run: Run): void {
           service,
           method,
           params: json(params, '--params'),
-          maxFee: maxFee ?? ('listed' as const),
+          maxFee: maxFee ?? null,
           ...(timeout !== undefined && { timeout }),
         };
         if (!stream) {
