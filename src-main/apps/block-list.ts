@@ -2,7 +2,7 @@ import { z } from '../../src-shared/contract/zod.ts';
 import { appId } from '../../src-shared/apps/index.ts';
 import { count } from '../../src-shared/contract/common.ts';
 import { readDocument, signDocument } from './signed.ts';
-import type { DocumentSigner } from './signed.ts';
+import type { DocumentSigner, SignedBy } from './signed.ts';
 
 /** Apps that somebody warns of. Whoever subscribes to the list installs and opens none of them. */
 const list = z.strictObject({
@@ -21,6 +21,5 @@ export const signBlockList = (value: BlockListFile, signer: DocumentSigner): str
   signDocument('block list', value, signer);
 
 /** @throws AppError `malformed`, `bad_signature` */
-export const readBlockList = (
-  bytes: Uint8Array,
-): { readonly payload: BlockListFile; readonly user: string } => readDocument('block list', bytes, list);
+export const readBlockList = (bytes: Uint8Array): { readonly payload: BlockListFile } & SignedBy =>
+  readDocument('block list', bytes, list);

@@ -2,12 +2,12 @@ import { generateKeyPairSync } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isAppError } from '../../src-shared/errors.ts';
-import { createSigner, hashOfUserId, signDeviceCertificate } from '../identity/index.ts';
+import { createSigner, hashOfUserId, signCard, signDeviceCertificate } from '../identity/index.ts';
 import { readBlockList, signBlockList } from './block-list.ts';
 import { parseBundleManifest, parseSourceManifest } from './bundle/index.ts';
 import { appIdOf, hashOfAppId } from './ids.ts';
 import { readRelease, signRelease } from './release.ts';
-import { signDocument } from './signed.ts';
+import { refuseRevoked, signDocument } from './signed.ts';
 import type { DocumentSigner } from './signed.ts';
 
 const key = () =>
@@ -53,9 +53,35 @@ const codeOf = (work: () => unknown): string => {
 const bytes = (text: string) => Buffer.from(text);
 
 describe('signed documents of apps', () => {
+  it('count no more once the computer that signed them was taken back', () => {
+    const root = key();
+    const device = key();
+    const certificate = signDeviceCertificate(root, {
+      deviceKey: device.publicKey,
+      name: 'lost',
+      issuedAt: 1,
+    });
+    const { file } = signRelease(made, certificate.user, { certificate, device });
+    const { by } = readRelease(bytes(file));
+    const fields = { number: 1, encKey: new Uint8Array(32).fill(9), encKeyNumber: 0, time: 5 };
+    const card = (revoked: boolean) =>
+      signCard(root, {
+        ...fields,
+        devices: [certificate],
+        revoked: revoked ? [{ deviceKey: device.publicKey, at: 4 }] : [],
+      });
+    expect(codeOf(() => refuseRevoked(null, by))).toBe('fine');
+    expect(codeOf(() => refuseRevoked(card(false), by))).toBe('fine');
+    expect(codeOf(() => refuseRevoked(card(true), by))).toBe('bad_signature');
+    const other = { ...by, user: adaId };
+    expect(codeOf(() => refuseRevoked(card(true), other))).toBe('fine');
+  });
+
   it('are read as they were signed, and by nobody else’s word', () => {
     const { release, file } = signRelease(made, adaId, ada);
-    expect(readRelease(bytes(file))).toEqual(release);
+    const { by, ...read } = readRelease(bytes(file));
+    expect(read).toEqual({ release });
+    expect(by).toEqual({ user: adaId, device: ada.device.publicKey });
     expect(release.appId).toBe(appIdOf(hashOfUserId(adaId), 'tides'));
     expect(Buffer.from(hashOfAppId(release.appId))).toHaveLength(32);
     // Ben signs what says it is Ada's.
@@ -70,7 +96,7 @@ describe('signed documents of apps', () => {
     // Made for another purpose.
     expect(codeOf(() => readRelease(bytes(signDocument('block list', release, ada))))).toBe('bad_signature');
     const list = { title: 'Bad apps', number: 1, apps: [{ appId: release.appId, reason: 'It mines.' }] };
-    expect(readBlockList(bytes(signBlockList(list, ben)))).toEqual({
+    expect(readBlockList(bytes(signBlockList(list, ben)))).toMatchObject({
       payload: list,
       user: ben.certificate.user,
     });

@@ -7,7 +7,7 @@ import { hashOfUserId } from '../identity/index.ts';
 import { rootOf } from './bundle/index.ts';
 import { appIdOf } from './ids.ts';
 import { readDocument, signDocument } from './signed.ts';
-import type { DocumentSigner } from './signed.ts';
+import type { DocumentSigner, SignedBy } from './signed.ts';
 
 /** What a publisher signs beside the bundle. Its manifest tells what is asked for before anything is downloaded. */
 const release = z.strictObject({
@@ -66,8 +66,9 @@ export function signRelease(
  * A release as its publisher signed it: the id is the publisher's own, and the manifest is the one of the root.
  * @throws AppError `malformed`, `bad_signature`, `app_id_mismatch`, `bad_hash`
  */
-export function readRelease(bytes: Uint8Array): Release {
-  const { payload, user } = readDocument('release', bytes, release);
+export function readRelease(bytes: Uint8Array): { readonly release: Release; readonly by: SignedBy } {
+  const { payload, ...by } = readDocument('release', bytes, release);
+  const { user } = by;
   if (payload.publisher !== user)
     throw new AppError('bad_signature', 'The release is not signed by its publisher.');
   if (payload.appId !== appIdOf(hashOfUserId(user), payload.slug))
@@ -77,5 +78,5 @@ export function readRelease(bytes: Uint8Array): Release {
     throw new AppError('bad_hash', 'The manifest of the release is not the one of its root.');
   if (manifest.slug !== payload.slug || manifest.version !== payload.version)
     throw new AppError('manifest_invalid', 'The manifest of the release is of another app or version.');
-  return payload;
+  return { release: payload, by };
 }

@@ -3,12 +3,13 @@ import { base64urlnopad } from '@scure/base';
 import { AppError } from '../../src-shared/errors.ts';
 import { z } from '../../src-shared/contract/zod.ts';
 import {
+  cardDevices,
   decodeDeviceCertificate,
   encodeDeviceCertificate,
   verifyDeviceCertificate,
   verifySignature,
 } from '../identity/index.ts';
-import type { DeviceCertificate, Signer, UserId } from '../identity/index.ts';
+import type { ActorCard, DeviceCertificate, Signer, UserId } from '../identity/index.ts';
 import { canonicalJson } from './bundle/index.ts';
 
 /*
@@ -18,6 +19,12 @@ import { canonicalJson } from './bundle/index.ts';
 
 /** What a signature is made for. */
 export type DocumentKind = 'release' | 'block list';
+
+/** Who signed a document, with which computer. */
+export interface SignedBy {
+  readonly user: UserId;
+  readonly device: Uint8Array;
+}
 
 /** Who signs. */
 export interface DocumentSigner {
@@ -63,7 +70,7 @@ export function readDocument<T>(
   kind: DocumentKind,
   bytes: Uint8Array,
   schema: z.ZodType<T>,
-): { readonly payload: T; readonly user: UserId } {
+): { readonly payload: T } & SignedBy {
   let parsed: z.infer<typeof envelope>;
   let payload: T;
   let certificate: DeviceCertificate;
@@ -80,5 +87,16 @@ export function readDocument<T>(
   ) {
     throw new AppError('bad_signature', `The ${kind} is not signed by who it says.`);
   }
-  return { payload, user: certificate.user };
+  return { payload, user: certificate.user, device: certificate.deviceKey };
+}
+
+/**
+ * Sees to it that a document is not signed by a computer that its owner has taken back. When it was signed nobody can tell but whoever
+ * signed it, so a document from before has to be signed anew.
+ * @param card the newest that is known of the one who signed; null: none is
+ * @throws AppError `bad_signature`
+ */
+export function refuseRevoked(card: ActorCard | null, { user, device }: SignedBy): void {
+  if (card?.user !== user || cardDevices(card).revokedAt(device) === null) return;
+  throw new AppError('bad_signature', 'This is signed by a computer that its owner has taken back since.');
 }

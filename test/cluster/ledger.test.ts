@@ -106,9 +106,8 @@ describe('a network of its founder', () => {
         ...{ slug: 'doubler', title: 'Doubler', price: { symbol: 'EXC', amount: '0.5' } },
         interface: { name: 'Doubler', methods },
       };
-      const asked = provider.client.services
-        .provide({ manifest }, { signal: ended.signal })
-        [Symbol.asyncIterator]();
+      const offering = provider.client.services.provide({ manifest }, { signal: ended.signal });
+      const asked = offering[Symbol.asyncIterator]();
       expect((await asked.next()).value).toMatchObject({
         kind: 'ready',
         service: `${users.get(ada)}/doubler`,

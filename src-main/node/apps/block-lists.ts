@@ -1,10 +1,17 @@
 import { AppError, isAppError } from '../../../src-shared/errors.ts';
 import type { BlockList } from '../../../src-shared/contract/index.ts';
 import type { Clock } from '../../../src-shared/runtime.ts';
-import { blockListName, maxBlockListBytes, readBlockList, type Installs } from '../../apps/index.ts';
+import {
+  blockListName,
+  maxBlockListBytes,
+  readBlockList,
+  refuseRevoked,
+  type Installs,
+} from '../../apps/index.ts';
 import type { BlockListRecord } from '../../apps/index.ts';
 import { parseDriveLink } from '../drive-link.ts';
 import { iso } from '../ledger/shown.ts';
+import type { CardOf } from './newest-card.ts';
 import type { PublicFiles } from './public-files.ts';
 
 /** Lists of apps that others warn of, by link to their public drives. Whoever subscribes trusts their authors. */
@@ -31,11 +38,13 @@ export function createBlockLists({
   records,
   files,
   clock,
+  cardOf,
   changed,
 }: {
   readonly records: Installs['records'];
   readonly files: PublicFiles;
   readonly clock: Clock;
+  readonly cardOf: CardOf;
   readonly changed: () => void;
 }): BlockLists {
   const lists = new Map(records.lists().map((one) => [one.listId, one]));
@@ -61,9 +70,11 @@ export function createBlockLists({
     before: BlockListRecord | null,
     signal: AbortSignal,
   ): Promise<BlockListRecord> {
-    const { payload, user } = readBlockList(
+    const { payload, ...by } = readBlockList(
       await files.bytes(link, blockListName, maxBlockListBytes, signal),
     );
+    const { user } = by;
+    refuseRevoked(await cardOf(user, signal), by);
     if (before && before.author !== user)
       throw new AppError('bad_signature', 'The block list is signed by somebody else than before.');
     if (before && payload.number < before.number)

@@ -27,6 +27,7 @@ import type { Views } from '../sharing/views.ts';
 import { isAppLink, parseAppLink } from './app-link.ts';
 import { createBlockLists } from './block-lists.ts';
 import { createInstalling, type InstallGrants } from './installing.ts';
+import { createCardOf } from './newest-card.ts';
 import { createPublicFiles } from './public-files.ts';
 import { createPublishing } from './publishing.ts';
 import { createReceivedBundles, fileDetails, filePicture } from './file-bundles.ts';
@@ -73,13 +74,15 @@ export function createAppInstalls(parts: {
   const installs = createInstalls({ db: base.db, dir: path.join(base.dataDir, 'apps'), clock, log: logger });
   installs.on('changed', () => events.emit('apps', {}));
   const files = createPublicFiles(() => services().files, parts.views);
+  const cardOf = createCardOf(online);
   const lists = createBlockLists({
     records: installs.records,
     files,
     clock,
+    cardOf,
     changed: () => events.emit('apps', {}),
   });
-  const store = createAppStore({ chains, installs, files, lists });
+  const store = createAppStore({ chains, installs, files, lists, cardOf });
   const installing = createInstalling({ base, installs, store, files, lists, grants: parts.grants });
   const publishing = createPublishing({ online, drives, services });
   const received = createReceivedBundles({ temporary: () => installs.temporary(), clock });

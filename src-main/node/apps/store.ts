@@ -12,6 +12,7 @@ import {
   hashOfAppId,
   maxReleaseBytes,
   readRelease,
+  refuseRevoked,
   releasePlaces,
   type Installs,
   type Release,
@@ -23,6 +24,7 @@ import type { Chains } from '../ledger/chains.ts';
 import { hex, iso } from '../ledger/shown.ts';
 import { isAppLink, parseAppLink } from './app-link.ts';
 import type { BlockLists } from './block-lists.ts';
+import type { CardOf } from './newest-card.ts';
 import type { PublicFiles } from './public-files.ts';
 
 /** A release that was checked: its publisher signed it, and the ledger (where it stands there) says the same. */
@@ -70,6 +72,7 @@ export function createAppStore(parts: {
   readonly installs: Installs;
   readonly files: PublicFiles;
   readonly lists: BlockLists;
+  readonly cardOf: CardOf;
 }): AppStore {
   const { chains, installs, files, lists } = parts;
 
@@ -140,7 +143,9 @@ export function createAppStore(parts: {
   async function find(app: string, line: string, signal: AbortSignal): Promise<FoundRelease> {
     const { appId, view, drive, slug, at, row, line: channel } = await place(app, line);
     const path = at === null ? releasePlaces.newest(slug, channel) : releasePlaces.release(slug, at);
-    const release = readRelease(await files.bytes(drive, path, maxReleaseBytes, signal));
+    const { release, by } = readRelease(await files.bytes(drive, path, maxReleaseBytes, signal));
+    // What stands on the ledger its owner's account has signed for; a link alone says nothing of that.
+    if (!row) refuseRevoked(await parts.cardOf(by.user, signal), by);
     if (release.appId !== appId)
       throw new AppError(
         'app_id_mismatch',
