@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import { nodeFlags } from '../../bin/bootstrap.mjs';
 import type { ConsensusParams } from '../../src-main/ledger/consensus/index.ts';
 import type { Command, Config } from './validator.ts';
 
@@ -43,6 +44,7 @@ export interface Cluster {
 }
 
 const script = path.join(import.meta.dirname, 'validator.ts');
+const cache = path.join(import.meta.dirname, '../../node_modules/.cache/node');
 
 export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const genesisTime = Date.now();
@@ -129,8 +131,10 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
 }
 
 async function spawnValidator(config: Config): Promise<ValidatorProcess> {
-  const child: ChildProcess = spawn(process.execPath, [script, JSON.stringify(config)], {
+  // As the daemon is started: its flags, and with compiled code from the cache.
+  const child: ChildProcess = spawn(process.execPath, [...nodeFlags, script, JSON.stringify(config)], {
     stdio: ['pipe', 'pipe', 'inherit'],
+    env: { ...process.env, NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'] ?? cache },
   });
   const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   const waiting = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>();

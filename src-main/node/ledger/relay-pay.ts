@@ -16,7 +16,7 @@ export interface RelayPay {
 /** A fund is shown receipts so often at the most: each time costs a fee. ms */
 const everyMs = 600_000;
 /** How often funds are looked through. ms */
-const lookMs = 15_000;
+const lookMs = 5000;
 /** Receipts of a stream looked at in one turn. */
 const looked = 1024;
 
