@@ -2,7 +2,6 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import { nodeFlags } from '../../bin/bootstrap.mjs';
 import type { ConsensusParams } from '../../src-main/ledger/consensus/index.ts';
 import type { Command, Config } from './validator.ts';
 
@@ -43,6 +42,9 @@ export interface Cluster {
   stop(): Promise<void>;
 }
 
+const { nodeFlags } = (await import(new URL('../../bin/bootstrap.mjs', import.meta.url).href)) as {
+  readonly nodeFlags: readonly string[];
+};
 const script = path.join(import.meta.dirname, 'validator.ts');
 const cache = path.join(import.meta.dirname, '../../node_modules/.cache/node');
 
