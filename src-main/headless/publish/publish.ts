@@ -12,18 +12,26 @@ const dataPart = 64 * 1024;
 const dataTicks = 4_500;
 /** Data waits while more than this waits to leave the node, ms. */
 const mostQueued = 250;
+/** A pipe that says nothing for so long is one whose writer waits for the stream to begin, ms. */
+const silence = 2_000;
 
 /**
- * What `--from` names: a file, a folder of music, or `-` for standard input. Media is told by its first bytes; anything else is sent as it is.
+ * What `--from` names: a file, a folder of music, or `-` for standard input. Media is told by its first bytes; anything else is sent as it is, also
+ * what is written to a pipe only after the stream began, unless `media` says what it will be.
  * @throws AppError `not_found`, `unsupported`
  */
 export async function openFeed(
   from: string,
-  options: { readonly loop: boolean; readonly data: boolean; readonly stdin: Readable },
+  options: {
+    readonly loop: boolean;
+    readonly data: boolean;
+    readonly media: boolean;
+    readonly stdin: Readable;
+  },
 ): Promise<Feed> {
   if (from === '-') {
-    const { head, stream } = await withHead(options.stdin);
-    if (options.data || !isMedia(head)) return dataFeed(stream);
+    const { head, stream } = await withHead(options.stdin, options.data ? 0 : options.media ? null : silence);
+    if (!options.media && (options.data || !isMedia(head))) return dataFeed(stream);
     const { openStreamFeed } = await import('./media-feed.ts');
     return openStreamFeed(stream);
   }
@@ -58,21 +66,37 @@ function isMedia(head: Uint8Array): boolean {
   );
 }
 
+/**
+ * The first 16 bytes of a pipe, and all of it. Fewer where it ends earlier, or where they do not come in time.
+ * @param within how long to wait for them, ms; null: until they come
+ */
 async function withHead(
   stdin: Readable,
+  within: number | null,
 ): Promise<{ readonly head: Uint8Array; readonly stream: ReadableStream<Uint8Array> }> {
   const reader = (Readable.toWeb(stdin) as unknown as ReadableStream<Uint8Array>).getReader();
   const pieces: Uint8Array[] = [];
   let length = 0;
   let ended = false;
+  /** Under way still when the time is over: what comes of it belongs to the stream. */
+  let reading: ReturnType<typeof reader.read> | null = null;
+  const late = new AbortController();
+  const deadline =
+    within === null
+      ? new Promise<null>(() => {})
+      : sleep(within, null, { signal: late.signal }).catch(() => null);
   while (length < 16 && !ended) {
-    const { value, done } = await reader.read();
-    ended = done;
-    if (value) {
-      pieces.push(value);
-      length += value.length;
+    reading ??= reader.read();
+    const read = await Promise.race([reading, deadline]);
+    if (read === null) break;
+    reading = null;
+    ended = read.done;
+    if (read.value) {
+      pieces.push(read.value);
+      length += read.value.length;
     }
   }
+  late.abort();
   const first = new Uint8Array(Buffer.concat(pieces));
   const stream = new ReadableStream<Uint8Array>({
     start(controller) {
@@ -80,7 +104,8 @@ async function withHead(
       if (ended) controller.close();
     },
     async pull(controller) {
-      const { value, done } = await reader.read();
+      const { value, done } = await (reading ?? reader.read());
+      reading = null;
       if (done) controller.close();
       else controller.enqueue(value);
     },

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Option } from '@commander-js/extra-typings';
 import type { Command } from '@commander-js/extra-typings';
 import type { StreamStats } from '../../../../src-shared/contract/index.ts';
 import { AppError, isAppError } from '../../../../src-shared/errors.ts';
@@ -116,7 +117,10 @@ export function addStreamCommands(program: Command, run: Run): void {
     .option('--loop', 'begins anew at its end, for ever')
     .option('--poster <file>', 'a picture for lists and players: a JPEG or WebP of at most 64 KiB')
     .option('--wait <count>', 'begins when so many watch', parseCount)
-    .option('--data', 'sends the bytes as they are, whatever they are')
+    .addOption(new Option('--data', 'sends the bytes as they are, whatever they are').conflicts('media'))
+    .addOption(
+      new Option('--media', 'waits for sound or pictures on standard input, however long they take to begin'),
+    )
     .action((title, options) =>
       run(async ({ client, reconnect, signal, json }) => {
         const { openFeed, publish } = await import('../../publish/publish.ts');
@@ -131,6 +135,7 @@ export function addStreamCommands(program: Command, run: Run): void {
             : await openFeed(options.from, {
                 loop: options.loop ?? false,
                 data: options.data ?? false,
+                media: options.media ?? false,
                 stdin: process.stdin,
               });
           const { streamId, link, ingestUrl } = await (
