@@ -1,7 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { createInterface } from 'node:readline';
+import { rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { EarnedSeries, RelayFund, StreamStats } from '../../src-shared/contract/index.ts';
 import { startDaemon, tempDir, type Daemon } from '../support/daemon.ts';
@@ -16,17 +18,26 @@ let publisher: ChildProcess | null = null;
 let feeding: ReturnType<typeof setInterval> | null = null;
 
 async function start(name: string, host: number): Promise<Daemon> {
-  const one = await startDaemon({ data: path.join(temp.dir, name), host: `127.0.19.${host}` });
+  const preload = pathToFileURL(path.join(import.meta.dirname, '../support/shifted-clock.mjs')).href;
+  const env = { SHIFTED_CLOCK: path.join(temp.dir, 'clock'), NODE_OPTIONS: `--import ${preload}` };
+  const one = await startDaemon({ data: path.join(temp.dir, name), host: `127.0.19.${host}`, env });
   await one.cli('id', 'create');
   daemons.push(one);
   return one;
+}
+/** Hours that pass from now on, for all of them. */
+async function shift(hours: number): Promise<void> {
+  await writeFile(path.join(temp.dir, 'clock.new'), String(hours * 3_600_000));
+  await rename(path.join(temp.dir, 'clock.new'), path.join(temp.dir, 'clock'));
 }
 async function final(daemon: Daemon, ...args: string[]): Promise<void> {
   const { hash } = await daemon.cli<{ hash: string }>(...args);
   expect(await daemon.cli('tx', 'wait', hash, '--timeout', '60')).toMatchObject({ ok: true });
 }
-const coins = async (daemon: Daemon): Promise<number> =>
-  Number((await daemon.cli<{ amount: string }[]>('wallet', 'balance'))[0]?.amount ?? 0);
+const coins = async (daemon: Daemon, symbol = 'EXC'): Promise<number> => {
+  const all = await daemon.cli<{ symbol: string; amount: string }[]>('wallet', 'balance');
+  return Number(all.find((one) => one.symbol === symbol)?.amount ?? 0);
+};
 
 /** Sends bytes from a pipe at a steady rate; resolves with the stream's link. */
 function publish(daemon: Daemon): Promise<{ streamId: string; link: string }> {
@@ -47,6 +58,7 @@ function publish(daemon: Daemon): Promise<{ streamId: string; link: string }> {
 
 beforeAll(async () => {
   temp = await tempDir('relay-pay');
+  await shift(0);
 });
 afterAll(async () => {
   if (feeding) clearInterval(feeding);
@@ -63,8 +75,14 @@ it('pays the computer that passed a stream on what its fund offers, by the viewe
   for (const other of [relay, viewer]) await other.cli('net', 'ping', source.ready.addresses[0]!);
   await relay.cli('chain', 'join', link);
   const { userId } = await relay.cli<{ userId: string }>('status');
-  // For the fee of showing receipts.
-  await final(source, 'wallet', 'send', userId, '1', 'EXC');
+  await final(source, 'wallet', 'send', userId, '200', 'EXC');
+  // With something at stake its work counts for what a token emits for relays, too.
+  const mining = path.join(temp.dir, 'mining.json');
+  const split = { stakers: 0, relays: 10_000 };
+  await writeFile(mining, JSON.stringify({ kind: 'fixed', perPeriod: '2400', periodSeconds: 3600, split }));
+  const token = ['--name', 'Air', '--supply', '1', '--max', '1000000', '--mining', mining];
+  await final(source, 'token', 'create', 'AIR', ...token);
+  await final(relay, 'stake', 'bond', 'EXC', '100');
   const show = await publish(source);
   const fund = ['--amount', '1000', '--price', '1000', '--hours', '1', '--share', '100'];
   await final(source, 'stream', 'fund', show.streamId, ...fund);
@@ -106,4 +124,22 @@ it('pays the computer that passed a stream on what its fund offers, by the viewe
     Number(paying!.paid),
     4,
   );
+
+  // Two hours later it gets a tenth, as anybody at the most, of a 24th of what came together.
+  clearInterval(feeding!);
+  await shift(2);
+  await until(
+    'the hour is over',
+    30_000,
+    async () => {
+      await final(source, 'wallet', 'send', userId, '0.1', 'EXC');
+      const [, air] = await relay.cli<{ symbol: string; relaysWaiting: string }[]>('storage', 'earnings');
+      return Number(air?.relaysWaiting ?? 0) > 0;
+    },
+    500,
+  );
+  await final(relay, 'stream', 'collect', 'AIR');
+  const air = await coins(relay, 'AIR');
+  expect(air).toBeGreaterThan(2 * 10);
+  expect(air).toBeLessThan(3 * 10);
 }, 180_000);

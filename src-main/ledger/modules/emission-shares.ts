@@ -72,7 +72,9 @@ export function emissionShares(terms: ShareTerms): EmissionShares {
   function shareOut(ctx: SettleContext, symbol: TokenSymbol): number {
     const { state } = ctx;
     const last = periodOf(ctx.time) - lag;
-    const before = state.get(sharedOut, symbol) ?? last - 1;
+    // The first time: all that was done since there is the token.
+    const born = periodOf(tokenOf(state, symbol).createdAt) - 1;
+    const before = state.get(sharedOut, symbol) ?? Math.max(born, last - keptPeriods);
     if (last <= before) return last;
     settleTokenPool(ctx, symbol);
     // What nobody collected in time is there for the next ones.

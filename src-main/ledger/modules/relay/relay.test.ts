@@ -302,7 +302,7 @@ describe('emission for relays', () => {
             } else {
               relayEmission.collect(as(ctx, names[one.who]!), 'AIR');
               const last = period - 1;
-              shared ??= last - 1;
+              shared ??= Math.max(periodOf(born) - 1, last - 32);
               if (last > shared) {
                 waits = plus(
                   waits,
