@@ -383,14 +383,17 @@ export function createDrives(node: Online, alsoUsers: () => Iterable<UserId>): D
       records.add(record);
       return await launch(record, drive, place.db);
     } catch (error) {
-      if (!running.has(driveId)) {
-        if (place.db.open) place.db.close();
-        records.remove(driveId);
-        unfollow(driveId);
-        await rm(dirOf(driveId), { recursive: true, force: true });
-      }
+      if (!running.has(driveId)) await abandon(driveId, place.db);
       throw error;
     }
+  }
+
+  /** Leaves nothing of a drive that did not come about: whoever tries again finds the place free. */
+  async function abandon(driveId: EntryId, db: Database): Promise<void> {
+    if (db.open) db.close();
+    records.remove(driveId);
+    unfollow(driveId);
+    await rm(dirOf(driveId), { recursive: true, force: true });
   }
 
   /** @param borrowed what is kept here of the drive for others: enough when nobody else is there */
@@ -446,10 +449,16 @@ export function createDrives(node: Online, alsoUsers: () => Iterable<UserId>): D
       name,
       storage: async (driveId) => (place = await storage(driveId)),
     });
-    await prepare?.(drive, place!.db);
-    const record: DriveRecord = { driveId: drive.id, ...at, paused: false };
-    records.add(record);
-    return launch(record, drive, place!.db);
+    const { db } = place!;
+    try {
+      await prepare?.(drive, db);
+      const record: DriveRecord = { driveId: drive.id, ...at, paused: false };
+      records.add(record);
+      return await launch(record, drive, db);
+    } catch (error) {
+      await abandon(drive.id, db);
+      throw error;
+    }
   }
 
   /** Forgets a drive; its files stay. */

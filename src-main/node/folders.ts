@@ -1,4 +1,4 @@
-import { access, mkdir, realpath, stat, statfs } from 'node:fs/promises';
+import { access, mkdir, mkdtemp, realpath, rmdir, stat, statfs } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { AppError } from '../../src-shared/errors.ts';
@@ -21,6 +21,17 @@ function contains(outer: string, inner: string): boolean {
 export async function claimFolder(folder: string, taken: readonly string[]): Promise<string> {
   if (!path.isAbsolute(folder))
     throw new AppError('invalid_argument', 'The folder must be given as an absolute path.');
+  function refused(cause: unknown): AppError {
+    if (cause instanceof AppError) return cause;
+    const code = (cause as NodeJS.ErrnoException).code;
+    if (code === 'EEXIST' || code === 'ENOTDIR')
+      return new AppError('invalid_argument', `${folder} is not a folder.`, { cause });
+    return new AppError(
+      'permission_denied',
+      `The folder ${folder} can't be used: ${(cause as Error).message}.`,
+      { cause },
+    );
+  }
   let real: string;
   try {
     await mkdir(folder, { recursive: true });
@@ -28,15 +39,7 @@ export async function claimFolder(folder: string, taken: readonly string[]): Pro
     if (!(await stat(real)).isDirectory())
       throw new AppError('invalid_argument', `${folder} is not a folder.`);
   } catch (cause) {
-    if (cause instanceof AppError) throw cause;
-    const code = (cause as NodeJS.ErrnoException).code;
-    if (code === 'EEXIST' || code === 'ENOTDIR')
-      throw new AppError('invalid_argument', `${folder} is not a folder.`, { cause });
-    throw new AppError(
-      'permission_denied',
-      `The folder ${folder} can't be used: ${(cause as Error).message}.`,
-      { cause },
-    );
+    throw refused(cause);
   }
   for (const other of taken) {
     if (contains(other, real) || contains(real, other)) {
@@ -45,6 +48,12 @@ export async function claimFolder(folder: string, taken: readonly string[]): Pro
         `${real} and ${other}, which is in use already, would lie in one another.`,
       );
     }
+  }
+  try {
+    // Only making something in it tells that it can be written to: permissions do not say so of every file system.
+    await rmdir(await mkdtemp(path.join(real, '.extrachain-')));
+  } catch (cause) {
+    throw refused(cause);
   }
   return real;
 }

@@ -103,7 +103,7 @@ export function serve(implementation: Implementation, port: Port, options: Serve
         const first = issues[0]!;
         throw new AppError(
           'invalid_argument',
-          `${first.path === '' ? 'The input' : `"${first.path}"`} is not right: ${first.message}.`,
+          `${first.path === '' ? 'The input' : `"${first.path}"`} is not right: ${first.message.replace(/\.$/, '')}.`,
           { details: { issues } },
         );
       }

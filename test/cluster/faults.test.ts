@@ -86,6 +86,24 @@ it('a folder that vanishes stops the drive, deletes nothing anywhere, and goes o
   expect(differences([await readTree(folder('a')), await readTree(folder('b'))])).toEqual([]);
 }, 240_000);
 
+it('a drive that cannot have its folder does not come about, and the folder is free for another try', async () => {
+  const before = await a.cli('drive', 'list');
+  const create = (at: string) =>
+    runCli(['--data', a.data, '--json', 'drive', 'create', 'other', '--folder', at]);
+  const code = async (at: string): Promise<unknown> =>
+    (JSON.parse((await create(at)).stdout) as { error?: { code: string } }).error?.code;
+  if (process.platform === 'linux') expect(await code('/proc')).toBe('permission_denied');
+  // Marked by a drive that another data folder knows of.
+  const marker = path.join(folder('c'), '.extrachain', 'marker.json');
+  await mkdir(path.dirname(marker), { recursive: true });
+  await writeFile(marker, '{"v":1,"driveId":"another"}');
+  expect(await code(folder('c'))).toBe('folder_in_use');
+  expect(await a.cli('drive', 'list')).toEqual(before);
+  await rm(marker);
+  expect((await create(folder('c'))).code).toBe(0);
+  await a.cli('drive', 'leave', 'other');
+});
+
 it('a second daemon on one data folder is refused', async () => {
   const second = await runCli(['--data', a.data, '--json', 'daemon', '--no-mdns']);
   expect(second.code).toBe(1);
