@@ -1,6 +1,6 @@
 export type * from './types.ts';
 export { createFolderSync } from './engine/folder-sync.ts';
-export type { FolderSyncDeps, FolderSyncOptions } from './engine/folder-sync.ts';
+export type { FolderSyncDeps, FolderSyncOptions } from './engine/folder-sync-deps.ts';
 export { createRealFs } from './fs/real.ts';
 export type { FolderFs, FsEntry, FsStat } from './fs/types.ts';
 export { createWatcherFactory } from './scan/watcher.ts';

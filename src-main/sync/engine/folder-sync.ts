@@ -1,17 +1,7 @@
 import { createEmitter } from '../../../src-shared/emitter.ts';
 import { AppError } from '../../../src-shared/errors.ts';
-import type { Clock, Logger, RandomBytes } from '../../../src-shared/runtime.ts';
-import {
-  rootNode,
-  sameStamp,
-  type ContentIo,
-  type Drive,
-  type FileContent,
-  type NodeId,
-  type SealedBlock,
-} from '../../drive/index.ts';
-import type { Exchange } from '../../exchange/index.ts';
-import { flushDatabase, type ChunkStore, type Database } from '../../store/index.ts';
+import { rootNode, sameStamp, type FileContent, type NodeId, type SealedBlock } from '../../drive/index.ts';
+import { flushDatabase } from '../../store/index.ts';
 import { createCommitter } from '../apply/committer.ts';
 import { createExecutor } from '../apply/executor.ts';
 import { createStaging } from '../apply/staging.ts';
@@ -20,7 +10,6 @@ import { createBlockSource } from '../content/block-source.ts';
 import { createReader } from '../content/reader.ts';
 import { createRetention } from '../content/retention.ts';
 import { createRealFs } from '../fs/real.ts';
-import type { FolderFs } from '../fs/types.ts';
 import { createBoundary } from '../mounts/boundary.ts';
 import { forgetBeneath, rowsBeneath, seed } from '../mounts/handover.ts';
 import { createMutex, createPace } from '../pace.ts';
@@ -32,12 +21,15 @@ import type { FsTraits } from '../scan/names.ts';
 import { checkRoot, layout, markRoot } from '../scan/root.ts';
 import { createScanLoop } from '../scan/scan-loop.ts';
 import { createScanner } from '../scan/scanner.ts';
-import { createWatcherFactory, type WatcherFactory } from '../scan/watcher.ts';
+import { createWatcherFactory } from '../scan/watcher.ts';
 import { createSyncState } from '../state/index.ts';
 import { createSteadyClock } from '../../../src-shared/steady-clock.ts';
 import type { FolderEvents, FolderState, FolderStatus, FolderSync } from '../types.ts';
 import { createAgenda } from './agenda.ts';
+import { createDiskSpace } from './disk-space.ts';
+import type { FolderSyncDeps } from './folder-sync-deps.ts';
 import { createLosses } from './losses.ts';
+import { createMassDelete } from './mass-delete.ts';
 import { createModes } from './modes.ts';
 import { createNodeIds } from './node-ids.ts';
 import { createOnlineOnly } from './online-only.ts';
@@ -46,48 +38,8 @@ import { createPlanRunner, planSize } from './plan-runner.ts';
 import { createRemoteView } from './remote-view.ts';
 import { cleanTemp, everything, everythingIn, localDifferences } from './start-up.ts';
 
-export interface FolderSyncOptions {
-  /** Days the trash keeps everything. Default 30. */
-  readonly trashDays?: number;
-  /** Share of the drive (0..1) that retained versions may take; the larger of this and `versionsBytes` counts. Default 0.1. */
-  readonly versionsShare?: number;
-  /** Bytes. Default 2 GB. */
-  readonly versionsBytes?: number;
-}
-
-export interface FolderSyncDeps {
-  readonly drive: Drive;
-  readonly exchange: Exchange;
-  readonly content: ContentIo;
-  readonly chunks: ChunkStore;
-  /** The drive's database; the engine has tables of its own in it. */
-  readonly db: Database;
-  /** Absolute path; marked as this drive's when first used. */
-  readonly folder: string;
-  readonly clock: Clock;
-  readonly random: RandomBytes;
-  readonly logger: Logger;
-  /** Default: the real file system and real watchers. */
-  readonly fs?: FolderFs;
-  readonly watcher?: WatcherFactory;
-  readonly options?: FolderSyncOptions;
-  /** The folder carries this drive's mark already; one that does not is not used. Default: it is marked when first used. */
-  readonly marked?: boolean;
-  /** Rules of a drive around this one, for paths relative to this folder. */
-  readonly ignoredAbove?: (path: string, dir: boolean) => boolean;
-  /** Makes what was committed to `db` survive a power cut. Default: flushes the database's log. */
-  readonly flush?: () => Promise<void>;
-  /** How many others have to hold a file before it may be freed here. Default 1. */
-  readonly copies?: () => number;
-  /** Storage hosts that hold everything of the drive and passed an audit lately. Default none. */
-  readonly hosts?: () => number;
-}
-
-/** Fewer deletes than this never wait for a person. */
-const fewDeletes = 10;
+/** The status is told so often at the most, ms. */
 const statusInterval = 250;
-const diskRetry = 3000;
-const spaceToGoOn = 2 * 1024 * 1024;
 const revisionKey = 'revision';
 /** How long after a start nobody is called unreachable: connections are being made. ms. */
 const reachTime = 4000;
@@ -130,7 +82,7 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
     touch();
   });
   const pending = new Map<NodeId, FileContent>();
-  const deletedHere = new Set<NodeId>();
+  const massDelete = createMassDelete(state);
   const listeners: (() => void)[] = [];
   let rules = parseIgnoreRules('');
   let traits: FsTraits = { caseInsensitive: false, windows: process.platform === 'win32' };
@@ -139,8 +91,6 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
   let stopping = false;
   let paused = false;
   let halted: AppError | null = null;
-  let fullDisk: (() => void) | null = null;
-  let massDeleteConfirmed = false;
   let revision = 0;
   let comparing = true;
   let working = false;
@@ -189,9 +139,21 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
       agenda.add(node);
     },
     absent: () => wake(),
-    diskFull,
+    diskFull: () => disk.full(),
     retained: (id) => retention.block(id),
     wholeFiles: (key) => [trash.find(key), retention.file(key)].filter((file) => file !== null),
+  });
+  const disk = createDiskSpace({
+    fs,
+    folder,
+    clock,
+    problems,
+    hold: () => staging.setPaused(true),
+    resume() {
+      staging.setPaused(paused || halted !== null);
+      staging.retry();
+    },
+    missing: () => staging.missingBytes(),
   });
   const reader = createReader({
     drive,
@@ -400,18 +362,10 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
     clock,
     logger,
     refuses: (op) => modes.refuses(op),
-    deletesAllowed: () => !scans.busy() && !massDelete(),
+    deletesAllowed: () => !scans.busy() && !massDelete.held(),
     fetchesAllowed: () => scans.scannedOnce(),
-    diskFull,
-    diskFine() {
-      if (fullDisk === null) return;
-      fullDisk();
-      fullDisk = null;
-      problems.whole('disk', null);
-      // Something small found room; what waits must go on as well, now that no timer looks after it any more.
-      staging.setPaused(paused || halted !== null);
-      staging.retry();
-    },
+    diskFull: () => disk.full(),
+    diskFine: () => disk.fine(),
     readAgain: (ids) => ids.forEach(readAgain),
   });
   const blocks = createBlockSource({
@@ -434,7 +388,7 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
   /** Another engine looks after this node from now on. */
   function forgotten(id: NodeId): void {
     pending.delete(id);
-    deletedHere.delete(id);
+    massDelete.drop(id);
     conflicts.delete(id);
     staging.drop(id);
   }
@@ -473,50 +427,8 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
   /** The local row of a node changed (or is gone). */
   function dirty(id: NodeId): void {
     if (id === rootNode) return;
-    if (state.local.get(id) === null && state.synced.get(id) !== null) deletedHere.add(id);
-    else deletedHere.delete(id);
+    massDelete.note(id);
     agenda.add(id);
-  }
-
-  /** More than half of the drive is gone at once: a person has to say that this is meant. */
-  function massDelete(): boolean {
-    for (const id of deletedHere) {
-      if (state.synced.get(id) === null || state.local.get(id) !== null) deletedHere.delete(id);
-      else break;
-    }
-    if (deletedHere.size === 0) massDeleteConfirmed = false;
-    const many = deletedHere.size > fewDeletes && deletedHere.size > state.synced.count() / 2;
-    return many && !massDeleteConfirmed;
-  }
-
-  function diskFull(): void {
-    if (fullDisk !== null || stopping) return;
-    problems.whole(
-      'disk',
-      new AppError(
-        'disk_full',
-        'The disk of this folder is full, so nothing is brought in; free some space and it goes on by itself.',
-      ),
-    );
-    staging.setPaused(true);
-    const retry = (): void => {
-      fullDisk = clock.after(diskRetry, () => {
-        void fs.freeBytes(folder).then(
-          (free) => {
-            if (stopping) return;
-            if (free < spaceToGoOn) return retry();
-            staging.setPaused(paused || halted !== null);
-            staging.retry();
-            if (staging.missingBytes() === 0 || free > staging.missingBytes()) {
-              fullDisk = null;
-              problems.whole('disk', null);
-            } else retry();
-          },
-          () => retry(),
-        );
-      });
-    };
-    retry();
   }
 
   function takeRemote(): boolean {
@@ -580,7 +492,7 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
     if (drive.tree.revision() !== revision && !takeRemote()) {
       if (drive.tree.changedSince(revision, 1) === null) await compareAll();
     }
-    if (!massDelete() && !scans.busy()) agenda.release('delete');
+    if (!massDelete.held() && !scans.busy()) agenda.release('delete');
     const ids = agenda.take(planSize);
     if (ids.length === 0) return false;
     working = true;
@@ -589,9 +501,7 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
     } finally {
       working = false;
     }
-    for (const id of ids) {
-      if (state.local.get(id) !== null || state.synced.get(id) === null) deletedHere.delete(id);
-    }
+    for (const id of ids) massDelete.settle(id);
     touch();
     return true;
   }
@@ -674,11 +584,11 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
   function stateNow(): FolderState {
     if (paused) return 'paused';
     if (halted !== null) return 'stopped';
-    if (massDelete() && agenda.parked('delete') > 0) return 'held';
+    if (massDelete.held() && agenda.parked('delete') > 0) return 'held';
     if (scans.fullRunning() || !started || comparing) return 'scanning';
     if (isSettled()) return agenda.parked('mode') > 0 ? 'differs' : 'in_step';
     const onlyWaiting = upToDate() && staging.count() === staging.unreachable();
-    return fullDisk !== null || onlyWaiting ? 'waiting' : 'syncing';
+    return disk.isFull() || onlyWaiting ? 'waiting' : 'syncing';
   }
 
   function status(): FolderStatus {
@@ -690,7 +600,7 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
             {
               code: 'mass_delete_held' as const,
               path: '',
-              message: `${deletedHere.size} entries, more than half of the drive, were deleted from the folder at once. They are kept for everybody until you confirm it; put them back if it was a mistake.`,
+              message: `${massDelete.count()} entries, more than half of the drive, were deleted from the folder at once. They are kept for everybody until you confirm it; put them back if it was a mistake.`,
             },
           ]
         : [];
@@ -698,7 +608,8 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
       state: now,
       files,
       bytes,
-      pendingUp: importer.queued() + (modes.mode() === 'receive-only' ? 0 : pending.size + deletedHere.size),
+      pendingUp:
+        importer.queued() + (modes.mode() === 'receive-only' ? 0 : pending.size + massDelete.count()),
       pendingDown: staging.count(),
       pendingBytes: staging.missingBytes(),
       conflicts: conflicts.size,
@@ -787,7 +698,7 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
       await retention.stop();
       agenda.stop();
       statusTimer?.();
-      fullDisk?.();
+      disk.stop();
       if (deps.fs === undefined) await fs.stop();
     },
     status,
@@ -808,7 +719,7 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
       wake();
     },
     async confirm() {
-      massDeleteConfirmed = true;
+      massDelete.confirm();
       agenda.release('delete');
       wake();
     },

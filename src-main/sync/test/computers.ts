@@ -6,7 +6,8 @@ import { silentLogger, type Clock } from '../../../src-shared/runtime.ts';
 import { createContentIo, type Drive, type Role } from '../../drive/index.ts';
 import { createTestBench, gossip, person, seededRandom, type TestNode } from '../../drive/testing.ts';
 import { createChunkStore, type Database } from '../../store/index.ts';
-import { createFolderSync, type FolderSyncDeps } from '../engine/folder-sync.ts';
+import { createFolderSync } from '../engine/folder-sync.ts';
+import type { FolderSyncDeps } from '../engine/folder-sync-deps.ts';
 import type { FolderSync } from '../types.ts';
 import { createLocalNetwork } from './local-network.ts';
 
