@@ -100,5 +100,17 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 1500,
+    rolldownOptions: {
+      output: {
+        // Left alone, each icon and small part is a file of its own, which says more of what it needs than it does:
+        // 30 kB of a window that has 600.
+        codeSplitting: {
+          groups: [
+            { name: 'base', test: /node_modules\/@lucide\// },
+            { name: 'parts', test: /reka-ui|src-renderer\/(ui|stores|rpc)\//, minShareCount: 2 },
+          ],
+        },
+      },
+    },
   },
 });

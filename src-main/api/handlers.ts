@@ -5,6 +5,7 @@ import { AppError } from '../../src-shared/errors.ts';
 import type { Clock } from '../../src-shared/runtime.ts';
 import type { AppContract } from '../../src-shared/contract/index.ts';
 import type { Handlers } from '../../src-shared/rpc/index.ts';
+import { archive } from './archive.ts';
 import type { Downloads } from './downloads.ts';
 import { createPlatformHandlers } from './platform-handlers.ts';
 import { noPlatform } from './platform-services.ts';
@@ -150,6 +151,10 @@ export function createHandlers(
           ...label,
           modified: label.modified === null ? null : new Date(label.modified).toISOString(),
         })),
+      async archive({ name, ...input }, signal) {
+        const { size, open } = await archive(node.files, input, signal);
+        return { url: downloads.offer({ fileName: name, open }), size };
+      },
       async proof(input, signal) {
         return offerBytes(`${input.path.split('/').at(-1)}.proof`, await node.files.proof(input, signal));
       },

@@ -123,7 +123,7 @@ export interface NodeServices {
   };
   readonly files: Group<
     'files',
-    Exclude<keyof AppContract['files'], 'open' | 'proof' | 'upload' | 'uploads'>
+    Exclude<keyof AppContract['files'], 'open' | 'archive' | 'proof' | 'upload' | 'uploads'>
   > & {
     /** Checks that `path` can be written, before bytes are asked for. */
     checkUpload(input: Upload): void | Promise<void>;

@@ -11,6 +11,9 @@ import type { Language } from './strings.ts';
 /** Quitting takes no longer than this, ms. What is on disk is sound at any moment. */
 const stopLimit = 4_500;
 
+/** As in electron-builder.yml. */
+const appId = 'org.extrachain.desktop';
+
 /**
  * Runs the desktop application. Must be called before Electron is ready; what has to be done until then it does at once.
  * @returns resolves when everything runs, or when it has ended before that
@@ -22,6 +25,8 @@ export async function runDesktop(options: DesktopOptions): Promise<void> {
   // Kept on this computer only: what a crash of Electron itself leaves, for a person who wants help with it.
   electron.crashReporter.start({ uploadToServer: false });
   app.enableSandbox();
+  // That of the shortcut the installer makes: without it Windows shows no notifications and a second icon.
+  if (options.platform === 'win32') app.setAppUserModelId(appId);
   registerSchemes(electron);
   // Beside the node's data: one application a data folder, and on macOS no clash of two folders of nearly one name.
   app.setPath('userData', path.join(options.dataDir, 'window'));

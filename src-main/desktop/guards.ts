@@ -20,6 +20,7 @@ export function guardPermissions(session: Session): void {
 export function guardScreenCapture(
   { desktopCapturer, Menu }: Pick<ElectronParts, 'desktopCapturer' | 'Menu'>,
   session: Session,
+  title: () => string,
 ): void {
   session.setDisplayMediaRequestHandler(
     (request, answer) => {
@@ -29,9 +30,11 @@ export function guardScreenCapture(
         .then(
           (sources) => {
             let chosen: (typeof sources)[number] | null = null;
-            const menu = Menu.buildFromTemplate(
-              sources.map((source) => ({ label: source.name, click: () => (chosen = source) })),
-            );
+            const menu = Menu.buildFromTemplate([
+              { label: title(), enabled: false },
+              { type: 'separator' },
+              ...sources.map((source) => ({ label: source.name, click: () => void (chosen = source) })),
+            ]);
             // A click comes just before or just after the menu closes, depending on the system.
             menu.popup({
               callback: () =>

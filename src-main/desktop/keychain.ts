@@ -21,6 +21,7 @@ export async function createKeychain(
     if (backend === 'basic_text' || backend === 'unknown') return null;
   }
   if (!(await safeStorage.isAsyncEncryptionAvailable().catch(() => false))) return null;
+  let outdated = false;
   return {
     kind: 'keychain',
     async wrap(masterKey) {
@@ -30,11 +31,15 @@ export async function createKeychain(
     },
     async unwrap({ sealed }) {
       if (typeof sealed !== 'string') throw new AppError('corrupt', 'The keystore file is damaged.');
-      const { result } = await safeStorage.decryptStringAsync(Buffer.from(sealed, 'base64')).catch(refused);
+      const { result, shouldReEncrypt } = await safeStorage
+        .decryptStringAsync(Buffer.from(sealed, 'base64'))
+        .catch(refused);
+      outdated = shouldReEncrypt;
       const masterKey = new Uint8Array(Buffer.from(result, 'base64'));
       if (masterKey.length !== 32) throw new AppError('corrupt', 'The keystore file is damaged.');
       return masterKey;
     },
+    outdated: () => outdated,
   };
 }
 

@@ -5,6 +5,19 @@ import type { ElectronParts } from './electron-parts.ts';
 /** The argument with which the system starts us: the node runs, the window stays closed. */
 export const hiddenFlag = '--hidden';
 
+/** Whether the system started us by itself with the person's session: then the window stays closed. macOS passes no arguments. */
+export function startsHidden({
+  electron: { app },
+  argv,
+  platform,
+}: {
+  readonly electron: Pick<ElectronParts, 'app'>;
+  readonly argv: readonly string[];
+  readonly platform: NodeJS.Platform;
+}): boolean {
+  return argv.includes(hiddenFlag) || (platform === 'darwin' && app.getLoginItemSettings().wasOpenedAtLogin);
+}
+
 /** Starting with the person's session. */
 export interface LoginItem {
   isOn(): boolean;

@@ -20,37 +20,66 @@ export function menuTemplate(
     submenu: [
       { role: 'about', label: strings.about },
       { type: 'separator' },
-      { role: 'services' },
+      { role: 'services', label: strings.services },
       { type: 'separator' },
-      { role: 'hide' },
-      { role: 'hideOthers' },
-      { role: 'unhide' },
+      { role: 'hide', label: strings.hide },
+      { role: 'hideOthers', label: strings.hideOthers },
+      { role: 'unhide', label: strings.unhide },
       { type: 'separator' },
       quit,
     ],
   };
   const isMac = host.platform === 'darwin';
+  const close: MenuItemConstructorOptions = { role: 'close', label: strings.closeWindow };
   return [
     ...(isMac ? [appMenu] : []),
     {
       label: strings.file,
-      submenu: isMac ? [{ role: 'close' }] : [{ role: 'close' }, { type: 'separator' }, quit],
+      submenu: isMac ? [close] : [close, { type: 'separator' }, quit],
     },
-    { label: strings.edit, role: 'editMenu' },
+    { label: strings.edit, submenu: editItems(strings) },
     {
       label: strings.view,
       submenu: [
-        { role: 'resetZoom' },
-        { role: 'zoomIn' },
-        { role: 'zoomOut' },
+        { role: 'resetZoom', label: strings.resetZoom },
+        { role: 'zoomIn', label: strings.zoomIn },
+        { role: 'zoomOut', label: strings.zoomOut },
         { type: 'separator' },
-        { role: 'togglefullscreen' },
+        { role: 'togglefullscreen', label: strings.fullScreen },
         ...(host.isPackaged
           ? []
           : ([{ type: 'separator' }, { role: 'reload' }, { role: 'toggleDevTools' }] as const)),
       ],
     },
-    { label: strings.windowMenu, role: 'windowMenu' },
+    {
+      label: strings.windowMenu,
+      role: 'window',
+      submenu: [
+        { role: 'minimize', label: strings.minimize },
+        ...(isMac
+          ? ([
+              { role: 'zoom', label: strings.zoom },
+              { type: 'separator' },
+              { role: 'front', label: strings.front },
+            ] as const)
+          : []),
+      ],
+    },
     ...(isMac ? [] : [{ label: strings.help, submenu: [{ role: 'about' as const, label: strings.about }] }]),
+  ];
+}
+
+/** As Electron's own `editMenu`, in the language in use. */
+function editItems(strings: Strings): MenuItemConstructorOptions[] {
+  return [
+    { role: 'undo', label: strings.undo },
+    { role: 'redo', label: strings.redo },
+    { type: 'separator' },
+    { role: 'cut', label: strings.cut },
+    { role: 'copy', label: strings.copy },
+    { role: 'paste', label: strings.paste },
+    { role: 'delete', label: strings.delete },
+    { type: 'separator' },
+    { role: 'selectAll', label: strings.selectAll },
   ];
 }

@@ -24,6 +24,8 @@ export function createNotifier(options: {
   const { electron, node, clock } = options;
   let waiting: Activity[] = [];
   let cancel: (() => void) | null = null;
+  /** Electron lets go of what nobody holds, and with it of the click that is still to come. */
+  let shown: InstanceType<ElectronParts['Notification']> | null = null;
 
   async function tell(): Promise<void> {
     cancel = null;
@@ -37,9 +39,9 @@ export function createNotifier(options: {
       options.strings(),
     );
     if (!notice) return;
-    const notification = new electron.Notification(notice);
-    notification.on('click', options.show);
-    notification.show();
+    shown = new electron.Notification(notice);
+    shown.on('click', options.show);
+    shown.show();
   }
 
   const end = node.events.on('activity', (activity) => {
@@ -52,5 +54,6 @@ export function createNotifier(options: {
   return () => {
     end();
     cancel?.();
+    shown = null;
   };
 }

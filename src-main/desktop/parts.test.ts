@@ -9,7 +9,7 @@ import type { Clock } from '../../src-shared/runtime.ts';
 import { silentLogger } from '../../src-shared/runtime.ts';
 import { createKeychain } from './keychain.ts';
 import { createLinkInbox } from './link-inbox.ts';
-import { autostartEntry, createLoginItem } from './login-item.ts';
+import { autostartEntry, createLoginItem, startsHidden } from './login-item.ts';
 import { menuTemplate } from './menu.ts';
 import { noticeOf, isWorthANotice } from './policy/notices.ts';
 import { trayState } from './policy/tray-state.ts';
@@ -27,23 +27,31 @@ afterEach(() => rm(dir, { recursive: true, force: true }));
 const en = stringsFor('en', 'fr');
 
 describe('the keychain', () => {
-  const backend = { name: 'gnome_libsecret' as 'gnome_libsecret' | 'basic_text', works: true };
+  const backend = {
+    name: 'gnome_libsecret' as 'gnome_libsecret' | 'basic_text',
+    works: true,
+    changedKey: false,
+  };
   const safeStorage = {
     isAsyncEncryptionAvailable: () => Promise.resolve(backend.works),
     getSelectedStorageBackend: () => backend.name,
     encryptStringAsync: (text: string) => Promise.resolve(Buffer.from(`sealed ${text}`)),
     decryptStringAsync: (bytes: Buffer) =>
       bytes.toString().startsWith('sealed ')
-        ? Promise.resolve({ shouldReEncrypt: false, result: bytes.toString().slice(7) })
+        ? Promise.resolve({ shouldReEncrypt: backend.changedKey, result: bytes.toString().slice(7) })
         : Promise.reject(new Error('wrong key')),
   };
-  beforeEach(() => Object.assign(backend, { name: 'gnome_libsecret', works: true }));
+  beforeEach(() => Object.assign(backend, { name: 'gnome_libsecret', works: true, changedKey: false }));
 
   it('gives back the key it was given', async () => {
     const keychain = (await createKeychain(safeStorage, 'linux'))!;
     const masterKey = new Uint8Array(32).fill(9);
     expect(keychain.kind).toBe('keychain');
     expect(await keychain.unwrap(await keychain.wrap(masterKey))).toEqual(masterKey);
+    expect(keychain.outdated?.()).toBe(false);
+    backend.changedKey = true;
+    await keychain.unwrap(await keychain.wrap(masterKey));
+    expect(keychain.outdated?.()).toBe(true);
   });
 
   it('is none where Electron would only pretend to encrypt', async () => {
@@ -183,6 +191,43 @@ it('offers the tools of developers in a checkout only', () => {
     JSON.stringify(menuTemplate(en, { platform: 'darwin', isPackaged }, { quit() {} }));
   expect(text(false)).toContain('toggleDevTools');
   expect(text(true)).not.toContain('toggleDevTools');
+});
+
+it('names every entry of the menus in the language in use', () => {
+  interface Entry {
+    readonly role?: string;
+    readonly type?: string;
+    readonly label?: string;
+    readonly submenu?: readonly Entry[];
+  }
+  const labels = (entries: readonly Entry[]): string[] =>
+    entries
+      .filter(({ type }) => type !== 'separator')
+      .flatMap(({ role, label = `no label: ${role}`, submenu }) => [label, ...labels(submenu ?? [])]);
+  const menu = (language: 'en' | 'de') =>
+    labels(
+      menuTemplate(
+        stringsFor(language, 'fr'),
+        { platform: 'darwin', isPackaged: true },
+        { quit() {} },
+      ) as readonly Entry[],
+    );
+  const [english, german] = [menu('en'), menu('de')];
+  expect(english.filter((label) => label.startsWith('no label'))).toEqual([]);
+  expect(german.filter((label, at) => label === english[at])).toEqual(['ExtraChain']);
+});
+
+it('starts hidden when the system starts it', () => {
+  const started = (wasOpenedAtLogin: boolean, argv: readonly string[], platform: NodeJS.Platform) =>
+    startsHidden({
+      electron: { app: { getLoginItemSettings: () => ({ wasOpenedAtLogin }) } as never },
+      argv,
+      platform,
+    });
+  expect(started(false, ['--hidden'], 'win32')).toBe(true);
+  expect(started(true, [], 'darwin')).toBe(true);
+  expect(started(false, [], 'darwin')).toBe(false);
+  expect(started(true, [], 'linux')).toBe(false);
 });
 
 describe('updates', () => {

@@ -12,7 +12,7 @@ import { createBridge } from './bridge.ts';
 import { guardPermissions, guardScreenCapture } from './guards.ts';
 import { createKeychain } from './keychain.ts';
 import type { LinkInbox } from './link-inbox.ts';
-import { createLoginItem, hiddenFlag } from './login-item.ts';
+import { createLoginItem, startsHidden } from './login-item.ts';
 import { menuTemplate } from './menu.ts';
 import { createNotifier } from './notifier.ts';
 import type { DesktopOptions } from './options.ts';
@@ -68,7 +68,7 @@ export async function startUp(options: StartUpOptions): Promise<void> {
 
   if (app.isPackaged) app.setAsDefaultProtocolClient(linkScheme);
   guardPermissions(electron.session.defaultSession);
-  guardScreenCapture(electron, electron.session.defaultSession);
+  guardScreenCapture(electron, electron.session.defaultSession, () => strings().shareScreen);
   const downloads = createDownloads({ clock, random: randomBytes, origin: () => bytesOrigin });
   handleSchemes(electron, { pageDir: options.files.page, bytes: (request) => downloads.serve(request) });
 
@@ -123,8 +123,12 @@ export async function startUp(options: StartUpOptions): Promise<void> {
   };
   setMenu();
   options.onWindow(window.show);
-  if (!options.argv.includes(hiddenFlag)) window.show();
-  electron.powerMonitor.on('shutdown', quit);
+  if (!startsHidden(options)) window.show();
+  // Linux and macOS wait for us when they are asked to.
+  electron.powerMonitor.on('shutdown', (event?: { preventDefault(): void }) => {
+    event?.preventDefault();
+    quit();
+  });
 
   const keychain = await createKeychain(electron.safeStorage, platform);
   const updates = createUpdates(await options.loadUpdater(), { clock, log, stopNode: options.stopNode });

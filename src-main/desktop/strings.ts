@@ -10,6 +10,25 @@ export interface Strings {
   readonly view: string;
   readonly windowMenu: string;
   readonly help: string;
+  readonly services: string;
+  readonly hide: string;
+  readonly hideOthers: string;
+  readonly unhide: string;
+  readonly closeWindow: string;
+  readonly resetZoom: string;
+  readonly zoomIn: string;
+  readonly zoomOut: string;
+  readonly fullScreen: string;
+  readonly minimize: string;
+  readonly zoom: string;
+  readonly front: string;
+  readonly undo: string;
+  readonly redo: string;
+  readonly cut: string;
+  readonly copy: string;
+  readonly paste: string;
+  readonly delete: string;
+  readonly selectAll: string;
   readonly stillRunning: string;
   readonly stillRunningMore: string;
   readonly alreadyRunning: string;
@@ -42,6 +61,25 @@ const en: Strings = {
   view: 'View',
   windowMenu: 'Window',
   help: 'Help',
+  services: 'Services',
+  hide: 'Hide ExtraChain',
+  hideOthers: 'Hide Others',
+  unhide: 'Show All',
+  closeWindow: 'Close Window',
+  resetZoom: 'Actual Size',
+  zoomIn: 'Zoom In',
+  zoomOut: 'Zoom Out',
+  fullScreen: 'Full Screen',
+  minimize: 'Minimise',
+  zoom: 'Zoom',
+  front: 'Bring All to Front',
+  undo: 'Undo',
+  redo: 'Redo',
+  cut: 'Cut',
+  copy: 'Copy',
+  paste: 'Paste',
+  delete: 'Delete',
+  selectAll: 'Select All',
   stillRunning: 'ExtraChain is still running',
   stillRunningMore: 'Your folders stay in step. Open or quit it from its icon in the tray.',
   alreadyRunning: 'ExtraChain already runs on this data folder as a daemon. Stop that first.',
@@ -75,6 +113,25 @@ const de: Strings = {
   view: 'Ansicht',
   windowMenu: 'Fenster',
   help: 'Hilfe',
+  services: 'Dienste',
+  hide: 'ExtraChain ausblenden',
+  hideOthers: 'Andere ausblenden',
+  unhide: 'Alle einblenden',
+  closeWindow: 'Fenster schließen',
+  resetZoom: 'Originalgröße',
+  zoomIn: 'Vergrößern',
+  zoomOut: 'Verkleinern',
+  fullScreen: 'Vollbild',
+  minimize: 'Minimieren',
+  zoom: 'Zoomen',
+  front: 'Alle nach vorne bringen',
+  undo: 'Rückgängig',
+  redo: 'Wiederholen',
+  cut: 'Ausschneiden',
+  copy: 'Kopieren',
+  paste: 'Einfügen',
+  delete: 'Löschen',
+  selectAll: 'Alles auswählen',
   stillRunning: 'ExtraChain läuft weiter',
   stillRunningMore: 'Deine Ordner bleiben auf dem neuesten Stand. Öffne oder beende es über sein Symbol.',
   alreadyRunning: 'ExtraChain läuft auf diesem Datenordner schon als Dienst. Beende ihn zuerst.',

@@ -18,6 +18,8 @@ export interface KeyProtector {
   wrap(masterKey: Uint8Array): Promise<WrapRecord>;
   /** The master key; the caller wipes it. Throws `wrong_password`, `corrupt`, `permission_denied`. */
   unwrap(record: WrapRecord): Promise<Uint8Array>;
+  /** What was unwrapped last should be wrapped anew: the system changed its own key. */
+  outdated?(): boolean;
 }
 /** `none`: whoever can read the data folder has the keys; shown to the user as "unprotected". */
 export type Protection = 'password' | 'keychain' | 'none';

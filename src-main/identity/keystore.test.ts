@@ -61,6 +61,40 @@ describe('on disk', () => {
     expect(readFileSync(path).equals(damaged)).toBe(true);
   });
 
+  it('wraps its key anew when the system changed its own, and opens all the same when that fails', async () => {
+    const files = createKeystoreFiles(dir);
+    let wraps = 0;
+    let refuses = false;
+    const keychain = {
+      kind: 'keychain' as const,
+      wrap(key: Uint8Array) {
+        wraps += 1;
+        return refuses
+          ? Promise.reject(new Error('no'))
+          : Promise.resolve({ sealed: Buffer.from(key).toString('hex'), wraps });
+      },
+      unwrap: (record: Readonly<Record<string, string | number>>) =>
+        Promise.resolve(new Uint8Array(Buffer.from(String(record['sealed']), 'hex'))),
+      outdated: () => wraps < 2,
+    };
+    await createKeystore({ files, random }).create(keychain, content);
+    const read = () => readFileSync(join(dir, 'keystore.json'), 'utf8');
+    const opened = async () =>
+      Buffer.from((await createKeystore({ files, random }).open(keychain)).secret).toString();
+    const before = read();
+    refuses = true;
+    wraps = 0;
+    expect(await opened()).toBe('secret part');
+    expect(read()).toBe(before);
+    refuses = false;
+    wraps = 1;
+    expect(await opened()).toBe('secret part');
+    const after = read();
+    expect(after).not.toBe(before);
+    expect(await opened()).toBe('secret part');
+    expect(read()).toBe(after);
+  });
+
   it('goes on after a first start that was cut short between its two files', async () => {
     const files = createKeystoreFiles(dir);
     const { write } = files;

@@ -131,7 +131,13 @@ export function createKeystore(deps: {
       }
       wipe(current?.masterKey);
       current = { masterKey, protection: stored.protection, wrap: stored.wrap, check: stored.check };
-      return { public: stored.public, secret };
+      const content = { public: stored.public, secret };
+      if (protector.outdated?.()) {
+        // The old wrapping still opens; a keychain that refuses now is asked again at the next start.
+        const wrap = await protector.wrap(masterKey).catch(() => null);
+        if (wrap && current?.masterKey === masterKey) seal(masterKey, protector.kind, wrap, content);
+      }
+      return content;
     },
     async verify(protector) {
       const { masterKey, protection, wrap } = mustBeUnchanged();

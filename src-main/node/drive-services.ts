@@ -8,7 +8,7 @@ import { suggestFolder } from './folders.ts';
 import type { Online } from './core.ts';
 import { formatDriveLink, parseDriveLink, type LinkPower } from './drive-link.ts';
 import type { DriveRecord } from './drive-records.ts';
-import type { Drives, OpenDrive } from './drives.ts';
+import type { BrokenDrive, Drives, OpenDrive } from './drives.ts';
 import type { Anchors } from './ledger/anchors.ts';
 import type { Chains } from './ledger/chains.ts';
 import type { SharedWithMe } from './sharing/shared-with-me.ts';
@@ -65,6 +65,29 @@ export function createDriveServices(
       mode: mine.mode,
       differing: mine.differing,
       problems: [...problems],
+    };
+  }
+
+  function brokenSummary({ record }: BrokenDrive): DriveSummary {
+    const { driveId, folder } = record;
+    const nothing = { role: null, files: 0, bytes: 0, conflicts: 0 };
+    return { driveId, name: '', state: 'stopped', folder, ...nothing, mount: mountOf(record) };
+  }
+
+  /** Why a drive could not be opened, where its state would be. */
+  function brokenStatus(broken: BrokenDrive): DriveStatus {
+    const { code, message } = broken.error;
+    return {
+      ...brokenSummary(broken),
+      heads: [],
+      pendingUp: 0,
+      pendingDown: 0,
+      pendingBytes: 0,
+      copies: 0,
+      online: { files: 0, bytes: 0 },
+      mode: 'send-receive',
+      differing: 0,
+      problems: [{ code, path: '', message }],
     };
   }
 
@@ -142,24 +165,14 @@ export function createDriveServices(
         const { files, bytes } = drive.tree.count();
         return { driveId, name: drive.name(), visibility: drive.visibility(), files, bytes };
       },
-      list: () => [
-        ...drives().list().map(summary),
-        ...drives()
-          .broken()
-          .map(({ record }): DriveSummary => ({
-            driveId: record.driveId,
-            name: '',
-            state: 'stopped',
-            folder: record.folder,
-            role: null,
-            files: 0,
-            bytes: 0,
-            conflicts: 0,
-            mount: mountOf(record),
-          })),
-      ],
+      list: () => [...drives().list().map(summary), ...drives().broken().map(brokenSummary)],
       suggest: ({ name }) => suggestFolder(name),
-      status: ({ drive }) => status(drives().get(drive)),
+      status({ drive }) {
+        const broken = drives()
+          .broken()
+          .find((one) => one.record.driveId === drive);
+        return broken ? brokenStatus(broken) : status(drives().get(drive));
+      },
       pause({ drive }) {
         drives().setPaused(drive, true);
         return { ok: true };
@@ -167,6 +180,9 @@ export function createDriveServices(
       resume({ drive }) {
         drives().setPaused(drive, false);
         return { ok: true };
+      },
+      async move({ drive, folder, anew }) {
+        return status(await drives().move(drive, folder, anew));
       },
       async leave({ drive }) {
         await drives().leave(drive);

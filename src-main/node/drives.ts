@@ -25,6 +25,7 @@ import { driveIdentity } from './drive-identity.ts';
 import { parseDriveLink, type DriveLink } from './drive-link.ts';
 import { createDriveRecords, type DriveRecord, type MountPlace } from './drive-records.ts';
 import { createMounts, type Mounts } from './mounts.ts';
+import { createFolderPlaces, type FolderPlaces } from './folder-places.ts';
 import { claimFolder } from './folders.ts';
 import { createFollowedLinks } from './sharing/followed-links.ts';
 import { claimInvite } from './sharing/invite-protocol.ts';
@@ -40,6 +41,12 @@ export interface OpenDrive {
   readonly sync: FolderSync;
 }
 
+/** A drive that could not be opened, with why. */
+export interface BrokenDrive {
+  readonly record: DriveRecord;
+  readonly error: AppError;
+}
+
 /** All drives of this node: kept in node.db, opened at start, made, joined and left. */
 export interface Drives {
   /** Opens and starts all of the actor in use. One that can't be opened is logged and shown, the others go on. */
@@ -49,7 +56,7 @@ export interface Drives {
   actorChanged(): Promise<void>;
   list(): readonly OpenDrive[];
   /** Drives that could not be opened, with why. */
-  broken(): readonly { readonly record: DriveRecord; readonly error: AppError }[];
+  broken(): readonly BrokenDrive[];
   /** By id, or by a name that only one has. Throws `drive_unknown`, `invalid_argument`. */
   get(idOrName: string): OpenDrive;
   /** A drive open here by its id; null: none. */
@@ -59,6 +66,11 @@ export interface Drives {
   join(link: string, folder: string, onlineOnly: boolean, signal: AbortSignal): Promise<OpenDrive>;
   leave(idOrName: string): Promise<void>;
   setPaused(idOrName: string, paused: boolean): void;
+  /**
+   * Says where its folder is now. `anew`: another one, into which everything is brought; else the one that was moved.
+   * @throws AppError `root_missing`, `root_unmarked`, `folder_in_use`, `invalid_argument`, `permission_denied`
+   */
+  move(idOrName: string, folder: string, anew: boolean): Promise<OpenDrive>;
   /** Members changed: keep in touch with the right devices. */
   refreshMembers(): void;
   /**
@@ -94,7 +106,7 @@ export function createDrives(node: Online, alsoUsers: () => Iterable<UserId>): D
   const writerKeys = createWriterKeys(nodeDb, identity, random);
   const followed = createFollowedLinks(nodeDb, identity, random);
   const running = new Map<EntryId, Running>();
-  const failed = new Map<EntryId, { record: DriveRecord; error: AppError }>();
+  const failed = new Map<EntryId, BrokenDrive>();
   const members: MemberWatch = createMemberWatch(
     node,
     () =>
@@ -233,12 +245,17 @@ export function createDrives(node: Online, alsoUsers: () => Iterable<UserId>): D
     one.borrowed.release();
   }
 
-  async function close(one: Running): Promise<void> {
+  /** @param last done when nothing else works with it any more */
+  async function close(one: Running, last?: (one: Running) => void): Promise<void> {
     await withdraw(one);
     await one.chunks.stop();
     one.drive.close();
     await one.endCheckpoints();
-    one.db.close();
+    try {
+      last?.(one);
+    } finally {
+      one.db.close();
+    }
   }
 
   async function open(kept: DriveRecord): Promise<void> {
@@ -313,7 +330,7 @@ export function createDrives(node: Online, alsoUsers: () => Iterable<UserId>): D
   }
 
   async function closeAll(): Promise<void> {
-    await Promise.all([...running.values()].map(close));
+    await Promise.all([...running.values()].map((one) => close(one)));
     failed.clear();
   }
 
@@ -497,14 +514,30 @@ export function createDrives(node: Online, alsoUsers: () => Iterable<UserId>): D
     forget,
   });
 
+  const places: FolderPlaces = createFolderPlaces({
+    clock,
+    dataDir: node.dataDir,
+    records,
+    running: () => [...running.values()],
+    async reopen(driveId, between) {
+      const one = running.get(driveId);
+      if (one) await close(one, between);
+      const record = records.get(driveId);
+      if (record && !stopped) await open(record);
+      reopenLater();
+    },
+  });
+
   return {
     async start() {
       await openAll();
       mounts.start();
+      places.start();
     },
     async stop() {
       stopped = true;
       cancelReopen?.();
+      places.stop();
       await mounts.stop();
       members.stop();
       await closeAll();
@@ -552,6 +585,13 @@ export function createDrives(node: Online, alsoUsers: () => Iterable<UserId>): D
       if (paused) one.sync.pause();
       else one.sync.resume();
       events.emit('drives', { driveId: one.record.driveId });
+    },
+    async move(idOrName, folder, anew) {
+      const { driveId } = get(idOrName).record;
+      await places.move(running.get(driveId)!, folder, anew);
+      const broken = failed.get(driveId);
+      if (broken) throw broken.error;
+      return get(driveId);
     },
     refreshMembers: () => members.refresh(),
     shareFolder: (idOrName, folder, signal) => mounts.share(get(idOrName), folder, signal),

@@ -1,6 +1,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import * as fs from 'node:fs/promises';
 import { afterEach, expect, test } from 'vitest';
+import { forgetFolder } from './state/index.ts';
 import { createComputers, show } from './test/computers.ts';
 
 let clean: (() => Promise<void>)[] = [];
@@ -41,6 +42,45 @@ test('a vanished or unmarked folder stops the drive and deletes nothing', async 
   await alice.sync.scan();
   await lab.settle();
   expect(await bob.read('a.txt')).toBe('keep me');
+});
+
+test('a folder that is away at a start is waited for, never made anew', async () => {
+  const { lab, alice, bob } = await pair('away');
+  await alice.write('a.txt', 'keep me');
+  await lab.settle();
+  await fs.rename(alice.folder, `${alice.folder}-away`);
+  await alice.restart();
+  expect(alice.sync.status()).toMatchObject({ state: 'stopped', problems: [{ code: 'root_missing' }] });
+  await bob.write('b.txt', 'meanwhile');
+  await bob.sync.scan();
+  await lab.network.gossip();
+  await expect(fs.access(alice.folder)).rejects.toThrow();
+  // Another disk in its place is not taken for it either.
+  await fs.mkdir(alice.folder);
+  await expect(alice.sync.scan()).rejects.toMatchObject({ code: 'root_unmarked' });
+  await fs.rmdir(alice.folder);
+  await fs.rename(`${alice.folder}-away`, alice.folder);
+  await lab.settle();
+  expect(await bob.read('a.txt')).toBe('keep me');
+  expect(await alice.read('b.txt')).toBe('meanwhile');
+});
+
+test('a lost folder is brought again from others, and what is left of it is kept', async () => {
+  const { lab, alice, bob } = await pair('anew');
+  await alice.write('a.txt', 'keep me');
+  await alice.write('sub/b.txt', 'and me');
+  await lab.settle();
+  await alice.sync.stop();
+  await fs.rm(alice.folder, { recursive: true });
+  await alice.write('left.txt', 'found on the old disk');
+  forgetFolder(alice.db, false);
+  await alice.restart();
+  await lab.settle();
+  for (const one of [alice, bob]) {
+    expect(await one.read('a.txt')).toBe('keep me');
+    expect(await one.read('sub/b.txt')).toBe('and me');
+    expect(await one.read('left.txt')).toBe('found on the old disk');
+  }
 });
 
 test('more than half of a drive deleted at once waits for a person', async () => {

@@ -7,5 +7,6 @@ export { createWatcherFactory } from './scan/watcher.ts';
 export type { FolderWatcher, WatcherFactory, WatcherKind, WatchEvents } from './scan/watcher.ts';
 export { rowsBeneath, seed } from './mounts/handover.ts';
 export type { HandedRow, Handover } from './mounts/handover.ts';
-export { createSyncState } from './state/index.ts';
+export { checkRoot, markRoot } from './scan/root.ts';
+export { createSyncState, forgetFolder } from './state/index.ts';
 export { plan } from './plan/plan.ts';

@@ -1,3 +1,4 @@
+import { useOnline } from '@vueuse/core';
 import { computed } from 'vue';
 import { useI18n } from 'vue-i18n';
 import { useDrives } from '../stores/drives.ts';
@@ -11,6 +12,7 @@ export function useNodeSentence() {
   const node = useNode();
   const drives = useDrives();
   const { span } = useFormat();
+  const network = useOnline();
 
   return computed((): { tone: Tone; text: string } => {
     if (node.connection !== 'open') return { tone: 'problem', text: t('connection.lost') };
@@ -34,6 +36,7 @@ export function useNodeSentence() {
     if (waiting) return { tone: 'wait', text: t('sentence.waiting', { name: waiting.name }) };
     const split = drives.list.find((one) => one.conflicts > 0);
     if (split) return { tone: 'conflict', text: t('sentence.conflict', { name: split.name }) };
+    if (peers === 0 && !network.value) return { tone: 'online', text: t('sentence.offline') };
     if (peers === 0) return { tone: 'online', text: t('sentence.alone') };
     return { tone: 'step', text: t('sentence.inStep', { n: peers }, peers) };
   });

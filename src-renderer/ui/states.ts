@@ -4,6 +4,7 @@ import {
   Clock,
   Cloud,
   Diff,
+  FolderX,
   RefreshCw,
   ScanSearch,
   Split,
@@ -44,6 +45,8 @@ export const looks = {
   syncing: driveLooks.syncing,
   conflict: { tone: 'conflict', icon: Split, word: 'state.conflict' },
   problem: driveLooks.stopped,
+  held: driveLooks.held,
+  away: { tone: 'wait', icon: FolderX, word: 'state.away' },
 } as const satisfies Record<string, StateLook>;
 
 /** What is on its way of one entry; of a folder the sum of what is in it. */
@@ -72,6 +75,10 @@ function plain(look: StateLook): EntryLook {
   return found;
 }
 
+/** The folder of a drive is not where it was, or is not the drive's: nothing can be said of what is in it. */
+export const isAway = (drive: Pick<DriveStatus, 'problems'> | null): boolean =>
+  drive?.problems.some(({ code }) => code === 'root_missing' || code === 'root_unmarked') === true;
+
 /** How one entry stands, given its drive and what is on its way of it. */
 export function entryLook(entry: FileEntry, drive: DriveStatus | null, flow: Flow | null = null): EntryLook {
   const problem = drive?.problems.find((one) => one.path === entry.path);
@@ -87,7 +94,9 @@ export function entryLook(entry: FileEntry, drive: DriveStatus | null, flow: Flo
   }
   if (entry.conflictOf !== null) return plain(looks.conflict);
   if (entry.state === 'online') return plain(looks.online);
+  if (isAway(drive)) return plain(looks.away);
   if (entry.state === 'pending') {
+    if (drive?.state === 'held') return plain(looks.held);
     if (drive?.state === 'paused') return plain(driveLooks.paused);
     if (drive?.state === 'waiting') return plain(looks.waiting);
     return plain(looks.downloading);

@@ -223,6 +223,11 @@ export const drives = {
   watchStatus: subscription(z.object({ drive }), watched(driveStatus)),
   pause: command(z.object({ drive }), done),
   resume: command(z.object({ drive }), done),
+  /**
+   * Says where its folder is now. Without `anew` it was moved and carries the drive's mark. With it, it is another one, or has lost its mark:
+   * what it lacks is brought from other computers, what else it holds becomes part of the drive, nothing is deleted.
+   */
+  move: command(z.object({ drive, folder: localPath, anew: z.boolean().default(false) }), driveStatus),
   /** Forgets the drive here; the folder and its files stay. */
   leave: command(z.object({ drive }), done),
   /** Answers when scanned, planned and in step with all reachable members; `timeout` (seconds) refuses after that. */
@@ -469,6 +474,15 @@ export const files = {
   fetch: command(aFile, done),
   /** `preview`: with the type of what browsers can show, to be embedded; never to be run. */
   open: command(aVersion.extend({ as: z.enum(['download', 'preview']).default('download') }), download),
+  /** Several files, and folders with all that is in them, as one ZIP file of that name. */
+  archive: command(
+    z.object({
+      drive: readable,
+      paths: z.array(path.min(1)).min(1).max(10_000),
+      name: z.string().min(1).max(255),
+    }),
+    download,
+  ),
   proof: command(aVersion, download),
 };
 

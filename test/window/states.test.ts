@@ -66,6 +66,8 @@ describe.skipIf(chromium === null)(
       await rename(at(), path.join(temp.dir, 'elsewhere'));
       const notice = page.getByRole('main').getByRole('alert');
       await notice.filter({ hasText: /folder/i }).waitFor();
+      // Nothing in it is said to be in step.
+      await row.filter({ hasText: 'Folder missing' }).waitFor();
       await browser.picture('state-folder-gone');
       expect(await browser.accessibility()).toEqual([]);
       // The same in the person's language, with the node's own words beside it.
@@ -80,7 +82,77 @@ describe.skipIf(chromium === null)(
       await rename(path.join(temp.dir, 'elsewhere'), at());
       await page.getByRole('link', { name: /Work/ }).first().click();
       await notice.waitFor({ state: 'detached' });
-      await row.waitFor();
+      await row.filter({ hasText: 'In step' }).waitFor();
+    });
+
+    it('goes on where the person says the folder is, and brings everything again where it is lost', async () => {
+      const { page } = browser;
+      const elsewhere = path.join(temp.dir, 'Moved', 'Work');
+      await mkdir(path.dirname(elsewhere));
+      await rename(at(), elsewhere);
+      const row = page.getByRole('row', { name: /plan\.txt/ });
+      await row.filter({ hasText: 'Folder missing' }).waitFor();
+      const dialog = page.getByRole('dialog');
+      await page.getByRole('button', { name: 'Say where it is' }).click();
+      await browser.picture('state-folder-where');
+      expect(await browser.accessibility()).toEqual([]);
+      await dialog.getByLabel('Folder on this computer').fill(path.dirname(elsewhere));
+      await dialog.getByRole('button', { name: 'Go on there' }).click();
+      await dialog.getByRole('alert').filter({ hasText: /mark/ }).waitFor();
+      await browser.picture('state-folder-where-wrong');
+      await dialog.getByLabel('Folder on this computer').fill(elsewhere);
+      await dialog.getByRole('button', { name: 'Go on there' }).click();
+      await dialog.waitFor({ state: 'detached' });
+      await row.filter({ hasText: 'In step' }).waitFor();
+      await writeFile(path.join(elsewhere, 'second.txt'), 'Noticed there.\n');
+      await page.getByRole('row', { name: /second\.txt/ }).waitFor();
+      // Its disk is lost; on the new one is what was saved of it, without the mark.
+      await rename(elsewhere, path.join(temp.dir, 'lost'));
+      await mkdir(elsewhere);
+      await writeFile(path.join(elsewhere, 'plan.txt'), 'Meet at noon.\n');
+      await row.filter({ hasText: 'Folder missing' }).waitFor();
+      await page.getByRole('button', { name: 'Say where it is' }).click();
+      await dialog.getByLabel('The folder is lost').check();
+      await dialog.getByRole('button', { name: 'Bring the files here' }).click();
+      await dialog.waitFor({ state: 'detached' });
+      await row.filter({ hasText: 'In step' }).waitFor();
+      const drive = await daemon.cli<{ folder: string; problems: unknown[] }>('drive', 'status', 'Work');
+      expect(drive).toMatchObject({ folder: elsewhere, problems: [] });
+    });
+
+    it('says that the node does not answer, and goes on by itself when it does', async () => {
+      const { page } = browser;
+      let broken = false;
+      const open = new Set<{ close(): Promise<void> }>();
+      await page.routeWebSocket(/rpc/, (socket) => {
+        if (broken) return void socket.close();
+        socket.connectToServer();
+        open.add(socket);
+      });
+      await page.reload();
+      await page.getByRole('row', { name: /plan\.txt/ }).waitFor();
+      broken = true;
+      for (const socket of open) await socket.close();
+      const banner = page.getByRole('alert').filter({ hasText: 'Nothing is lost' });
+      await banner.waitFor();
+      await browser.picture('state-broken');
+      expect(await browser.accessibility()).toEqual([]);
+      // What was on screen stays there, and what is asked for meanwhile comes later.
+      await page.getByRole('row', { name: /plan\.txt/ }).waitFor();
+      await page.evaluate("location.hash = '#/activity'");
+      broken = false;
+      await banner.waitFor({ state: 'detached' });
+      await page
+        .locator('main[data-view=activity]')
+        .getByText(/second\.txt|Work/)
+        .first()
+        .waitFor();
+      // No network at all is another thing.
+      await page.evaluate(
+        "Object.defineProperty(navigator, 'onLine', { get: () => false }); dispatchEvent(new Event('offline'))",
+      );
+      await page.getByRole('status').filter({ hasText: 'Offline' }).waitFor();
+      await browser.picture('state-offline');
     });
 
     it('asks a locked node for its password on every view, and shows the view that was asked for', async () => {

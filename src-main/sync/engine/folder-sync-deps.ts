@@ -30,7 +30,10 @@ export interface FolderSyncDeps {
   readonly fs?: FolderFs;
   readonly watcher?: WatcherFactory;
   readonly options?: FolderSyncOptions;
-  /** The folder carries this drive's mark already; one that does not is not used. Default: it is marked when first used. */
+  /**
+   * The folder carries this drive's mark already; one that does not is not used. `false`: it is marked anew at each start. Default: it is
+   * marked when first used, and waited for when it is away later.
+   */
   readonly marked?: boolean;
   /** Rules of a drive around this one, for paths relative to this folder. */
   readonly ignoredAbove?: (path: string, dir: boolean) => boolean;

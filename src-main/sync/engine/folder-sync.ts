@@ -1,5 +1,5 @@
 import { createEmitter } from '../../../src-shared/emitter.ts';
-import { AppError } from '../../../src-shared/errors.ts';
+import { AppError, isAppError } from '../../../src-shared/errors.ts';
 import { rootNode, sameStamp, type FileContent, type NodeId, type SealedBlock } from '../../drive/index.ts';
 import { flushDatabase } from '../../store/index.ts';
 import { createCommitter } from '../apply/committer.ts';
@@ -41,6 +41,8 @@ import { cleanTemp, everything, everythingIn, localDifferences } from './start-u
 /** The status is told so often at the most, ms. */
 const statusInterval = 250;
 const revisionKey = 'revision';
+/** Set once the folder carries this drive's mark: from then on one without it is never taken for the drive's. */
+const markedKey = 'marked';
 /** How long after a start nobody is called unreachable: connections are being made. ms. */
 const reachTime = 4000;
 
@@ -49,7 +51,8 @@ const lengthOf = (blocks: readonly SealedBlock[]): number =>
 
 /**
  * Keeps `folder` and `drive` in step from `start()` until `stop()`. Give `blocks` of the result to `Exchange.addDrive`.
- * `start` throws `folder_in_use`, `root_missing` or `permission_denied` when the folder can't be used at all.
+ * `start` throws `folder_in_use` or `permission_denied` when the folder can't be used at all. One that is away, or has lost its mark, stops
+ * the engine until it is back.
  */
 export function createFolderSync(deps: FolderSyncDeps): FolderSync {
   const { drive, exchange, folder, logger, random } = deps;
@@ -87,6 +90,8 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
   let rules = parseIgnoreRules('');
   let traits: FsTraits = { caseInsensitive: false, windows: process.platform === 'win32' };
   let started = false;
+  /** What a former run left in the folder has been put right. */
+  let entered = false;
   let startedAt = 0;
   let stopping = false;
   let paused = false;
@@ -272,8 +277,7 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
       return Math.max(state.local.count().entries, files + dirs);
     },
     async prepare() {
-      await checkRoot(fs, folder, drive.id);
-      for (const dir of [paths.tmp, paths.trash]) await fs.mkdir(dir);
+      await enterFolder();
       const next = await readRules();
       const changed = next.source !== rules.source;
       rules = next;
@@ -378,6 +382,33 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
     again,
     reread: (node) => void rereadAsKnown(node).catch(() => {}),
   });
+
+  /** @throws AppError `root_missing`, `root_unmarked` */
+  async function enterFolder(): Promise<void> {
+    await checkRoot(fs, folder, drive.id);
+    for (const dir of [paths.tmp, paths.trash]) await fs.mkdir(dir);
+    if (entered) return;
+    traits = { ...traits, caseInsensitive: await fs.caseInsensitive(paths.own) };
+    await online.recover();
+    await cleanTemp(fs, folder, state);
+    entered = true;
+  }
+
+  /** Makes the folder this drive's when it never was; a disk that is away at a start must not look like an empty folder. */
+  async function claimFolder(): Promise<void> {
+    const known = deps.marked !== false && state.meta(markedKey) !== null;
+    if (!known) await markRoot(fs, folder, drive.id);
+    try {
+      await enterFolder();
+    } catch (error) {
+      const away = isAppError(error, 'root_missing') || isAppError(error, 'root_unmarked');
+      if (!known || !away) throw error;
+      halted = error;
+      problems.whole('root', error);
+      staging.setPaused(true);
+    }
+    if (!known) state.setMeta(markedKey, '1');
+  }
 
   async function readRules(): Promise<IgnoreRules> {
     const own = await readIgnoreRules(fs, folder);
@@ -647,14 +678,9 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
     override: () => modes.override(),
     on: events.on,
     async start() {
-      if (deps.marked) {
-        await checkRoot(fs, folder, drive.id);
-        for (const dir of [paths.tmp, paths.trash]) await fs.mkdir(dir);
-      } else await markRoot(fs, folder, drive.id);
-      traits = { ...traits, caseInsensitive: await fs.caseInsensitive(paths.own) };
-      await online.recover();
-      await cleanTemp(fs, folder, state);
-      rules = await readRules();
+      if (deps.marked) await enterFolder();
+      else await claimFolder();
+      if (halted === null) rules = await readRules();
       for (const { id } of deps.db
         .prepare<[], { id: string }>("SELECT id FROM sync_synced WHERE name LIKE '%(conflict %'")
         .all()) {

@@ -62,3 +62,16 @@ export function createSyncState(db: Database): SyncState {
     setMeta: (key, value) => void write.run(key, value),
   };
 }
+
+/**
+ * Forgets what was in the folder, as if the drive had just been joined: what is lacking there is then fetched, never taken for deleted.
+ * @param kept trash and old versions beside the files are still there
+ */
+export function forgetFolder(db: Database, kept: boolean): void {
+  migrate(db, 'sync', syncMigrations);
+  const gone = ['sync_local', 'sync_synced', 'sync_blocks', 'sync_staging', 'sync_lost', 'sync_meta'];
+  db.transaction(() => {
+    for (const table of kept ? gone : [...gone, 'sync_trash']) db.exec(`DELETE FROM ${table}`);
+    if (!kept) db.exec("DELETE FROM sync_retained WHERE how = 'reflink'");
+  })();
+}

@@ -11,6 +11,13 @@ const most = 1000;
 export const joined = (folder: string, name: string): string => (folder === '' ? name : `${folder}/${name}`);
 export const parentOf = (path: string): string => path.slice(0, Math.max(0, path.lastIndexOf('/')));
 
+/** A ZIP file is called after the one folder in it, or the folder that its entries are in; `other` in the topmost. */
+export function archiveName(entries: readonly Pick<FileEntry, 'path'>[], other: string): string {
+  const [first] = entries;
+  const at = entries.length === 1 ? (first?.path ?? '') : parentOf(first?.path ?? '');
+  return `${at.split('/').at(-1) || other}.zip`;
+}
+
 /** What can be done with the files of a drive. Failures are told where nobody waits for them. */
 export function useFileActions(drive: () => string) {
   const { t } = useI18n();
@@ -54,15 +61,18 @@ export function useFileActions(drive: () => string) {
         ...(undo && { action: { label: t('act.undo'), onClick: () => void restoreAll(files) } }),
       });
     },
-    /** Saves through the browser: its own list of downloads shows how far it is. */
+    /** Saves through the browser: its own list of downloads shows how far it is. Several, and folders, come as one ZIP file. */
     async download(entries: readonly FileEntry[], version: string | null = null) {
+      const [first] = entries;
+      if (!first) return;
       try {
-        for (const entry of entries) {
-          if (entry.kind !== 'file') continue;
-          const { url } = await link.call((client) =>
-            client.files.open({ drive: drive(), path: entry.path, version }),
-          );
-          save(url, entry.name);
+        if (entries.length === 1 && first.kind === 'file') {
+          const asked = { drive: drive(), path: first.path, version };
+          save((await link.call((client) => client.files.open(asked))).url, first.name);
+        } else {
+          const name = archiveName(entries, t('files.archive'));
+          const asked = { drive: drive(), paths: entries.map(({ path }) => path), name };
+          save((await link.call((client) => client.files.archive(asked))).url, name);
         }
       } catch (error) {
         failure.tell(error);

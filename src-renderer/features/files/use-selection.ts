@@ -84,6 +84,15 @@ export function useSelection(folder: Folder) {
     return all.value ? folder.range(0, (folder.total.value ?? 1) - 1) : [...chosen.value.values()];
   }
 
+  /** Everything chosen, when it is all here and no more than `most`; null: it would have to be fetched. */
+  function known(most: number): readonly FileEntry[] | null {
+    if (!all.value) return [...chosen.value.values()];
+    const total = folder.total.value ?? 0;
+    if (total > most) return null;
+    const found = Array.from({ length: total }, (_, index) => folder.at(index));
+    return found.every((entry) => entry !== undefined) ? found : null;
+  }
+
   function choose(entry: FileEntry, index: number): void {
     acts += 1;
     focus.value = index;
@@ -104,6 +113,7 @@ export function useSelection(folder: Folder) {
     toggle,
     extend,
     entries,
+    known,
     choose,
     selectAll() {
       acts += 1;

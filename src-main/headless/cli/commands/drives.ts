@@ -186,6 +186,19 @@ export function addDriveCommands(program: Command, run: Run): void {
         };
       }),
     );
+  drive
+    .command('move')
+    .description('says where the folder of a drive is now, after it was moved or its disk was replaced')
+    .argument('<drive>')
+    .argument('<folder>')
+    .option('--anew', 'it is another folder: what it lacks is brought from other computers')
+    .action((id, folder, { anew = false }) =>
+      run(async ({ client, signal }) => {
+        const input = { drive: id, folder: path.resolve(folder), anew };
+        const value = await (await client()).drives.move(input, { signal });
+        return { value, text: statusText(value) };
+      }),
+    );
   for (const [name, description, text] of [
     ['pause', 'stops keeping it in step for now', 'Paused.'],
     ['resume', 'goes on', 'Goes on.'],
