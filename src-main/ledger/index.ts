@@ -18,7 +18,7 @@ export type { SignedHead } from './modules/anchor.ts';
 export { validatorProofBytes } from './modules/validators.ts';
 export type { DirectoryEntry } from './modules/directory.ts';
 export * from './modules/views.ts';
-export { bestQuote, findPool, poolsView, priceNumber } from './modules/pool/views.ts';
+export { bestQuote, findPool, ownPools, poolsView, priceNumber } from './modules/pool/views.ts';
 export type { PoolView, QuoteView } from './modules/pool/views.ts';
 export { sharesOfDeposit, matching, partOf } from './modules/pool/maths.ts';
 export { vaultAsset, vaultsView } from './modules/vault/views.ts';
@@ -28,6 +28,7 @@ export {
   beaconCommitOf,
   contractView,
   contractsView,
+  hasContracts,
   storageView,
   upcomingContract,
 } from './modules/storage/views.ts';
@@ -50,7 +51,7 @@ export { contentOf } from './modules/storage/content.ts';
 export type { Content, ContentBlock, ContentOpening } from './modules/storage/content.ts';
 export { relayClaim } from './modules/relay/relay.ts';
 export { maxReceipts } from './modules/relay/state.ts';
-export { fundsView } from './modules/relay/views.ts';
+export { fundsOfStream, fundsView, fundView } from './modules/relay/views.ts';
 export type { FundView } from './modules/relay/views.ts';
 export { hostEmission } from './modules/storage/work.ts';
 export { relayEmission } from './modules/relay/emission.ts';

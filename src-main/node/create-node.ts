@@ -263,6 +263,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       const chains = createChains(parts, {
         networkOfOthers: (signal) => keys.networkOfOthers(signal),
         needsState: (chainId) => chores.needsState(chainId),
+        relayedFunds: (chainId) => chores.relayedFunds(chainId),
       });
       undo.push(() => chains.stop());
       const wallet = createWallet(parts, chains);

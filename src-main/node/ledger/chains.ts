@@ -120,6 +120,8 @@ interface Others {
   networkOfOthers(signal: AbortSignal): Promise<string | null>;
   /** Whether something here works with the whole state of a chain. */
   needsState(chainId: string): boolean;
+  /** Funds that pay this computer for passing on streams. */
+  relayedFunds(chainId: string): readonly number[];
 }
 
 /** How often it is looked at what the ledgers take of the disk, ms. */
@@ -268,7 +270,8 @@ export function createChains(node: Online, others: Others): Chains {
     if (open.get(chainId) === running) balanceHistory.note(chainId, user, time, new Map(held));
     if (clock.now() - running.earnedAt < earnedEvery) return;
     running.earnedAt = clock.now();
-    const seen = await running.reader.read((view) => seenOf(view, address), `earned ${user}`);
+    const funds = others.relayedFunds(chainId);
+    const seen = await running.reader.read((view) => seenOf(view, address, funds), `earned ${user}`);
     if (open.get(chainId) === running) earnings.note(chainId, user, seen);
   }
 

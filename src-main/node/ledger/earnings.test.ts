@@ -16,7 +16,7 @@ describe('earnings by hour', () => {
     const address = addressOfName('founder');
     const db = openDatabase(':memory:');
     const earnings = createEarnings(db);
-    const seen = () => seenOf({ state: ledger.state, ...ledger.last() }, address);
+    const seen = () => seenOf({ state: ledger.state, ...ledger.last() }, address, []);
     const look = () => earnings.note('net', 'me', seen());
     const run = (name: string, one: ReturnType<typeof message>): void => {
       chain.add(name, [one]);

@@ -1,5 +1,5 @@
 import { formatAmount } from '../../../src-shared/amount.ts';
-import { baseSymbol, fundsView, poolsView, tokenOf } from '../../ledger/index.ts';
+import { baseSymbol, fundView, ownPools, tokenOf } from '../../ledger/index.ts';
 import type { Address, LedgerView, PoolView } from '../../ledger/index.ts';
 import { migrate } from '../../store/index.ts';
 import type { Database } from '../../store/index.ts';
@@ -87,17 +87,17 @@ export interface Seen {
   readonly pools: readonly PoolView[];
 }
 
-/** Looks at what an account has; does nothing else. */
-export function seenOf(view: LedgerView, address: Address): Seen {
+/** Looks at what an account has; does nothing else. @param funds that it was paid by */
+export function seenOf(view: LedgerView, address: Address, funds: readonly number[]): Seen {
   const base = baseSymbol(view.state);
-  const pools = poolsView(view, address)
-    .filter(({ position }) => position !== null)
-    .slice(0, maxPools);
+  const pools = ownPools(view, address).slice(0, maxPools);
   const symbols = new Set([base, ...pools.flatMap(({ a, b }) => [a, b])]);
   return {
     ...{ time: view.time, base, pools },
     decimals: new Map([...symbols].map((one) => [one, tokenOf(view.state, one).spec.decimals])),
-    relays: new Map(fundsView(view.state, address).map((one) => [String(one.number), one.paid])),
+    relays: new Map(
+      funds.map((number) => [String(number), fundView(view.state, number, address)?.paid ?? 0n]),
+    ),
   };
 }
 

@@ -5,8 +5,9 @@ import {
   beaconCommitOf,
   beaconHash,
   challengeOf,
-  contractsView,
+  contractView,
   dueContracts,
+  hasContracts,
   hostEmission,
   listRoot,
   message,
@@ -46,6 +47,8 @@ export interface LedgerChores {
   fileOf(chainId: string, contract: number): string | null;
   /** Whether this computer is paid for what it keeps, or wants to be: a light node can't tell whether its contracts are all it sees. */
   needsState(chainId: string): boolean;
+  /** Funds that receipts of this computer were shown to. */
+  relayedFunds(chainId: string): readonly number[];
   /** What was proven here, the newest first. */
   proofs(chainId: string): readonly SentProof[];
   readonly paidDrives: PaidDrives;
@@ -233,7 +236,7 @@ export function createLedgerChores(
           hex(one.key) === hex(open.validatorKey.publicKey),
       );
       // Nobody needs it while nothing is stored for pay.
-      if (!runs || contractsView(state, null).length === 0) return null;
+      if (!runs || !hasContracts(state)) return null;
       return { period: periodOf(time), commit: beaconCommitOf(state, me) };
     }, 'beacon chores');
     if (!seen) return null;
@@ -287,16 +290,14 @@ export function createLedgerChores(
     sweptAt.set(chainId, clock.now());
     if (!anyFile.get(chainId)) return;
     const me = own();
-    const { time, kept } = await open.reader.read(
-      ({ state, time: at }) => ({
-        time: at,
-        kept: new Set(contractsView(state, me).flatMap(({ slot, number }) => (slot ? [number] : []))),
-      }),
+    const gone = await open.reader.read(
+      ({ state, time }) =>
+        olderFiles
+          .all(chainId, time - forgottenAfterMs)
+          .filter(({ contract }) => !contractView(state, contract, me)?.slot),
       'kept contracts',
     );
-    for (const { contract } of olderFiles.all(chainId, time - forgottenAfterMs)) {
-      if (!kept.has(contract)) forgetFile.run(chainId, contract);
-    }
+    for (const { contract } of gone) forgetFile.run(chainId, contract);
   }
 
   async function work(): Promise<void> {
@@ -339,6 +340,7 @@ export function createLedgerChores(
       settings.get('hosting.price') !== null ||
       anyFile.get(chainId) !== undefined ||
       node.hosting.paid().list(chainId).length > 0,
+    relayedFunds: (chainId) => relays.funds(chainId),
     proofs: (chainId) =>
       selectProofs
         .all(chainId)

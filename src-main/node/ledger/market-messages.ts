@@ -6,7 +6,7 @@ import {
   baseSymbol,
   bestQuote,
   findPool,
-  fundsView,
+  fundView,
   matching,
   message,
   partOf,
@@ -225,7 +225,7 @@ export function marketMessage(
       });
     }
     case 'relayClose': {
-      const found = fundsView(view.state, null).find(({ number }) => number === input.fund);
+      const found = fundView(view.state, input.fund, null);
       return message('relay.close', { fund: input.fund, rows: found?.rows ?? 0 });
     }
     case 'storageReport':

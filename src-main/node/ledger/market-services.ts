@@ -6,6 +6,7 @@ import { hashOfUserId, userIdOfHash } from '../../identity/index.ts';
 import {
   baseSymbol,
   contractsView,
+  contractView,
   fundsView,
   hostEmission,
   message,
@@ -343,7 +344,7 @@ export function createMarketServices({ online, chains, wallet, chores }: Parts):
         const open = await active();
         const measured = await measureFile(file);
         await open.reader.read((view) => {
-          const found = contractsView(view.state, null).find((one) => one.number === contract);
+          const found = contractView(view.state, contract, own());
           if (!found) throw new AppError('contract_unknown', `There is no storage contract ${contract}.`);
           if (found.bytes !== measured.bytes || !sameBytes(found.root, measured.root)) {
             throw new AppError('bad_hash', 'The file is not the one of the contract.');

@@ -1,16 +1,18 @@
 import { deviceKeyOf } from '../../identity/index.ts';
-import { fundsView, maxReceipts, message, periodOf, relayClaim } from '../../ledger/index.ts';
+import { fundsOfStream, fundView, maxReceipts, message, periodOf, relayClaim } from '../../ledger/index.ts';
 import type { FundView } from '../../ledger/index.ts';
 import { migrate } from '../../store/index.ts';
 import type { Online } from '../core.ts';
 import type { StreamRecords } from '../stream/stream-records.ts';
 import type { OpenChain } from './chains.ts';
 import type { Chore } from './ledger-chores.ts';
-import { hex } from './shown.ts';
+import { fromHex, hex } from './shown.ts';
 
 /** Receipts that viewers signed for this device, shown to the funds of their streams. */
 export interface RelayPay {
   chore(open: OpenChain, me: Uint8Array): Promise<Chore>;
+  /** Funds that receipts were shown to. */
+  funds(chainId: string): readonly number[];
 }
 
 /** A fund is shown receipts so often at the most: each time costs a fee. ms */
@@ -19,6 +21,8 @@ const everyMs = 600_000;
 const lookMs = 5000;
 /** Receipts of a stream looked at in one turn. */
 const looked = 1024;
+/** Streams whose funds are looked at in one turn, those that came last. */
+const lookedStreams = 64;
 
 export function createRelayPay(node: Online, receipts: () => StreamRecords | null): RelayPay {
   const { db, clock, identity, network } = node;
@@ -32,7 +36,11 @@ export function createRelayPay(node: Online, receipts: () => StreamRecords | nul
   const note = db.prepare(
     'INSERT OR REPLACE INTO relay_receipts (chain, fund, device, bytes) VALUES (?, ?, ?, ?)',
   );
-  const forget = db.prepare('DELETE FROM relay_receipts WHERE chain = ? AND fund < ?');
+  const forget = db.prepare('DELETE FROM relay_receipts WHERE chain = ? AND fund = ?');
+  const shownTo = db.prepare<[string], { fund: number }>(
+    'SELECT DISTINCT fund FROM relay_receipts WHERE chain = ?',
+  );
+  const fundsShown = (chainId: string): number[] => shownTo.all(chainId).map(({ fund }) => fund);
   const triedAt = new Map<string, number>();
   let lookedAt = Number.NEGATIVE_INFINITY;
 
@@ -56,15 +64,24 @@ export function createRelayPay(node: Online, receipts: () => StreamRecords | nul
   }
 
   return {
+    funds: fundsShown,
     async chore(open, me) {
       if (clock.now() - lookedAt < lookMs) return null;
       lookedAt = clock.now();
       const { chainId } = open.record;
-      const { funds, period } = await open.reader.read(
-        (view) => ({ funds: fundsView(view.state, me), period: periodOf(view.time) }),
+      const streams = receipts()?.streamsRelayed(lookedStreams) ?? [];
+      // Most computers relay nothing: they look at nobody's funds.
+      if (streams.length === 0) return null;
+      const known = fundsShown(chainId);
+      const { funds, closed, period } = await open.reader.read(
+        ({ state, time }) => ({
+          funds: streams.flatMap((stream) => fundsOfStream(state, fromHex(stream), me)),
+          closed: known.filter((number) => !fundView(state, number, me)),
+          period: periodOf(time),
+        }),
         'relay funds',
       );
-      if (funds[0]) forget.run(chainId, funds[0].number);
+      for (const number of closed) forget.run(chainId, number);
       for (const fund of funds) {
         const isMine = Buffer.compare(fund.payer, me) === 0;
         const waits =

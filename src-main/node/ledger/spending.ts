@@ -1,5 +1,5 @@
 import { parseAmount } from '../../../src-shared/amount.ts';
-import { contractsView, fieldsOfMessage, nameRent, payOf, vaultsView } from '../../ledger/index.ts';
+import { contractView, fieldsOfMessage, nameRent, payOf, vaultsView } from '../../ledger/index.ts';
 import type { LedgerView, MessageFields, MessageType, WireMessage } from '../../ledger/index.ts';
 import type { Online } from '../core.ts';
 import type { OpenChain } from './chains.ts';
@@ -85,7 +85,7 @@ const leaving: { readonly [K in MessageType]: (fields: MessageFields<K>, facts: 
   'storage.buyFuel': ({ amount }) => amount,
   'storage.open': (terms) => BigInt(terms.copies) * BigInt(terms.periods) * payOf(terms),
   'storage.accept': ({ contract }, { view }) =>
-    contractsView(view.state, null).find((one) => one.number === contract)?.collateral ?? 0n,
+    contractView(view.state, contract, new Uint8Array(32))?.collateral ?? 0n,
   'storage.claim': nothing,
   'storage.prove': nothing,
   'storage.report': nothing,

@@ -14,6 +14,8 @@ export interface StreamRecords {
   receipts(since: number, limit: number): readonly { readonly time: number; readonly signed: Uint8Array }[];
   /** Those for one stream, the largest first. */
   receiptsOf(stream: string, limit: number): readonly StoredReceipt[];
+  /** Streams there are receipts of, those that the last ones came for first. */
+  streamsRelayed(limit: number): readonly string[];
 }
 
 export interface StoredReceipt {
@@ -60,6 +62,9 @@ export function createStreamRecords(db: Database, mostReceipts = 100_000): Strea
   const ofStream = db.prepare<[string, number], StoredReceipt>(
     'SELECT device, bytes, signed FROM stream_receipts WHERE stream = ? ORDER BY bytes DESC LIMIT ?',
   );
+  const streams = db.prepare<[number], { stream: string }>(
+    'SELECT stream FROM stream_receipts GROUP BY stream ORDER BY max(arrival) DESC LIMIT ?',
+  );
   const following = (): string[] => follows.all().map((row) => row.user);
   let kept = count.get()!.n;
   return {
@@ -83,5 +88,6 @@ export function createStreamRecords(db: Database, mostReceipts = 100_000): Strea
     },
     receipts: (from, limit) => since.all(from, limit),
     receiptsOf: (stream, limit) => ofStream.all(stream, limit),
+    streamsRelayed: (limit) => streams.all(limit).map(({ stream }) => stream),
   };
 }

@@ -5,7 +5,7 @@ import type { Address, Amount, TokenSymbol } from '../../types.ts';
 import { account } from '../value.ts';
 import { partOf, wholeFee } from './maths.ts';
 import { maxHops } from './pool.ts';
-import { earnedByPosition, rewardsOf } from './rewards.ts';
+import { earnedByPosition, poolOfPosition, rewardsOf } from './rewards.ts';
 import {
   advanced,
   averagePrices,
@@ -63,6 +63,14 @@ export function poolView({ state, time }: Reading, key: Key, row: PoolRow, of: A
 /** All pools, in the order of their tokens and fees. */
 export const poolsView = (reading: Reading, of: Address | null): readonly PoolView[] =>
   [...reading.state.rows(tradingPools)].map(([key, row]) => poolView(reading, key, row, of));
+
+/** The pools that an account has a part in, whatever others there are. */
+export const ownPools = (reading: Reading, of: Address): readonly PoolView[] =>
+  [...reading.state.rows(positions, account(of))].flatMap(([at]) => {
+    const key = poolOfPosition(at);
+    const row = reading.state.get(tradingPools, key);
+    return row ? [poolView(reading, key, row, of)] : [];
+  });
 
 /** A number with binary places, as far as a double can show it. */
 export function priceNumber(price: bigint): number {

@@ -144,6 +144,24 @@ describe('relay funds', () => {
     expect(chain.faults()).toEqual([]);
   });
 
+  it('let nobody shut others out by viewers that he makes up', () => {
+    const chain = funded();
+    const small = { ...terms, amount: 900n * exc, perRelayBp: 100, perViewer: 2 ** 40 };
+    expect(run(chain, 'ada', message('relay.fund', small))).toBe('');
+    const made = (from: number) =>
+      Array.from({ length: 32 }, (_, i) => receipt(`made up ${from + i}`, gib / 128));
+    expect(run(chain, 'ben', redeem(chain, made(0)))).toBe('');
+    // One in a hundred of the coins, so one in a hundred of the places: 40.
+    expect(run(chain, 'ben', redeem(chain, made(32)))).toBe('too_many');
+    expect(run(chain, 'ben', redeem(chain, made(32).slice(0, 8)))).toBe('');
+    expect(run(chain, 'ben', redeem(chain, made(40).slice(0, 1)))).toBe('too_many');
+    // More of a viewer who is there already is paid for.
+    expect(run(chain, 'ben', redeem(chain, [receipt('made up 0', gib)]))).toBe('');
+    const device = signerOf('cyd/device');
+    const honest = redeem(chain, [receipt('a viewer', gib, { from: device })], { to: 'cyd', device });
+    expect(run(chain, 'cyd', honest)).toBe('');
+  });
+
   it('pay only accounts with something at stake where the fund says so', () => {
     const chain = funded();
     run(chain, 'ada', message('relay.fund', { ...terms, minStake: 50n * exc }));

@@ -21,6 +21,7 @@ import {
   countedKey,
   fundAt,
   funds,
+  fundsByStream,
   fundTerms,
   givenUntil,
   leastStake,
@@ -29,7 +30,9 @@ import {
   maxRows,
   mostOf,
   relayShares,
+  rowsOf,
   shareKey,
+  streamKey,
   viewerKey,
 } from './state.ts';
 import type { FundRow } from './state.ts';
@@ -106,7 +109,7 @@ function redeem(ctx: TxContext, { fund: number, device, sig, receipts }: Redeemi
     });
   }
   let bytes = 0n;
-  let { rows } = fund;
+  let viewers = 0;
   for (const signed of receipts) {
     const receipt = readReceipt(signed);
     const isIts =
@@ -116,11 +119,14 @@ function redeem(ctx: TxContext, { fund: number, device, sig, receipts }: Redeemi
     if (!isIts) throw new AppError('proof_invalid', 'A receipt is for another stream or device.');
     const found = count(ctx, number, fund, receipt);
     bytes += BigInt(found.bytes);
-    if (found.isNew) rows += 1;
+    if (found.isNew) viewers += 1;
   }
   const key = shareKey(number, ctx.sender);
   const row = state.get(relayShares, key);
-  if (!row) rows += 1;
+  const rows = fund.rows + viewers + (row ? 0 : 1);
+  const brought = (row?.viewers ?? 0) + viewers;
+  if (brought > rowsOf(fund))
+    throw new AppError('too_many', 'The account has shown receipts of too many viewers to this fund.');
   if (rows > maxRows) throw new AppError('too_many', 'The fund has too many viewers.');
   const got = row?.period === period ? row.paid : 0n;
   const due = (bytes * fund.price) / bytesPriced;
@@ -132,7 +138,12 @@ function redeem(ctx: TxContext, { fund: number, device, sig, receipts }: Redeemi
   move(ctx, pot('relays'), null, ctx.base, burnt);
   move(ctx, pot('relays'), account(ctx.sender), ctx.base, pay - burnt);
   if (staked >= leastStake(ctx.params)) relayEmission.note(ctx, ctx.sender, period, burnt);
-  state.set(relayShares, key, { period, paid: got + pay, total: (row?.total ?? 0n) + pay - burnt });
+  state.set(relayShares, key, {
+    period,
+    paid: got + pay,
+    total: (row?.total ?? 0n) + pay - burnt,
+    viewers: brought,
+  });
   state.set(funds, numberKey(number), { ...fund, left: fund.left - pay, rows });
 }
 
@@ -155,7 +166,9 @@ export const relayModule = {
           until: from + terms.periods,
           rows: 0,
         };
-        ctx.state.set(funds, numberKey(nextNumber(ctx.state, 'relayFunds')), row);
+        const number = nextNumber(ctx.state, 'relayFunds');
+        ctx.state.set(funds, numberKey(number), row);
+        ctx.state.set(fundsByStream, streamKey(terms.stream, number), true);
       },
     }),
     /** Shows receipts that viewers gave to a device of the sender's. */
@@ -199,11 +212,22 @@ export const relayModule = {
           state.set(relayShares, key, null);
         move(ctx, pot('relays'), account(fund.payer), ctx.base, fund.left);
         state.set(funds, numberKey(number), null);
+        state.set(fundsByStream, streamKey(fund.stream, number), null);
       },
     }),
   },
   invariants: {
     ...relayEmission.invariants,
+    'funds are found by their streams'(state) {
+      let count = 0;
+      for (const [key, { stream }] of state.rows(funds)) {
+        const number = keyNumber(key, 0);
+        if (!state.get(fundsByStream, streamKey(stream, number))) return `fund ${number} is not`;
+        count += 1;
+      }
+      for (const _ of state.rows(fundsByStream)) count -= 1;
+      return count === 0 ? null : 'there are more entries than funds';
+    },
     'the pot of relays holds what funds have left'(state, { base }) {
       let sum = 0n;
       for (const [key, fund] of state.rows(funds)) {

@@ -1,6 +1,6 @@
 import { AppError } from '../../../../src-shared/errors.ts';
 import type { Params } from '../../codec/index.ts';
-import { amount, bytesOf, positiveAmount, record, whole } from '../../codec/shape.ts';
+import { amount, bytesOf, flag, positiveAmount, record, whole } from '../../codec/shape.ts';
 import type { ValueOf } from '../../codec/shape.ts';
 import { addressShape } from '../../codec/tx.ts';
 import type { StateView } from '../../state/overlay.ts';
@@ -44,6 +44,10 @@ export type FundRow = ValueOf<typeof fundShape>;
 /** By number. */
 export const funds = table('8', 'relay funds', fundShape);
 
+/** Their numbers by stream: whoever relays one looks at no others. */
+export const fundsByStream = table('(', 'relay funds by stream', flag);
+export const streamKey = (stream: Uint8Array, fund: number): Key => bytesKey(stream) + numberKey(fund);
+
 /** What was paid for of what a viewer's device got from a relay's device; by fund, viewer and relay. */
 export const counted = table(
   '9',
@@ -56,11 +60,11 @@ export const counted = table(
     used: whole(),
   }),
 );
-/** What a fund paid for an account in a period, and what the account got of it in all; by fund and account. */
+/** What a fund paid for an account in a period, what the account got of it in all, and the viewers it brought; by fund and account. */
 export const relayShares = table(
   '!',
   'relays paid',
-  record({ period: whole(), paid: amount, total: amount }),
+  record({ period: whole(), paid: amount, total: amount, viewers: whole() }),
 );
 
 /**
@@ -75,6 +79,9 @@ export const leastStake = ({ minSelfBond }: Pick<Params, 'minSelfBond'>): Amount
 
 /** Rows that a fund may have: all are read when it closes. */
 export const maxRows = 4096;
+/** Rows that one account may add, lest it shuts the others out: as large a part of all as it may get of the coins. */
+export const rowsOf = ({ perRelayBp }: Pick<FundRow, 'perRelayBp'>): number =>
+  Math.max(maxReceipts, Math.floor((maxRows * perRelayBp) / 10_000));
 /** Relays that one viewer may have receipts for. */
 export const maxParents = 16;
 /** Receipts shown in one message. */

@@ -37,6 +37,12 @@ export function contractsView(state: StateView, of: Address | null): readonly Co
   });
 }
 
+/** Whether anything is stored for pay. */
+export function hasContracts(state: StateView): boolean {
+  for (const _ of state.rows(contracts)) return true;
+  return false;
+}
+
 /** One contract, with the copy of `host`; null: there is none of that number (any more). */
 export function contractView(state: StateView, number: number, host: Address): ContractView | null {
   const contract = state.get(contracts, numberKey(number));
