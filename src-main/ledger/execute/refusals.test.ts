@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
 import { expect, test } from 'vitest';
 import { isAppError } from '../../../src-shared/errors.ts';
 import { maxTxBytes, signTx, txHash } from '../codec/index.ts';
@@ -216,4 +218,22 @@ test('what a message may not do', () => {
   }
   expect(outcome('ada', [move])).toBe('too_many_leaving');
   expect(chain.faults()).toEqual([]);
+});
+
+test('every code is in the list that is published', async () => {
+  const root = path.resolve(import.meta.dirname, '../../..');
+  const codes = await readFile(path.join(root, 'src-shared/errors.ts'), 'utf8');
+  const listed = await readFile(path.join(root, 'docs/ledger.md'), 'utf8');
+  const from = codes.indexOf("'wrong_chain'");
+  const all = [...codes.slice(from, codes.indexOf('// the ledger: blocks')).matchAll(/^ {2}'([a-z_]+)',/gmu)];
+  // What refuses bundles and installs, and requests for keys, are no transactions.
+  const bundles = codes.slice(codes.indexOf("'app_blocked'"), codes.indexOf("'contract_unknown'"));
+  const missing = all
+    .map(([, code]) => code!)
+    .filter(
+      (code) =>
+        code !== 'request_changed' && !bundles.includes(`'${code}'`) && !listed.includes(`\`${code}\``),
+    );
+  expect(all.length).toBeGreaterThan(60);
+  expect(missing).toEqual([]);
 });
