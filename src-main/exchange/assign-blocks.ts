@@ -2,23 +2,13 @@ import type { DeviceId } from '../identity/index.ts';
 import type { BlockLink } from './block-link.ts';
 import type { DriveItems, Item } from './fetch-items.ts';
 import { limits } from './limits.ts';
-import { askedAtOnce, chooseSource, usualRate } from './source-choice.ts';
+import { askedAtOnce, chooseSource, mayHaveByNow, pickedFrom, turnOf, usualRate } from './source-choice.ts';
 import type { SourceState } from './source-choice.ts';
 
 /** Blocks looked at in one round: sources may have refused many of them. */
 const lookedAt = 2048;
 /** Blocks for which it is better to wait for a good source, before a round ends. */
 const waitingAllowed = 32;
-
-/** Who had a block not may have fetched it since: asked again after this time, while those who have it have no time. ms */
-const askAgainMs = 2000;
-
-/**
- * Of a busy source one of the next blocks is asked, with so many waiting another one by each node: whoever asks it wants the same blocks in the
- * same order, and only who has another one can pass it on.
- */
-const shuffled = 64;
-const shuffledFrom = 16;
 
 /** One source in one round. */
 interface Way {
@@ -95,12 +85,13 @@ function choose(
       };
       const best = pick(able);
       const isTaken = best === undefined || best.isBusy;
-      const way = (isTaken && pick(ways.filter((one) => mayHaveByNow(item, one, now)))) || best;
+      const way = (isTaken && pick(ways.filter((one) => hasItByNow(item, one, now)))) || best;
       if (!way) {
         waiting++;
         continue;
       }
-      const given = way.isBusy && queue.size >= shuffledFrom ? oneOf(queue, way, peers, salt) : item;
+      const among = pickedFrom(way.isBusy, queue.size);
+      const given = among > 1 ? oneOf(queue, way, peers, salt, among) : item;
       queue.delete(given.key);
       given.flying.add(way.link.peer);
       way.batch.push(given);
@@ -110,26 +101,25 @@ function choose(
   }
 }
 
-/** The block that comes first by a hash which differs from node to node. */
-function oneOf(queue: DriveItems['pending'], way: Way, peers: readonly DeviceId[], salt: string): Item {
+/** The block whose turn comes first, of the next ones. */
+function oneOf(
+  queue: DriveItems['pending'],
+  way: Way,
+  peers: readonly DeviceId[],
+  salt: string,
+  among: number,
+): Item {
   let best: Item | null = null;
   let least = Number.POSITIVE_INFINITY;
   let looked = 0;
   for (const item of queue.values()) {
-    if (++looked > shuffled) break;
-    const rank = mayAsk(item, way.link.peer, peers) ? hash(salt + item.key) : Number.POSITIVE_INFINITY;
-    if (best !== null && rank >= least) continue;
+    if (++looked > among) break;
+    const turn = mayAsk(item, way.link.peer, peers) ? turnOf(salt, item.key) : Number.POSITIVE_INFINITY;
+    if (best !== null && turn >= least) continue;
     best = item;
-    least = rank;
+    least = turn;
   }
   return best!;
-}
-
-/** FNV-1a, 32 bits. */
-function hash(text: string): number {
-  let value = 0x811c9dc5;
-  for (let at = 0; at < text.length; at++) value = Math.imul(value ^ text.charCodeAt(at), 0x01000193);
-  return value >>> 0;
 }
 
 function stateOf(way: Way, size: number): SourceState {
@@ -148,8 +138,7 @@ function mayAsk(item: Item, peer: DeviceId, peers: readonly DeviceId[]): boolean
 }
 
 /** Whether a source that had nothing to do at the start of the round may have the block by now, though it had it not. */
-function mayHaveByNow(item: Item, { link }: Way, now: number): boolean {
-  const refusedAt = item.refused.get(link.peer);
-  if (refusedAt === undefined || now - refusedAt < askAgainMs) return false;
-  return link.outstandingCount === 0 && !item.flying.has(link.peer);
+function hasItByNow(item: Item, { link }: Way, now: number): boolean {
+  const isIdle = link.outstandingCount === 0 && !item.flying.has(link.peer);
+  return mayHaveByNow(item.refused.get(link.peer), isIdle, now);
 }

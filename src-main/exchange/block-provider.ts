@@ -7,6 +7,7 @@ import type { Block, Want } from './block-frames.ts';
 import { blockKey } from './block-key.ts';
 import { limits } from './limits.ts';
 import type { LoadShare } from './serving-load.ts';
+import { tellsAtOnce } from './source-choice.ts';
 import type { BlockSource } from './types.ts';
 
 /** What a provider may serve of one drive to one peer, or why it may not. */
@@ -163,7 +164,7 @@ export async function serveBlocks(deps: ProviderDeps): Promise<void> {
       queuedBytes += size;
       load.add(size);
     }
-    if (back.length === 0) return null;
+    if (back.length === 0) return tellsAtOnce(load.waitMs(), told) ? tellLoad() : null;
     told = Math.round(load.waitMs());
     return stream.send(encodeBlockFrame({ t: 'busy', waitMs: told, ids: back }));
   }

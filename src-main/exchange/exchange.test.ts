@@ -213,9 +213,7 @@ describe('blocks', () => {
     const blocks = makeBlocks(10_000, 4096);
     put(a.source, blocks);
     const got = new Map<string, Uint8Array>();
-    const at = performance.now();
     await b.exchange.fetch(driveId, requestsFor(blocks, got), never);
-    expect(10_000 / ((performance.now() - at) / 1000)).toBeGreaterThan(1500);
     expect(got.size).toBe(10_000);
     expect(a.source.reads).toBe(10_000);
     expect(nodes[1]!.penalties.size).toBe(0);

@@ -358,6 +358,7 @@ export function createExchange(deps: ExchangeDeps, options: ExchangeOptions = {}
       membership.setHosts(driveId, hosts);
       peersChanged();
     },
+    sourcesChanged: peersChanged,
     async holders(driveId, items, signal) {
       const known = drives.get(driveId);
       if (!known) throw driveUnknown();

@@ -59,7 +59,10 @@ export function createSlowSources(deps: SlowSourcesDeps): SlowSources {
     const slowest = peers
       .flatMap((peer) => links.get(peer) ?? [])
       .filter((link) => link.outstandingCount > 0)
-      .map((link) => ({ link, ms: drainMs({ rate: link.rate, rtt: null }, link.outstandingBytes) }))
+      .map((link) => ({
+        link,
+        ms: drainMs({ rate: link.rate, rtt: null }, link.outstandingBytes) + link.waitMs,
+      }))
       .sort((a, b) => b.ms - a.ms)[0];
     if (!slowest) return;
     let left = stolenAtOnce;
@@ -70,7 +73,7 @@ export function createSlowSources(deps: SlowSourcesDeps): SlowSources {
       const taker = idle.find((peer) => !item.refused.has(peer));
       if (!taker) continue;
       const takes = drainMs({ rate: links.get(taker)?.rate ?? null, rtt: null }, item.size);
-      if (!isWorthMoving(slowest.ms, takes)) continue;
+      if (!isWorthMoving(slowest.ms, takes + (links.get(taker)?.waitMs ?? 0))) continue;
       askElsewhere(set, item, slowest.link.peer);
       left--;
     }

@@ -1,7 +1,18 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { createServingLoad } from './serving-load.ts';
-import { arrivalMs, busyShare, chooseSource, queueMs, takesOn, usualRate } from './source-choice.ts';
+import {
+  arrivalMs,
+  busyShare,
+  chooseSource,
+  mayHaveByNow,
+  pickedFrom,
+  queueMs,
+  takesOn,
+  tellsAtOnce,
+  turnOf,
+  usualRate,
+} from './source-choice.ts';
 import type { SourceState } from './source-choice.ts';
 import { createFakeClock } from './testing/fake-clock.ts';
 
@@ -87,6 +98,16 @@ describe('a busy source', () => {
     );
   });
 
+  test('says at once that there is much to do, again when it is twice as much, and nothing of little', () => {
+    const told = [
+      tellsAtOnce(900, 0),
+      tellsAtOnce(1500, 0),
+      tellsAtOnce(2500, 1500),
+      tellsAtOnce(3000, 1500),
+    ];
+    expect(told).toEqual([false, true, false, true]);
+  });
+
   test('says how long the wants of others keep it busy, not those of the one it tells', async () => {
     const clock = createFakeClock();
     const load = createServingLoad(clock);
@@ -105,4 +126,17 @@ describe('a busy source', () => {
     two.add(busyShare);
     expect(two.takesOn(MiB)).toBe(false);
   });
+});
+
+test('nodes that ask a busy source for the same blocks begin with different ones, and ask who had nothing again', () => {
+  expect([pickedFrom(false, 100), pickedFrom(true, 3), pickedFrom(true, 100)]).toEqual([1, 1, 64]);
+  const blocks = Array.from({ length: 64 }, (_, n) => `block ${n}`);
+  const firsts = Array.from({ length: 32 }, (_, n) =>
+    blocks.reduce((a, b) => (turnOf(`node ${n}`, b) < turnOf(`node ${n}`, a) ? b : a)),
+  );
+  expect(new Set(firsts).size).toBeGreaterThan(16);
+  expect([mayHaveByNow(undefined, true, 9e9), mayHaveByNow(0, false, 9e9)]).toEqual([false, false]);
+  expect([mayHaveByNow(1000, true, 1500), mayHaveByNow(1000, true, 4000)]).toEqual([false, true]);
+  // It sent something else once.
+  expect(mayHaveByNow(Number.POSITIVE_INFINITY, true, 9e9)).toBe(false);
 });

@@ -112,6 +112,51 @@ const busyMs = 2_000;
  */
 export const busyShare = 256 * 1024;
 
+/**
+ * When who fetches an open drive looks for others that have it, ms after it began: of a drive that many want at the same time most of those
+ * that have some of it came a moment ago.
+ */
+export const lookAgainMs: readonly number[] = [0, 4_000, 8_000, 12_000, 20_000, 30_000];
+
+/** A load is told with blocks; one so much greater than what was told last at once: who waits for them may ask elsewhere. ms */
+const toldAtOnceMs = 1_000;
+
+/** Whether a source says at once how long the wants of others keep it busy. */
+export function tellsAtOnce(waitMs: number, toldMs: number): boolean {
+  return waitMs >= toldAtOnceMs && waitMs >= 2 * toldMs;
+}
+
+/** Who had a block not may have fetched it since: asked again after this time, while those who have it have no time. ms */
+const askAgainMs = 2_000;
+
+/**
+ * Whether a source that had a block not may have it by now.
+ * @param refusedAt when it said so, ms; undefined: it never did
+ * @param isIdle it owes nothing else
+ */
+export function mayHaveByNow(refusedAt: number | undefined, isIdle: boolean, now: number): boolean {
+  return refusedAt !== undefined && isIdle && now - refusedAt >= askAgainMs;
+}
+
+/**
+ * With so many blocks waiting, of a busy source another one of the next blocks is asked by each node: whoever asks it wants the same blocks
+ * in the same order, and only who has another one can pass it on.
+ */
+const shuffledFrom = 4;
+
+/** How many of the blocks that wait one is picked from for a source, by `turnOf`; 1: the next one. */
+export function pickedFrom(isBusy: boolean, waiting: number): number {
+  return isBusy && waiting >= shuffledFrom ? 64 : 1;
+}
+
+/** A block's place in the order in which one node asks busy sources: FNV-1a, 32 bits. @param salt differs from node to node */
+export function turnOf(salt: string, block: string): number {
+  const text = salt + block;
+  let value = 0x811c9dc5;
+  for (let at = 0; at < text.length; at++) value = Math.imul(value ^ text.charCodeAt(at), 0x01000193);
+  return value >>> 0;
+}
+
 /** How long it takes to send what was asked. @param rate bytes a second; null: not measured */
 export function queueMs(bytes: number, rate: number | null): number {
   return (bytes * 1000) / Math.max(rate ?? likelyRate, 1);

@@ -109,6 +109,8 @@ export interface Exchange extends Service, Events<ExchangeEvents> {
    * members are, but stand in `hosts`, not in `members`. May be called before the drive is added; an empty set takes all away.
    */
   setHosts(driveId: EntryId, hosts: ReadonlySet<DeviceId>): void;
+  /** Who may read an open drive, or from whom it may be read, changed (see `OpenDrives`). */
+  sourcesChanged(): void;
   /** How blocks of the drive that are `gone` may be computed; null: not at all. May be called before the drive is added. */
   setRebuilder(driveId: EntryId, rebuild: Rebuild | null): void;
   removeDrive(driveId: EntryId): Promise<void>;

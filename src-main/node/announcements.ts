@@ -1,13 +1,14 @@
 import type { Online } from './core.ts';
 
-const lookEvery = 10_000;
+const lookEvery = 3_000;
+const firstLook = 2_000;
 /** The DHT forgets after 48 hours; peers come and go sooner. ms. */
 const announceAgain = 6 * 60 * 60_000;
 const announceMs = 30_000;
 
 /**
  * Says in the DHT that this node has something, as long as it has.
- * @param wanted keys of 32 bytes, asked for every ten seconds
+ * @param wanted keys of 32 bytes, asked for every few seconds: who brings a drive here is named while it is still coming, and serves what it has
  * @returns ends it
  */
 export function keepAnnounced(node: Online, wanted: () => Iterable<Uint8Array>): () => void {
@@ -37,7 +38,7 @@ export function keepAnnounced(node: Online, wanted: () => Iterable<Uint8Array>):
     if (!ended.signal.aborted) cancel = clock.after(lookEvery, () => void look());
   }
 
-  cancel = clock.after(lookEvery / 5, () => void look());
+  cancel = clock.after(firstLook, () => void look());
   return () => {
     ended.abort();
     cancel();

@@ -27,6 +27,7 @@ import { createDriveRecords, type DriveRecord, type MountPlace } from './drive-r
 import { createMounts, type Mounts } from './mounts.ts';
 import { createFolderPlaces, type FolderPlaces } from './folder-places.ts';
 import { claimFolder } from './folders.ts';
+import { followOthers } from './sharing/follow-others.ts';
 import { createFollowedLinks } from './sharing/followed-links.ts';
 import { claimInvite } from './sharing/invite-protocol.ts';
 import { recentAudits } from './hosting-services.ts';
@@ -157,6 +158,8 @@ export function createDrives(node: Online, alsoUsers: () => Iterable<UserId>): D
       budget: settings.get('versions.bytes'),
     });
     await chunks.start();
+    const { driveId } = record;
+    const borrowed = await node.hosting.borrow(driveId);
     const guarded = createOwnFeedCheck({ drive, exchange, network, clock, logger });
     const sync = createFolderSync({
       drive: guarded.drive,
@@ -178,9 +181,9 @@ export function createDrives(node: Online, alsoUsers: () => Iterable<UserId>): D
         versionsBytes: settings.get('versions.bytes'),
       },
       copies: () => settings.get('free.copies'),
-      hosts: () => node.hosting.safeCopies(record.driveId, recentAudits(settings)),
+      hosts: () => node.hosting.safeCopies(driveId, recentAudits(settings)),
+      kept: async (id) => (await borrowed.source.read([id]))[0] ?? null,
     });
-    const { driveId } = record;
     const changed = (): void => events.emit('drives', { driveId });
     const off = [
       sync.on('status', () => {
@@ -208,7 +211,6 @@ export function createDrives(node: Online, alsoUsers: () => Iterable<UserId>): D
       ),
       () => guarded.stop(),
     ];
-    const borrowed = await node.hosting.borrow(driveId);
     const one: Running = { record, drive, sync, db, chunks, off, borrowed, endCheckpoints: async () => {} };
     running.set(driveId, one);
     try {
@@ -292,13 +294,25 @@ export function createDrives(node: Online, alsoUsers: () => Iterable<UserId>): D
     const link = followed.get(driveId);
     if (!link) return;
     node.open.follow(driveId, link.secret, []);
-    const reaching: DriveLink = { driveId, addresses: link.addresses, power: null };
+    const { secret, addresses } = link;
+    const reaching: DriveLink = { driveId, addresses, power: { t: 'read', secret } };
     void node.sources
       .reach(reaching, AbortSignal.timeout(joinPatience))
-      .then((peers) => node.open.follow(driveId, link.secret, peers))
+      .then((peers) => {
+        node.open.follow(driveId, link.secret, peers);
+        exchange.sourcesChanged();
+      })
       .catch((error: unknown) =>
         logger.debug({ err: error, driveId }, 'nobody who has this drive is reached'),
-      );
+      )
+      .finally(() => followOthers(node, reaching, () => lacksSome(driveId)));
+  }
+
+  /** A drive kept by its link of which something is still to come. */
+  function lacksSome(driveId: EntryId): boolean {
+    return (
+      !stopped && followed.get(driveId) !== null && running.get(driveId)?.sync.status().state !== 'in_step'
+    );
   }
 
   function unfollow(driveId: EntryId): void {
@@ -434,6 +448,9 @@ export function createDrives(node: Online, alsoUsers: () => Iterable<UserId>): D
     } else if (power?.t === 'read') {
       followed.put(driveId, { secret: power.secret, addresses: link.addresses });
       node.open.follow(driveId, power.secret, peers);
+    } else if (power === null) {
+      // It may be a public one.
+      node.open.follow(driveId, null, peers);
     }
     const [entries, real] = await (async () => {
       await findOwnCard(user, limit);
@@ -450,6 +467,11 @@ export function createDrives(node: Online, alsoUsers: () => Iterable<UserId>): D
     return bring(record, entries, async (drive, db) => {
       // A host is given the history whether or not its person may read it.
       if (kept !== null) requireReadable(drive);
+      if (power === null) {
+        if (drive.roleOf(user) !== null || drive.visibility() !== 'public') node.open.unfollow(driveId);
+        else followed.put(driveId, { secret: null, addresses: link.addresses });
+      }
+      followOthers(node, link, () => lacksSome(driveId));
       // Said before anything is brought here.
       if (onlineOnly) createSyncState(db).policy.set(rootNode, false);
     });

@@ -56,6 +56,14 @@ async function untilOn(node: LocalNode, drive: string, peers: readonly string[])
   });
 }
 
+async function contentOf({ node }: LocalNode, drive: string, file: string): Promise<Buffer> {
+  const asked = { drive, path: file, version: null, start: 0, end: null };
+  const { bytes } = await node.files.read(asked, never);
+  const parts: Uint8Array[] = [];
+  for await (const part of bytes) parts.push(part);
+  return Buffer.concat(parts);
+}
+
 it('finds hosts through a peer, leaves one that stops lending, and hands over to another device of a manager', async () => {
   const first = await Promise.all([startHost(1), startHost(2)]);
   const folder = await folderIn(temp.dir, 'folder');
@@ -174,6 +182,12 @@ it('lets who keeps a drive for others look at it, join it and leave it, and goes
   expect(listed.items.map(({ name }) => name)).toEqual(['own.bin']);
   const kept = async () => (await host.node.hosting.status({}, never)).drives[0];
   expect(await kept()).toMatchObject({ driveId: drive, missing: 0 });
+  // What it keeps lies on its own disk: it is not fetched from anybody.
+  const received = async () =>
+    (await host.node.net.peers({}, never)).reduce((sum, peer) => sum + peer.received, 0);
+  const before = await received();
+  expect(Buffer.compare(await contentOf(host, link, 'own.bin'), bytes)).toBe(0);
+  expect((await received()) - before).toBeLessThan(100_000);
 
   // Nobody else is there: what it keeps for others is enough.
   await second.stop();

@@ -66,7 +66,7 @@ export function createInlineContentIo(fs: VirtualFs): ContentIo {
         requests,
         (request) => request.path,
         async ({ path, offset, ref, key, stamp }) => {
-          if (!sameStamp(await fs.stat(path), stamp)) return null;
+          if (stamp !== null && !sameStamp(await fs.stat(path), stamp)) return null;
           return sealBlock(key, (await fs.readFile(path)).subarray(offset, offset + ref.len), ref);
         },
       );

@@ -37,7 +37,7 @@ export interface SealItem {
   readonly path: string;
   readonly offset: number;
   readonly key: Uint8Array;
-  readonly stamp: FileStamp;
+  readonly stamp: FileStamp | null;
 }
 export interface PlaceItem {
   readonly path: string;

@@ -130,7 +130,7 @@ export function createNodeFiles(memory: MemoryPool, openFiles: OpenFiles, umask:
   ): Promise<Uint8Array | null> {
     let file = open.get(path);
     if (file === undefined) open.set(path, (file = tryOpen(path)));
-    if (!file || !sameStamp(file.stamp, stamp)) return null;
+    if (!file || (stamp !== null && !sameStamp(file.stamp, stamp))) return null;
     const buffer = memory.take(ref.len);
     try {
       const plain = buffer.subarray(0, ref.len);

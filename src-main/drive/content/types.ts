@@ -47,8 +47,8 @@ export interface SealRequest {
   readonly offset: number;
   readonly ref: BlockRef;
   readonly key: Uint8Array;
-  /** The stamp the file had when it was indexed. */
-  readonly stamp: FileStamp;
+  /** The stamp the file had when it was indexed; null: it is being written, and only the block's hash counts. */
+  readonly stamp: FileStamp | null;
 }
 
 /** One received block to check (id, tag, plaintext hash) and write. */

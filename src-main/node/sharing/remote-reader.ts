@@ -1,6 +1,6 @@
 import { AppError } from '../../../src-shared/errors.ts';
 import type { BlockRef, ContentIo, Drive } from '../../drive/index.ts';
-import type { Exchange } from '../../exchange/index.ts';
+import type { BlockSource, Exchange } from '../../exchange/index.ts';
 import type { FolderSync } from '../../sync/index.ts';
 import type { BlockCache } from './reader-bounds.ts';
 
@@ -12,20 +12,28 @@ export function createRemoteReader(deps: {
   readonly drive: Drive;
   readonly exchange: Exchange;
   readonly content: ContentIo;
+  /** What of the drive is kept here for others: it is on this disk. */
+  readonly kept: BlockSource;
   /** A player asks for the same places again. */
   readonly cache: BlockCache;
 }): FolderSync['readContent'] {
-  const { drive, exchange, cache, content: io } = deps;
+  const { drive, exchange, kept, cache, content: io } = deps;
+
+  /** null as well when what lies here is damaged: then it is fetched. */
+  async function hereAlready(ref: BlockRef): Promise<Uint8Array | null> {
+    const [ciphertext] = await kept.read([ref.id]);
+    return ciphertext ? io.open(ref, drive.contentKey(ref.epoch), ciphertext).catch(() => null) : null;
+  }
 
   async function block(ref: BlockRef, signal: AbortSignal): Promise<Uint8Array> {
     const key = Buffer.from(ref.id).toString('latin1');
     const known = cache.get(drive.id, key);
     if (known) return known;
-    let plain: Uint8Array | null = null;
+    let plain = await hereAlready(ref);
     const accept = async (ciphertext: Uint8Array): Promise<void> => {
       plain = await io.open(ref, drive.contentKey(ref.epoch), ciphertext);
     };
-    await exchange.fetch(drive.id, [{ ref, accept }], signal);
+    if (plain === null) await exchange.fetch(drive.id, [{ ref, accept }], signal);
     if (plain === null) throw new AppError('gone', 'Nobody reachable has it.');
     cache.put(drive.id, key, plain);
     return plain;

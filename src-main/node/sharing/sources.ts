@@ -14,6 +14,8 @@ export interface Sources {
    * @throws AppError `unreachable`
    */
   reach(link: DriveLink, signal: AbortSignal): Promise<readonly DeviceId[]>;
+  /** Connects to those that say in the DHT that they have the drive: what is popular does not all come from who made the link. */
+  others(link: DriveLink, signal: AbortSignal): Promise<readonly DeviceId[]>;
 }
 
 /** Providers dialled for one drive, and how long the DHT is asked, ms. */
@@ -67,6 +69,7 @@ export function createSources(network: NodeNetwork): Sources {
   }
 
   return {
+    others: search,
     async reach(link, signal) {
       let reached = await connectAll(link.addresses, signal);
       if (reached.length === 0) reached = await search(link, signal);

@@ -10,6 +10,7 @@ import type { FolderSync, OnlineFiles } from '../../sync/index.ts';
 import type { Online } from '../core.ts';
 import { parseDriveLink, type DriveLink } from '../drive-link.ts';
 import { createRemoteReader } from './remote-reader.ts';
+import { followOthers } from './follow-others.ts';
 
 /** A drive whose files can be read: one kept here, or a view. */
 export interface Readable {
@@ -52,6 +53,8 @@ type Kept = View & {
 const idleAfter = 15 * 60_000;
 const lookEvery = 60_000;
 const patience = 30_000;
+/** Others that have the drive are looked for once what was asked for first is there, ms. */
+const othersAfter = 1_000;
 
 export function createViews(node: Online): Views {
   const { clock, exchange, identity, logger, random } = node;
@@ -155,6 +158,7 @@ export function createViews(node: Online): Views {
           drive,
           exchange,
           content: node.content,
+          kept: borrowed.source,
           cache: node.readers.cache,
         }),
         contentState: (content: Content) =>
@@ -162,6 +166,9 @@ export function createViews(node: Online): Views {
       };
       const record = { driveId };
       const secretHex = hexOf(secret);
+      clock.after(othersAfter, () => {
+        followOthers(node, { ...link, power: { t: 'read', secret } }, () => views.get(driveId)?.db === db);
+      });
       return {
         record,
         drive,

@@ -6,7 +6,7 @@ import type { Exchange } from '../../exchange/index.ts';
 import type { FolderFs } from '../fs/types.ts';
 import type { SyncState } from '../state/index.ts';
 import type { Placer } from './placer.ts';
-import { hex, type Job } from './staging-job.ts';
+import { hex, type Job, type PlacedBlock } from './staging-job.ts';
 
 /** A block of a file that is still being indexed elsewhere. */
 export interface EarlyBlock {
@@ -54,7 +54,7 @@ export interface EarlyFiles {
   /** The job no longer wants what is still on its way. */
   abandon(job: Job): void;
   /** Where a block was placed; to be checked by its hash when it is copied. */
-  find(key: string, except: string): { readonly from: string; readonly fromOffset: number } | null;
+  find(key: string, except: string): PlacedBlock | null;
   /** Gives up all files nobody took over: the disk is full. */
   clear(): void;
   /** What is there is remembered for the next start. */
@@ -268,7 +268,9 @@ export function createEarlyFiles(deps: EarlyFilesDeps): EarlyFiles {
     find(key, except) {
       for (const { path, blocks } of files) {
         const block = path === except ? undefined : blocks.get(key);
-        if (block !== undefined && block.state !== 'asked') return { from: path, fromOffset: block.offset };
+        if (block !== undefined && block.state !== 'asked') {
+          return { from: path, fromOffset: block.offset, ref: block.ref };
+        }
       }
       return null;
     },

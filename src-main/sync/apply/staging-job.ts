@@ -16,6 +16,13 @@ export interface MissingBlock {
   readonly indexes: readonly number[];
 }
 
+/** Where a block lies in a temp file; to be checked by its hash when it is read. */
+export interface PlacedBlock {
+  readonly from: string;
+  readonly fromOffset: number;
+  readonly ref: BlockRef;
+}
+
 export interface Job extends StagedFile {
   name: string;
   temp: string;
@@ -34,6 +41,8 @@ export interface Job extends StagedFile {
   /** The database has a row for it. */
   noted: boolean;
   readonly abort: AbortController;
+  /** Offset and reference of every block by hex id, made when somebody else asks for one. */
+  places: ReadonlyMap<string, readonly [offset: number, ref: BlockRef]> | null;
 }
 
 /** One copy of a block into a job's temp file; `key` is the block's hex id. */
@@ -74,6 +83,7 @@ export function createJob(node: NodeId, content: FileContent, name: string, temp
     unsaved: 0,
     noted: false,
     abort: new AbortController(),
+    places: null,
   };
 }
 
@@ -87,6 +97,21 @@ export function markPlaced(job: Job, key: string): void {
   job.missingBytes -= block.ref.len;
   for (const index of block.indexes) job.have[index >> 3] = (job.have[index >> 3] ?? 0) | (1 << (index & 7));
   job.unsaved += 1;
+}
+
+/** Where a block lies in the job's temp file, if it is there. */
+export function placeOf(job: Job, key: string): PlacedBlock | null {
+  if (job.places === null) {
+    const places = new Map<string, readonly [number, BlockRef]>();
+    let offset = 0;
+    for (const ref of job.content.blocks) {
+      places.set(hex(ref.id), [offset, ref]);
+      offset += ref.len;
+    }
+    job.places = places;
+  }
+  const place = job.missing.has(key) ? undefined : job.places.get(key);
+  return place ? { from: job.temp, fromOffset: place[0], ref: place[1] } : null;
 }
 
 /** Whether a saved bitmap says that all places of a block are filled. */

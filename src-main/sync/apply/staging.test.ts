@@ -130,3 +130,35 @@ test('a source that vanishes while it is fetched leaves no trace, and a new vers
   expect(await fs.readdir(bob.folder)).not.toContain('gone.bin');
   expect(await temps(bob)).toEqual([]);
 });
+
+test('what is there of a file that is still coming is served to others', async () => {
+  const lab = await createComputers('parts', ['alice', 'bob', 'carol']);
+  clean.push(() => lab.clean());
+  const [alice, bob, carol] = (await lab.start()) as [Computer, Computer, Computer];
+  await lab.network.setOnline('bob', false);
+  await lab.network.setOnline('carol', false);
+  await alice.write('big.bin', randomBytes(8 * MiB));
+  await alice.sync.scan();
+  // Alice goes when Bob has a part of it: 64 blocks in all.
+  lab.network.onBlock = async (block) => {
+    if (lab.network.counts.blocks === 20) void lab.network.setOnline('alice', false);
+    return block;
+  };
+  await lab.network.setOnline('bob', true);
+  const left = (one: Computer): number => {
+    const [flow] = one.sync.incoming(1);
+    return flow ? flow.total - flow.done : -1;
+  };
+  await expect.poll(() => lab.network.counts.blocks).toBeGreaterThanOrEqual(20);
+  await expect.poll(() => left(bob)).toBeLessThanOrEqual(44 * 128 * 1024);
+  const hers = left(bob);
+  expect(hers).toBeGreaterThan(0);
+  await lab.network.setOnline('carol', true);
+  await expect.poll(() => left(carol), { timeout: 10_000 }).toBe(hers);
+  expect(await fs.readdir(bob.folder)).not.toContain('big.bin');
+  await lab.network.setOnline('alice', true);
+  await lab.settle();
+  for (const one of [bob, carol])
+    expect(await sha(one.path('big.bin'))).toBe(await sha(alice.path('big.bin')));
+  expect(lab.network.counts.blocks).toBe(128);
+});

@@ -9,8 +9,8 @@ import type { SyncState } from '../state/index.ts';
 import type { FileFlow } from '../types.ts';
 import { createEarlyFiles, type EarlyBlock } from './early-files.ts';
 import { createPlacer } from './placer.ts';
-import { createJob, markPlaced, sameBlocks, saysPlaced } from './staging-job.ts';
-import type { Job, JobCopy, MissingBlock, StagedFile } from './staging-job.ts';
+import { createJob, hex, markPlaced, placeOf, sameBlocks, saysPlaced } from './staging-job.ts';
+import type { Job, JobCopy, MissingBlock, PlacedBlock, StagedFile } from './staging-job.ts';
 
 export type { StagedFile } from './staging-job.ts';
 
@@ -40,6 +40,8 @@ export interface Staging {
   want(node: NodeId, content: FileContent): void;
   /** The file, when all of it is there. */
   take(node: NodeId, content: FileContent): StagedFile | null;
+  /** A block of a large file that is still coming, where it is here already: who has a part of a file serves it. */
+  placed(id: Uint8Array): PlacedBlock | null;
   /** No longer wanted. */
   drop(node: NodeId): void;
   /** After landing: forgets the temp file, which is no longer there. */
@@ -86,6 +88,8 @@ export function createStaging(deps: StagingDeps): Staging {
   const { state, drive } = deps;
   const paths = layout(deps.folder);
   const jobs = new Map<NodeId, Job>();
+  /** Large ones that have begun: others may want what is there of them. */
+  const coming = new Set<Job>();
   const active = new Set<Promise<void>>();
   const stopping = new AbortController();
   const placer = createPlacer(deps.content, full);
@@ -138,7 +142,10 @@ export function createStaging(deps: StagingDeps): Staging {
     job.state = 'active';
     bytesActive += job.missingBytes;
     filesActive += 1;
-    if (job.content.size >= largeFile) return launch([job]);
+    if (job.content.size >= largeFile) {
+      coming.add(job);
+      return launch([job]);
+    }
     // Small files asked for in one breath go to the network in one request.
     if (starting.push(job) === 1) queueMicrotask(() => launch(starting.splice(0)));
   }
@@ -353,6 +360,7 @@ export function createStaging(deps: StagingDeps): Staging {
     job.abort.abort(new AppError('cancelled', 'No longer wanted.'));
     early.abandon(job);
     jobs.delete(job.node);
+    coming.delete(job);
     forget.run(job.name);
     // What is being written would make the file anew; and it may be wanted again by then.
     void placer
@@ -373,7 +381,10 @@ export function createStaging(deps: StagingDeps): Staging {
       const job = createJob(node, content, name, `${paths.tmp}/${name}`);
       // Another version of the same bytes under the same temp name must not lose it.
       if (before && contentKey(before.content) !== contentKey(content)) discard(before);
-      else before?.abort.abort(new AppError('cancelled', 'Asked for anew.'));
+      else if (before) {
+        coming.delete(before);
+        before.abort.abort(new AppError('cancelled', 'Asked for anew.'));
+      }
       jobs.set(node, job);
       pump();
     },
@@ -383,6 +394,14 @@ export function createStaging(deps: StagingDeps): Staging {
         ? { ...job, content }
         : null;
     },
+    placed(id) {
+      const key = hex(id);
+      for (const job of coming) {
+        const place = placeOf(job, key);
+        if (place !== null) return place;
+      }
+      return early.find(key, '');
+    },
     drop(node) {
       const job = jobs.get(node);
       if (job) discard(job);
@@ -391,6 +410,7 @@ export function createStaging(deps: StagingDeps): Staging {
       const job = jobs.get(node);
       if (!job) return;
       jobs.delete(node);
+      coming.delete(job);
       forgetJob(job);
     },
     prefetch(token, blocks) {

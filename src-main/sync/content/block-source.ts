@@ -1,11 +1,12 @@
 import type { ContentIo, Drive, NodeId, SealRequest } from '../../drive/index.ts';
 import type { BlockSource } from '../../exchange/index.ts';
 import { layout } from '../scan/root.ts';
+import type { PlacedBlock } from '../apply/staging-job.ts';
 import type { SyncState } from '../state/index.ts';
 
 /**
- * Blocks for other members: sealed again from the files of the folder, else from what is retained. A file that is no longer
- * what it was answers nothing, is withdrawn and looked at again.
+ * Blocks for other members: sealed again from the files of the folder, else from what is there of a file that is still coming, else
+ * from what is retained. A file that is no longer what it was answers nothing, is withdrawn and looked at again.
  */
 export function createBlockSource(deps: {
   readonly drive: Drive;
@@ -13,6 +14,8 @@ export function createBlockSource(deps: {
   readonly folder: string;
   readonly state: SyncState;
   readonly retained: (id: Uint8Array) => Promise<Uint8Array | null>;
+  /** Where a block of a file that is still coming lies already. */
+  readonly coming: (id: Uint8Array) => PlacedBlock | null;
   readonly again: (dir: string, ms: number) => void;
   /** What this file holds is not what was noted, or could not be read just now. */
   readonly reread: (node: NodeId) => void;
@@ -35,6 +38,21 @@ export function createBlockSource(deps: {
       }
     }
     return null;
+  }
+
+  /** A block of a file on its way. That it is gone meanwhile (landed, given up) says nothing of the folder. */
+  async function onItsWay(id: Uint8Array): Promise<Uint8Array | null> {
+    const place = deps.coming(id);
+    if (place === null) return null;
+    const { from: path, fromOffset: offset, ref } = place;
+    try {
+      const key = deps.drive.contentKey(ref.epoch);
+      const [bytes] = await deps.content.seal([{ path, offset, ref, key, stamp: null }]);
+      return bytes ?? null;
+    } catch {
+      // Without the key of that epoch.
+      return null;
+    }
   }
 
   return {
@@ -65,7 +83,8 @@ export function createBlockSource(deps: {
       });
       for (let i = 0; i < ids.length; i++) {
         const id = ids[i];
-        if (answers[i] === null && id !== undefined) answers[i] = await deps.retained(id);
+        if (answers[i] === null && id !== undefined)
+          answers[i] = (await onItsWay(id)) ?? (await deps.retained(id));
       }
       return answers;
     },

@@ -28,6 +28,8 @@ export function createReader(deps: {
   readonly state: SyncState;
   readonly trash: Trash;
   readonly retention: Retention;
+  /** Ciphertext that lies on this disk; null where there is none. */
+  readonly retained: (id: Uint8Array) => Promise<Uint8Array | null>;
 }): Reader {
   const { fs, state, drive } = deps;
   const paths = layout(deps.folder);
@@ -68,7 +70,7 @@ export function createReader(deps: {
       const bytes = path === null ? null : await fromFile(paths.at(path), place.offset, ref);
       if (bytes !== null) return bytes;
     }
-    const ciphertext = await deps.retention.block(ref.id);
+    const ciphertext = await deps.retained(ref.id);
     if (ciphertext === null) return null;
     return deps.content.open(ref, drive.contentKey(ref.epoch), ciphertext).catch(() => null);
   }

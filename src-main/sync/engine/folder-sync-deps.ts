@@ -43,4 +43,6 @@ export interface FolderSyncDeps {
   readonly copies?: () => number;
   /** Storage hosts that hold everything of the drive and passed an audit lately. Default none. */
   readonly hosts?: () => number;
+  /** Ciphertext of the drive that this computer keeps for others; null where it does not. Default: none. */
+  readonly kept?: (id: Uint8Array) => Promise<Uint8Array | null>;
 }

@@ -145,7 +145,7 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
     },
     absent: () => wake(),
     diskFull: () => disk.full(),
-    retained: (id) => retention.block(id),
+    retained: onDisk,
     wholeFiles: (key) => [trash.find(key), retention.file(key)].filter((file) => file !== null),
   });
   const disk = createDiskSpace({
@@ -169,6 +169,7 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
     state,
     trash,
     retention,
+    retained: onDisk,
   });
   const losses = createLosses({
     drive,
@@ -378,6 +379,7 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
     content: deps.content,
     folder,
     state,
+    coming: (id) => staging.placed(id),
     retained: (id) => retention.block(id),
     again,
     reread: (node) => void rereadAsKnown(node).catch(() => {}),
@@ -408,6 +410,11 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
       staging.setPaused(true);
     }
     if (!known) state.setMeta(markedKey, '1');
+  }
+
+  /** Ciphertext that lies on this disk: of retained versions, or of what is kept for others. */
+  async function onDisk(id: Uint8Array): Promise<Uint8Array | null> {
+    return (await retention.block(id)) ?? (await deps.kept?.(id)) ?? null;
   }
 
   async function readRules(): Promise<IgnoreRules> {

@@ -126,6 +126,7 @@ export function createLocalNetwork(): LocalNetwork {
           return found;
         },
         setHosts() {},
+        sourcesChanged() {},
         setRebuilder() {},
         hosts: () => [],
         members: () =>
