@@ -67,6 +67,12 @@ function closePreview() {
   for (const row of document.querySelectorAll('li[aria-current]')) row.removeAttribute('aria-current');
 }
 
+/** Folders first, then by name as people sort. */
+function forPeople(a, b) {
+  const folders = Number(b.kind === 'dir') - Number(a.kind === 'dir');
+  return folders || a.name.localeCompare(b.name, navigator.language, { numeric: true });
+}
+
 /** @param path folders from the root to the one to show */
 function trail(path, name) {
   part('trail').hidden = path.length < 2;
@@ -90,7 +96,9 @@ async function showFolder(path, after = '') {
   part('name').textContent = path.length === 1 ? page.drive : path.at(-1).name;
   document.title = page.drive;
   trail(path, page.drive);
-  const rows = page.items.map((item) => {
+  // Of a long folder parts come one after another, as they are ordered there.
+  const items = after === '' && page.next === null ? page.items.toSorted(forPeople) : page.items;
+  const rows = items.map((item) => {
     const row = document.createElement('li');
     const open = () =>
       item.kind === 'dir' ? showFolder([...path, { id: item.id, name: item.name }]) : showFile(item, row);
@@ -181,7 +189,7 @@ async function showFile(item, row) {
   if (!row.hasAttribute('aria-current')) return;
   part('preview').replaceChildren(head, ...view);
   part('preview').hidden = false;
-  part('preview').scrollIntoView({ block: 'nearest' });
+  part('preview').scrollIntoView({ block: 'start' });
 }
 
 const guard = (work) => work.catch((error) => say(error.message));

@@ -28,7 +28,7 @@ const english = {
 
 const german = {
   title: 'Freigegebenes Laufwerk öffnen',
-  label: 'Link eines öffentlichen oder nicht gelisteten Laufwerks',
+  label: 'Link eines Laufwerks, das für alle oder mit Link geöffnet ist',
   open: 'Öffnen',
   more: 'Mehr anzeigen',
   folders: 'Ordner',
@@ -46,8 +46,8 @@ const german = {
   note: 'In dieser Seite entschlüsselt: Der Schlüssel steht in dem Teil der Adresse, den Browser nicht senden.',
   nothing: 'Hier gibt es nichts, was dieser Link öffnet. Vielleicht gilt er nicht mehr oder wurde unterwegs verändert.',
   incomplete:
-    'Hier gibt es nichts, was dieser Link öffnet. Gehört er zu einem nicht gelisteten Laufwerk, dann fehlt sein Ende: Kopieren Sie ihn ganz.',
-  noLink: 'Das ist nicht der Link eines öffentlichen oder nicht gelisteten Laufwerks.',
+    'Hier gibt es nichts, was dieser Link öffnet. Ist das Laufwerk nur mit Link geöffnet, dann fehlt sein Ende: Kopieren Sie ihn ganz.',
+  noLink: 'Das ist kein Link eines geöffneten Laufwerks.',
   busy: 'Zu viele Anfragen; warten Sie ein wenig.',
   later: 'Das ist gerade nicht zu haben; versuchen Sie es später noch einmal.',
   insecure: 'Diese Seite entschlüsselt selbst, was Browser nur über https (oder auf localhost) erlauben.',
