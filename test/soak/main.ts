@@ -8,6 +8,7 @@
  *   --consensus 20000   simulated validators on so many seeds, from --seed on
  *   --host-kills 50     two of a drive's three hosts killed while it is written to, so many times
  *   --stream-chaos 60   seconds in which a stream's repeaters are killed, frozen and slowed, from --seed on
+ *   --stream-minutes 60 minutes of a stream in which no process may grow, and sound and pictures not drift apart
  *   --markets 100000    pools, vaults, names, paid storage, beacon and relays on so many random sequences, from --seed on
  *   --minutes 10        ends the sequences of markets after so long and says how many were run
  *   --jobs 2            pairs of daemons at once for the crashes
@@ -25,6 +26,7 @@ import { soakHostKills } from './host-kills.ts';
 import { soakMarkets } from './markets.ts';
 import { soakMounts } from './mounts.ts';
 import { soakStreamChaos } from './stream-chaos.ts';
+import { soakStreamLong } from './stream-long.ts';
 import { consensus, plans, simulations, soakSeeds } from './seeds.ts';
 
 const { values } = parseArgs({
@@ -38,15 +40,20 @@ const { values } = parseArgs({
     markets: { type: 'string' },
     minutes: { type: 'string' },
     'stream-chaos': { type: 'string' },
+    'stream-minutes': { type: 'string' },
     seed: { type: 'string', default: '1' },
     jobs: { type: 'string', default: '2' },
     state: { type: 'string', default: path.join(os.tmpdir(), 'extrachain-soak-state') },
   },
 });
 const parts = [values.crashes, values.mounts, values.plans, values.simulations, values.consensus];
-const all = [...parts, values['host-kills'], values.markets, values['stream-chaos']].every(
-  (given) => given === undefined,
-);
+const all = [
+  ...parts,
+  values['host-kills'],
+  values.markets,
+  values['stream-chaos'],
+  values['stream-minutes'],
+].every((given) => given === undefined);
 const count = (given: string | undefined, usual: number): number => Number(given ?? (all ? usual : 0));
 const crashes = count(values.crashes, 240);
 const mounts = count(values.mounts, 40);
@@ -55,6 +62,7 @@ const simulated = count(values.simulations, 2000);
 const decided = count(values.consensus, 20_000);
 const traded = count(values.markets, 100_000);
 const chaos = count(values['stream-chaos'], 60);
+const streamed = count(values['stream-minutes'], 60);
 const hostKills = count(values['host-kills'], 50);
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
@@ -75,6 +83,7 @@ if (decided > 0) await minutes(() => soakSeeds(consensus, decided, Number(values
 if (traded > 0)
   await minutes(() => soakMarkets(traded, Number(values.seed), Number(values.minutes ?? Infinity)));
 if (chaos > 0) await minutes(() => soakStreamChaos(chaos, Number(values.seed)));
+if (streamed > 0) await minutes(() => soakStreamLong(streamed));
 if (hostKills > 0) await minutes(() => soakHostKills(hostKills, Number(values.seed)));
 if (crashes > 0) await minutes(() => soakCrashes(crashes, values.state, Number(values.jobs)));
 

@@ -1,12 +1,11 @@
-import { spawn, spawnSync } from 'node:child_process';
 import os from 'node:os';
-import { createInterface } from 'node:readline';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StreamStats } from '../../src-shared/contract/index.ts';
 import { startDaemon, tempDir, type Daemon } from '../support/daemon.ts';
 import { watchHls, type HlsViewer } from '../support/hls-viewer.ts';
 import { seeded, until } from '../support/trees.ts';
+import { loopClip, makeClip } from './clip.ts';
 
 /** What is left out, as a negative control. */
 type Without = 'backups' | 'repeaters';
@@ -42,7 +41,6 @@ export interface ChaosResult {
 }
 
 const hook = path.resolve(import.meta.dirname, '../support/streams-without.ts');
-const extrachain = path.resolve(import.meta.dirname, '../../bin/extrachain');
 const frozenMs = 5_000;
 const slowedMs = 10_000;
 /** A tenth of what two children take. */
@@ -100,7 +98,11 @@ export async function streamChaos(options: ChaosOptions): Promise<ChaosResult> {
       await daemon.cli('net', 'ping', address);
       repeaters.push({ name, host, daemon, frozen: false, slowed: false });
     }
-    const { streamId, link, stop } = await publish(source, clip, options.without === 'repeaters' ? null : 3);
+    const { streamId, link, stop } = await loopClip(
+      source,
+      clip,
+      options.without === 'repeaters' ? [] : ['--fanout', '3'],
+    );
     undo.push(stop);
     const viewers: Daemon[] = [];
     for (let n = 0; n < options.viewers; n++) {
@@ -215,43 +217,6 @@ export async function streamChaos(options: ChaosOptions): Promise<ChaosResult> {
     await Promise.all([...running].map((one) => one.kill()));
     await temp.remove();
   }
-}
-
-/** Eight seconds of moving pictures and a tone, a key frame a second. */
-function makeClip(file: string): void {
-  const made = spawnSync('ffmpeg', [
-    ...['-v', 'error', '-f', 'lavfi', '-i', 'testsrc2=size=320x180:rate=25'],
-    ...['-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=48000', '-t', '8'],
-    ...['-c:v', 'libx264', '-preset', 'ultrafast', '-g', '25', '-c:a', 'aac', file],
-  ]);
-  if (made.status !== 0) throw new Error('ffmpeg is needed to make a clip');
-}
-
-async function publish(
-  daemon: Daemon,
-  clip: string,
-  fanOut: number | null,
-): Promise<{ streamId: string; link: string; stop(): Promise<unknown> }> {
-  const child = spawn(
-    extrachain,
-    [
-      ...['--data', daemon.data, '--json', 'stream', 'publish', 'Chaos', '--from', clip, '--loop'],
-      ...(fanOut === null ? [] : ['--fanout', String(fanOut)]),
-    ],
-    { stdio: ['ignore', 'pipe', 'inherit'] },
-  );
-  const exited = new Promise((resolve) => child.once('exit', resolve));
-  const line = await new Promise<string>((resolve, reject) => {
-    createInterface({ input: child.stdout }).once('line', resolve);
-    void exited.then(() => reject(new Error('publishing ended early')));
-  });
-  return {
-    ...(JSON.parse(line) as { streamId: string; link: string }),
-    stop() {
-      child.kill('SIGTERM');
-      return exited;
-    },
-  };
 }
 
 const percent = (share: number): string => `${(100 * share).toFixed(2)} %`;
