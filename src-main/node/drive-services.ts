@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { AppError } from '../../src-shared/errors.ts';
 import type { DriveCheckReport, DriveStatus, DriveSummary } from '../../src-shared/contract/index.ts';
 import type { NodeServices } from '../api/index.ts';
@@ -71,7 +72,9 @@ export function createDriveServices(
   function brokenSummary({ record }: BrokenDrive): DriveSummary {
     const { driveId, folder } = record;
     const nothing = { role: null, files: 0, bytes: 0, conflicts: 0 };
-    return { driveId, name: '', state: 'stopped', folder, ...nothing, mount: mountOf(record) };
+    // What it is called stands in its history, which could not be opened.
+    const name = path.basename(folder) || folder;
+    return { driveId, name, state: 'stopped', folder, ...nothing, mount: mountOf(record) };
   }
 
   /** Why a drive could not be opened, where its state would be. */
