@@ -108,6 +108,8 @@ export function createDrives(node: Online, alsoUsers: () => Iterable<UserId>): D
   const followed = createFollowedLinks(nodeDb, identity, random);
   const running = new Map<EntryId, Running>();
   const failed = new Map<EntryId, BrokenDrive>();
+  /** Why a drive could not be opened, as it was told last. */
+  const told = new Map<EntryId, string>();
   const members: MemberWatch = createMemberWatch(
     node,
     () =>
@@ -274,6 +276,7 @@ export function createDrives(node: Online, alsoUsers: () => Iterable<UserId>): D
         driveId: record.driveId,
       });
       await launch(record, drive, db);
+      told.delete(record.driveId);
     } catch (cause) {
       running.delete(record.driveId);
       if (db?.open) db.close();
@@ -281,6 +284,9 @@ export function createDrives(node: Online, alsoUsers: () => Iterable<UserId>): D
         ? cause
         : new AppError('internal', 'This drive could not be opened.', { cause });
       failed.set(record.driveId, { record, error });
+      // It is tried again every so often; the same reason is told once.
+      if (told.get(record.driveId) === error.message) return;
+      told.set(record.driveId, error.message);
       logger.error({ err: cause, driveId: record.driveId }, 'a drive could not be opened');
       events.emit(
         'activity',
