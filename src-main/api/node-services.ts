@@ -168,7 +168,7 @@ export interface NodeServices {
     'streams',
     Exclude<
       keyof AppContract['streams'],
-      'watchList' | 'watchStats' | 'start' | 'resume' | 'watch' | 'poster'
+      'watchList' | 'watchStats' | 'watchEncoder' | 'start' | 'resume' | 'watch' | 'poster'
     >
   > & {
     poster(

@@ -37,6 +37,10 @@ export function createStreamHandlers(
     leave: (input, signal) => streams.leave(input, signal),
     stats: (input, signal) => streams.stats(input, signal),
     relay: (input, signal) => streams.relay(input, signal),
+    encoderOpen: (input, signal) => streams.encoderOpen(input, signal),
+    encoderClose: (input, signal) => streams.encoderClose(input, signal),
+    encoder: (input, signal) => streams.encoder(input, signal),
+    watchEncoder: (_, signal) => watchState(changed, () => streams.encoder({}, signal), clock, signal),
     follow: (input, signal) => streams.follow(input, signal),
     following: (input, signal) => streams.following(input, signal),
     async start(input, signal) {

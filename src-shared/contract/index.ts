@@ -100,7 +100,7 @@ export type { DirectoryEntry, ListedDrive } from './directory.ts';
 export type { Person } from './people.ts';
 export type { ServiceSummary } from './services.ts';
 export type { SharedAccount, SigningRequest } from './signing.ts';
-export type { RelaySettings, Rendition, StreamStats, StreamSummary } from './streams.ts';
+export type { EncoderDoor, RelaySettings, Rendition, StreamStats, StreamSummary } from './streams.ts';
 export type { Capabilities, Preferences, UpdateState } from './platform.ts';
 export type {
   AccountKey,

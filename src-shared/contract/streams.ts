@@ -119,6 +119,20 @@ export const relaySettings = z.object({
 });
 export type RelaySettings = z.infer<typeof relaySettings>;
 
+/** Where another program on this computer sends a stream, such as OBS, and how that goes. */
+export const encoderDoor = z.object({
+  /** `waiting`: for the program; `live`: it sends. */
+  state: z.enum(['off', 'waiting', 'live']),
+  /** What the program is told: a server on loopback, and a key that is good once. */
+  server: z.string().nullable(),
+  key: z.string().nullable(),
+  streamId: streamId.nullable(),
+  link: z.string().nullable(),
+  /** Why the last one ended otherwise than by its program or by `encoderClose`. */
+  problem: z.string().nullable(),
+});
+export type EncoderDoor = z.infer<typeof encoderDoor>;
+
 /** Live streams: sent from here, watched here, passed on. Bytes go over capability URLs of the second origin. */
 export const streams = {
   /**
@@ -153,6 +167,26 @@ export const streams = {
    * without parts it ends). Init segments come first again: it is a new run.
    */
   resume: command(z.object({ stream }), z.object({ streamId, link: z.string(), ingestUrl: z.url() })),
+  /**
+   * Waits on loopback for another program that speaks RTMP, with H.264 and AAC; the stream goes live when it sends and ends when it goes.
+   * One at a time.
+   */
+  encoderOpen: command(
+    z.object({
+      title: z.string().trim().min(1).max(200),
+      poster: z.base64().max(88_000).nullable().default(null),
+      audience: audience.default('public'),
+      record: z.string().min(1).max(1024).nullable().default(null),
+      targetLatency: z.enum(['default', 'interactive']).default('default'),
+      /** 0: any free one. */
+      port: z.int().min(0).max(65_535).default(1935),
+    }),
+    encoderDoor,
+  ),
+  /** Waits no more, and ends what it sends. */
+  encoderClose: command(nothing, encoderDoor),
+  encoder: query(nothing, encoderDoor),
+  watchEncoder: subscription(nothing, watched(encoderDoor)),
   /** Ends an own stream for everybody. */
   stop: command(z.object({ stream }), done),
   /**

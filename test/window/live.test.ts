@@ -87,6 +87,8 @@ describe.skipIf(chromium === null)('going live in the window', { timeout: 120_00
   it('shows the pictures of the camera to somebody else, who pauses, goes back and chooses a quality', async () => {
     const { page } = viewer;
     await page.getByRole('link', { name: 'Live', exact: true }).first().click();
+    // What was seen when it went live.
+    await page.locator('[data-stream] img').waitFor();
     await readStamps(page);
     await page.getByRole('link', { name: /Harbour sessions/ }).click();
     const pictures = async (): Promise<number> => {
@@ -124,6 +126,27 @@ describe.skipIf(chromium === null)('going live in the window', { timeout: 120_00
     await page.keyboard.press('Escape');
     await page.getByRole('button', { name: 'Follow' }).click();
     await page.getByRole('button', { name: 'Unfollow' }).waitFor();
+  });
+
+  it('goes on after the page was loaded anew, and tells who watches meanwhile', async () => {
+    const { page } = studio;
+    const before = (await own()).streamId;
+    page.on('dialog', (dialog) => void dialog.accept());
+    await page.reload();
+    await page.getByRole('button', { name: 'Go on' }).waitFor({ timeout: 30_000 });
+    await viewer.page.getByText('The source has gone for a moment').waitFor({ timeout: 30_000 });
+    expect(await studio.accessibility()).toEqual([]);
+    await page.getByRole('button', { name: 'Go on' }).click();
+    await page.getByRole('timer').waitFor({ timeout: 45_000 });
+    expect((await own()).streamId).toBe(before);
+    await expect.poll(async () => (await own()).away, { timeout: 30_000 }).toBe(false);
+    await viewer.page
+      .getByText('The source has gone for a moment')
+      .waitFor({ state: 'detached', timeout: 30_000 });
+    const seen = (await seenBy(viewer.page)).length;
+    await expect
+      .poll(async () => (await seenBy(viewer.page)).length, { timeout: 45_000 })
+      .toBeGreaterThan(seen + 10);
   });
 
   it('goes on without a camera that was unplugged, and on other pages', async () => {

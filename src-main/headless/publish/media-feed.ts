@@ -5,8 +5,8 @@ import type { EncodedPacket, InputAudioTrack, InputVideoTrack, Source } from 'me
 import { AppError } from '../../../src-shared/errors.ts';
 import { writeInit, writePart } from '../../../src-shared/media/index.ts';
 import type { AudioFormat, Run, Sample, VideoFormat } from '../../../src-shared/media/index.ts';
-import { partTicks, placeSegment, ticksPerSecond } from './feed.ts';
-import type { Feed, FeedItem } from './feed.ts';
+import { partTicks, placeSegment, ticksPerSecond } from '../../../src-shared/media/index.ts';
+import type { Feed, FeedItem } from '../../../src-shared/media/index.ts';
 
 /** A file or pipe that is demuxed: nothing is encoded again. */
 interface Opened {

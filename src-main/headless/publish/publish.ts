@@ -3,8 +3,8 @@ import { open, stat } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError, isAppError, isErrorCode } from '../../../src-shared/errors.ts';
-import type { Feed, FeedItem } from './feed.ts';
-import { ticksPerSecond } from './feed.ts';
+import type { Feed, FeedItem } from '../../../src-shared/media/index.ts';
+import { ticksPerSecond } from '../../../src-shared/media/index.ts';
 
 /** Data goes in parts of so many bytes. */
 const dataPart = 64 * 1024;

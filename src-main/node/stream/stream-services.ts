@@ -7,6 +7,8 @@ import { createStreams, formatStreamLink, posterTypeOf } from '../../stream/inde
 import type { Streams } from '../../stream/index.ts';
 import type { Online } from '../core.ts';
 import type { Drives } from '../drives.ts';
+import { createEncoderService } from './encoder/encoder-door.ts';
+import type { EncoderService } from './encoder/encoder-door.ts';
 import { createOwnStreamKeeper } from './own-streams.ts';
 import { beginRecording, recoverRecordings } from './recordings.ts';
 import type { Recording } from './recordings.ts';
@@ -14,6 +16,9 @@ import { createRecordingRecords } from './recording-records.ts';
 import type { RecordedStream, RecordingRecords } from './recording-records.ts';
 import { createStreamRecords } from './stream-records.ts';
 import type { StreamRecords } from './stream-records.ts';
+
+/** Going live takes no longer, ms. */
+const startMs = 20_000;
 
 /** The streams of a node, with what it remembers of them and where it records. */
 export interface NodeStreams {
@@ -25,6 +30,8 @@ export interface NodeStreams {
   recover(): Promise<void>;
   /** Own streams that were recorded. */
   readonly recorded: RecordingRecords;
+  /** Other programs on this computer that send. */
+  readonly encoder: EncoderService;
   noteRecording(stream: RecordedStream, recording: Recording): void;
   /** Is it being recorded by this process? */
   isRecording(streamId: string): boolean;
@@ -54,6 +61,7 @@ export function createNodeStreams(node: Online, drives: () => Drives): NodeStrea
     folder: path.join(node.dataDir, 'streams'),
     keeper: createOwnStreamKeeper(node.db, { clock, random, secret: identity.deviceSecret('own streams') }),
   });
+  const encoder = createEncoderService({ clock, logger, changed: () => events.emit('streams', {}) });
   const off = [
     streams.on('changed', () => events.emit('streams', {})),
     streams.on('receipt', ({ receipt }) => records.addReceipt(receipt)),
@@ -70,6 +78,7 @@ export function createNodeStreams(node: Online, drives: () => Drives): NodeStrea
     records,
     start: () => streams.start(),
     async stop() {
+      await encoder.close();
       await streams.stop();
       for (const end of off) end();
       await Promise.all(finishing);
@@ -87,6 +96,7 @@ export function createNodeStreams(node: Online, drives: () => Drives): NodeStrea
       }
     },
     recorded,
+    encoder,
     isRecording: (streamId) => recording.has(streamId),
     noteRecording(stream, into) {
       const { streamId, driveId } = stream;
@@ -121,61 +131,66 @@ export function createStreamServices(
     return { enabled: settings.get('streams.relay'), uplink: settings.get('streams.uplink') };
   }
 
+  async function start(
+    input: Parameters<NodeServices['streams']['start']>[0],
+    signal: AbortSignal,
+  ): ReturnType<NodeServices['streams']['start']> {
+    const { clock } = online();
+    const drive = input.record === null ? null : drives().get(input.record);
+    let recording: Recording | null = null;
+    const { streamId, link } = await own().streams.begin(
+      {
+        title: input.title,
+        poster: input.poster === null ? null : new Uint8Array(Buffer.from(input.poster, 'base64')),
+        audience: input.audience,
+        renditions: input.renditions,
+        dvrSeconds: input.dvrSeconds,
+        targetLatency: input.targetLatency,
+        partMs: input.partMs,
+        fanOut: input.fanout,
+        outlives: input.outlives,
+        record: drive && {
+          init: (bytes) => recording?.init(bytes),
+          part: (bytes) => recording?.part(bytes),
+        },
+      },
+      signal,
+    );
+    if (drive) {
+      try {
+        const { title, renditions } = input;
+        recording = await beginRecording(
+          drive.record.folder,
+          { title, kind: renditions[0]!.kind, streamId, started: clock.now() },
+          clock,
+        );
+      } catch (error) {
+        await own().streams.end(streamId);
+        throw error instanceof AppError
+          ? error
+          : new AppError(
+              'permission_denied',
+              `The drive can't be recorded into: ${(error as Error).message}.`,
+            );
+      }
+      own().noteRecording(
+        {
+          streamId,
+          title: input.title,
+          audience: typeof input.audience === 'string' ? input.audience : 'private',
+          startedAt: clock.now(),
+          driveId: drive.record.driveId,
+          path: recording.name,
+        },
+        recording,
+      );
+    }
+    return { streamId, link };
+  }
+
   return {
     streams: {
-      async start(input, signal) {
-        const { clock } = online();
-        const drive = input.record === null ? null : drives().get(input.record);
-        let recording: Recording | null = null;
-        const { streamId, link } = await own().streams.begin(
-          {
-            title: input.title,
-            poster: input.poster === null ? null : new Uint8Array(Buffer.from(input.poster, 'base64')),
-            audience: input.audience,
-            renditions: input.renditions,
-            dvrSeconds: input.dvrSeconds,
-            targetLatency: input.targetLatency,
-            partMs: input.partMs,
-            fanOut: input.fanout,
-            outlives: input.outlives,
-            record: drive && {
-              init: (bytes) => recording?.init(bytes),
-              part: (bytes) => recording?.part(bytes),
-            },
-          },
-          signal,
-        );
-        if (drive) {
-          try {
-            const { title, renditions } = input;
-            recording = await beginRecording(
-              drive.record.folder,
-              { title, kind: renditions[0]!.kind, streamId, started: clock.now() },
-              clock,
-            );
-          } catch (error) {
-            await own().streams.end(streamId);
-            throw error instanceof AppError
-              ? error
-              : new AppError(
-                  'permission_denied',
-                  `The drive can't be recorded into: ${(error as Error).message}.`,
-                );
-          }
-          own().noteRecording(
-            {
-              streamId,
-              title: input.title,
-              audience: typeof input.audience === 'string' ? input.audience : 'private',
-              startedAt: clock.now(),
-              driveId: drive.record.driveId,
-              path: recording.name,
-            },
-            recording,
-          );
-        }
-        return { streamId, link };
-      },
+      start,
       async resume({ stream }) {
         const { streams, recorded, isRecording, noteRecording } = own();
         const found = streams.resume(stream);
@@ -198,6 +213,26 @@ export function createStreamServices(
         }
         return found;
       },
+      encoder: () => own().encoder.state(),
+      encoderOpen({ port, ...input }) {
+        return own().encoder.open(port, async ({ width, height, ...rendition }) => {
+          const size = { ...(width !== undefined && { width }), ...(height !== undefined && { height }) };
+          const found = await start(
+            {
+              ...input,
+              renditions: [{ ...rendition, ...size }],
+              dvrSeconds: 1800,
+              partMs: 200,
+              fanout: null,
+              // The program comes back by itself, but not to a node that no longer waits for it.
+              outlives: false,
+            },
+            AbortSignal.timeout(startMs),
+          );
+          return { ...found, ingest: own().streams.ingest(found.streamId) };
+        });
+      },
+      encoderClose: () => own().encoder.close(),
       async stop({ stream }) {
         await own().streams.end(stream);
         return ok;

@@ -612,14 +612,16 @@ export function createSession(
     stats() {
       const view = overlay?.view();
       const now = clock.now();
-      const rtts = new Map(network.peers().map((one) => [one.peerId, one.rtt]));
+      const children = view?.children ?? [];
+      // Whoever has none is spared the list of all connections.
+      const rtts = new Map(children.length > 0 ? network.peers().map((one) => [one.peerId, one.rtt]) : []);
       return {
         role: view?.role ?? (own ? 'source' : 'viewer'),
         depth: own ? 0 : view?.parent ? view.depth : null,
         parent: view?.parent ?? null,
         backups: view?.backups ?? [],
-        children: view?.children ?? [],
-        branches: (view?.children ?? []).map((peerId) => ({
+        children,
+        branches: children.map((peerId) => ({
           peerId,
           viewers: viewersOf.get(peerId) ?? 0,
           queueMs: links.to(peerId)?.queueMs() ?? 0,

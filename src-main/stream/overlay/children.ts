@@ -10,6 +10,7 @@ import {
   isFed,
   limits,
   pathHere,
+  rescuePlaces,
   sameParts,
   selfCandidate,
   send,
@@ -230,7 +231,13 @@ export function onStandby(ctx: Ctx, from: Peer, fanOut: number): void {
 
 export function sendHave(ctx: Ctx, to: Peer): void {
   const { s } = ctx;
-  send(ctx, to, { type: 'have', path: pathHere(s), have: havesHere(s), free: freePlaces(s) });
+  send(ctx, to, {
+    type: 'have',
+    path: pathHere(s),
+    have: havesHere(s),
+    free: freePlaces(s),
+    rescue: rescuePlaces(s),
+  });
 }
 
 function havesHere(s: OverlayState): Have[] {

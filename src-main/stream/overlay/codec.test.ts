@@ -42,7 +42,13 @@ const messages: readonly Message[] = [
   { type: 'subscribe', renditions: [1, 2] },
   { type: 'beat', path, edge: 500, queueMs: 0, others: list },
   { type: 'status', fanOut: 8, free: 3, weakest: 32, queueMs: 10, below: list },
-  { type: 'have', path, have: [{ rendition: 0, from: 440, bits: new Uint8Array(8).fill(255) }], free: 2 },
+  {
+    type: 'have',
+    path,
+    have: [{ rendition: 0, from: 440, bits: new Uint8Array(8).fill(255) }],
+    free: 2,
+    rescue: 4,
+  },
   { type: 'idle', edge: 9, source: true },
   { type: 'pull', rendition: 0, seqs: [4, 5, 9] },
   { type: 'missing', rendition: 2, seqs: [7] },
@@ -151,5 +157,7 @@ it('fits the longest messages into one frame', () => {
     bits,
   }));
   const longest = peers.slice(0, bounds.depth);
-  expect(encodeMessage({ type: 'have', path: longest, have, free: 32 }).length).toBeLessThan(bounds.message);
+  expect(encodeMessage({ type: 'have', path: longest, have, free: 32, rescue: 32 }).length).toBeLessThan(
+    bounds.message,
+  );
 });

@@ -55,6 +55,7 @@ function fieldsOf(m: Message): unknown[] {
         m.path.map(deviceKeyOf),
         m.have.map(({ rendition, from, bits }) => [rendition, from, bits]),
         m.free,
+        m.rescue,
       ];
     case 'idle':
       return [m.type, m.edge, m.source];
@@ -170,12 +171,13 @@ const readers: { readonly [T in Message['type']]: readonly [number, (f: readonly
     }),
   ],
   have: [
-    3,
-    ([way, all, free]) => ({
+    4,
+    ([way, all, free, rescue]) => ({
       type: 'have',
       path: path(way),
       have: list(all, bounds.renditions).map(have),
       free: integer(free, bounds.fanOut),
+      rescue: integer(rescue, bounds.fanOut),
     }),
   ],
   idle: [2, ([edge, source]) => ({ type: 'idle', edge: integer(edge, maxSeq, -1), source: flag(source) })],

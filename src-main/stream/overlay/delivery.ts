@@ -29,6 +29,8 @@ const fetchGivenUpMs = 60_000;
 const longestHole = 64;
 /** Parts of a burst that a new child drains before its queue is judged as usual. */
 const settleMs = 3_000;
+/** How the longest silence of a parent is forgotten, with each part: a third of it in about ten. */
+const slowestKept = 0.96;
 
 export function windowOf(s: OverlayState, rendition: number): PartWindow {
   let window = s.windows.get(rendition);
@@ -119,7 +121,9 @@ function fromParent(ctx: Ctx, part: PartFacts): void {
   const { s, now, out } = ctx;
   const { parent } = s;
   if (!parent) return;
-  if (parent.first) {
+  if (!parent.first) {
+    parent.slowestMs = Math.max(now - parent.lastPartAt, parent.slowestMs * slowestKept);
+  } else {
     parent.first = false;
     out.push({
       type: 'attached',

@@ -35,7 +35,8 @@ export function placesOf(
   const rate = bestRate(options.ladder);
   const own = conditions.maxChildren ?? rules.hardFanOut;
   const most = Math.min(own, rules.hardFanOut);
-  const usual = source ? (options.fanOut ?? rules.sourceFanOut) : rules.repeaterFanOut;
+  const wide = Math.floor((rules.wideShare * conditions.uplink) / rate);
+  const usual = source ? (options.fanOut ?? rules.sourceFanOut) : Math.max(rules.repeaterFanOut, wide);
   // A source always serves somebody, however thin its uplink: without that there is no stream.
   const carried = Math.floor((rules.uplinkShare * conditions.uplink) / rate);
   const places = Math.min(most, usual, source ? Math.max(1, carried) : carried);

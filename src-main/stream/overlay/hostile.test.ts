@@ -76,6 +76,7 @@ const message: fc.Arbitrary<Message> = fc.oneof(
       { maxLength: 2 },
     ),
     free: small,
+    rescue: small,
   }),
   fc.record({ type: type('idle'), edge: seq, source: fc.boolean() }),
   fc.record({ type: type('pull'), rendition: fc.nat(7), seqs }),

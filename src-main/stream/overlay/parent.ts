@@ -3,15 +3,15 @@ import { edgeOfAlly, forgetArriving, pullFrom, windowOf } from './delivery.ts';
 import { avoid, learn, placesKnown } from './members.ts';
 import { costOf, displaces, isBackup, rankBackups } from './rank.ts';
 import { askMembers, attachTo, decide, markFailed, onCandidates, probe, startSearch } from './search.ts';
-import type { Ally, Ctx, OverlayState } from './state.ts';
+import type { Ally, Ctx, OverlayState, ParentLink } from './state.ts';
 import { branchOf, edgeOf, limits, never, send } from './state.ts';
 import type { AttachReason, Candidate, Message, Peer } from './types.ts';
 import { bounds, rules } from './types.ts';
 
 const answerMs = 1_000;
 const longestLagMs = 800;
-/** Whoever is deeper looks for a better place more often. */
-const deepest = 5;
+/** Whoever is deeper looks for a better place more often, and asks those near the source for one. */
+const deepest = 4;
 /** After a repair or a join a better place is looked for this soon, ms. */
 const hurryMs = 2_000;
 const allySilentMs = 3_500;
@@ -71,7 +71,9 @@ export function onAccepted(ctx: Ctx, from: Peer, message: Message & { readonly t
     queueMs: 0,
     // Silence counts from when its first part is due: it may be behind the old parent.
     lastPartAt: now + Math.min(longestLagMs, Math.max(0, message.from - message.edge - 1) * options.partMs),
+    slowestMs: rules.silenceMs,
     idleAt: Number.NEGATIVE_INFINITY,
+    movedAt: Number.NEGATIVE_INFINITY,
     idleSource: false,
     reason: attaching.reason,
     first: true,
@@ -169,7 +171,7 @@ function backupsReady(ctx: Ctx): Ally[] {
     (s.known.get(ally.peer)?.rtt ?? 100) / 2 -
     (edgeOfAlly(ally, s.watched[0] ?? 0, partMs, now) * partMs) / 4 +
     (ally.path?.length ?? 0) * (partMs / 2) +
-    (ally.free > 0 ? 0 : 200);
+    (ally.rescue > 0 ? 0 : 1_000);
   return [...s.allies.values()]
     .filter((ally) => ally.kind === 'backup' && !ally.pending && now - ally.heardAt <= allySilentMs)
     .filter((ally) => isBackup({ peer: ally.peer, branch: null, path: ally.path }, me(s)))
@@ -263,14 +265,21 @@ export function onLost(ctx: Ctx, peer: Peer): void {
 
 // Watching the parent.
 
+/** A parent that was never silent for long is missed sooner: twice as long as a part, and what it took at the most, of late. */
+const patienceWith = ({ slowestMs }: ParentLink): number =>
+  Math.min(rules.silenceMs, Math.max(rules.leastSilenceMs, slowestMs + 150));
+
 /** When the silence of the parent has lasted too long. */
 export function silenceEnds(s: OverlayState, now: number): number {
   const { parent } = s;
   if (!parent || s.phase === 'ended') return never;
   const idle = parent.idleAt > parent.lastPartAt && now - parent.idleAt < 2 * rules.idleAfterMs;
-  if (!idle) return parent.lastPartAt + rules.silenceMs;
+  if (!idle) return parent.lastPartAt + patienceWith(parent);
   const heard = Math.max(parent.idleAt + 2 * rules.idleAfterMs, parent.lastPartAt + rules.silenceMs);
-  if (!parent.idleSource) return Math.min(parent.lastPartAt + rules.idleGraceMs, heard);
+  if (!parent.idleSource) {
+    const moved = parent.movedAt > parent.lastPartAt ? parent.movedAt + rules.movedGraceMs : 0;
+    return Math.min(Math.max(parent.lastPartAt + rules.idleGraceMs, moved), heard);
+  }
   const rendition = s.watched[0] ?? 0;
   const { edge } = windowOf(s, rendition);
   for (const ally of s.allies.values()) {
@@ -295,7 +304,9 @@ export function onBeat(ctx: Ctx, from: Peer, message: Message & { readonly type:
   const same = path.length === parent.path.length && path.every((peer, i) => peer === parent.path[i]);
   parent.path = path;
   parent.queueMs = message.queueMs;
-  if (!same) beatChildren(ctx);
+  if (same) return;
+  parent.movedAt = ctx.now;
+  beatChildren(ctx);
 }
 
 export function onIdle(ctx: Ctx, from: Peer, source: boolean): void {
@@ -349,6 +360,7 @@ export function onHave(ctx: Ctx, from: Peer, message: Message & { readonly type:
   ally.path = message.path;
   ally.have = message.have;
   ally.free = message.free;
+  ally.rescue = message.rescue;
   ally.heardAt = now;
   const known = s.known.get(from);
   if (known) {
@@ -373,7 +385,17 @@ export function onHave(ctx: Ctx, from: Peer, message: Message & { readonly type:
 
 function newAlly(ctx: Ctx, peer: Peer, kind: Ally['kind']): Ally {
   const { now } = ctx;
-  const ally: Ally = { peer, kind, pending: true, since: now, path: null, have: [], free: 0, heardAt: now };
+  const ally: Ally = {
+    peer,
+    kind,
+    pending: true,
+    since: now,
+    path: null,
+    have: [],
+    free: 0,
+    rescue: 0,
+    heardAt: now,
+  };
   ctx.s.allies.set(peer, ally);
   return ally;
 }
@@ -476,6 +498,12 @@ export function lookForBetter(ctx: Ctx): void {
   if (above !== undefined && s.places > 0 && !asked.includes(above)) asked.push(above);
   for (const peer of asked) probe(ctx, peer);
   probe(ctx, s.parent.peer);
+  if (s.parent.path.length > deepest) {
+    // The first two below the source know most of the places that are nearer to it.
+    const near = s.parent.path.slice(1, 3).filter((peer) => peer !== s.parent?.peer);
+    const one = near[Math.floor(random() * near.length)];
+    if (one !== undefined) send(ctx, one, { type: 'join', fanOut: Math.min(s.places, bounds.fanOut) });
+  }
   s.compareAt = now + 1_000;
   // A backup in another branch instead of one that would fall together with this node's own.
   const same = [...s.allies.values()].find(

@@ -165,7 +165,10 @@ describe('fan-out', () => {
 
   it('gives away three quarters of the uplink, the rest to rescues, within its limits', () => {
     expect(placesOf(options, conditions)).toEqual({ places: 6, rescue: 8 });
-    expect(placesOf(options, { ...conditions, uplink: 1e9 })).toEqual({ places: 16, rescue: 32 });
+    expect(placesOf(options, { ...conditions, uplink: 100e6 })).toEqual({ places: 16, rescue: 32 });
+    // Far more than that it takes to have the last child wait no longer.
+    expect(placesOf(options, { ...conditions, uplink: 200e6 })).toEqual({ places: 20, rescue: 32 });
+    expect(placesOf(options, { ...conditions, uplink: 1e9 })).toEqual({ places: 32, rescue: 32 });
     expect(placesOf(options, { ...conditions, maxChildren: 2 })).toEqual({ places: 2, rescue: 2 });
     expect(placesOf({ ...options, self: 'source' }, { ...conditions, uplink: 1e9 })).toEqual({
       places: 8,

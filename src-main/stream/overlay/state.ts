@@ -66,7 +66,11 @@ export interface ParentLink {
   queueMs: number;
   /** The last part it pushed; at first when it accepted. */
   lastPartAt: number;
+  /** Longest time between two parts of it, of late, ms. */
+  slowestMs: number;
   idleAt: number;
+  /** When it said last that its own way to the source has changed. */
+  movedAt: number;
   idleSource: boolean;
   readonly reason: AttachReason;
   /** No part has come from it yet. */
@@ -87,6 +91,7 @@ export interface Ally {
   path: readonly Peer[] | null;
   have: readonly Have[];
   free: number;
+  rescue: number;
   heardAt: number;
 }
 
@@ -258,6 +263,12 @@ export function staying(s: OverlayState): number {
 export const freePlaces = (s: OverlayState): number =>
   isFed(s) && s.phase !== 'leaving' && s.phase !== 'ended' && depthOf(s) < 15
     ? Math.max(0, Math.min(s.places - staying(s), 32))
+    : 0;
+
+/** Children it could take beyond that whose parent was lost. */
+export const rescuePlaces = (s: OverlayState): number =>
+  s.places > 0 && isFed(s) && s.phase !== 'leaving' && s.phase !== 'ended'
+    ? Math.max(0, Math.min(s.rescue - staying(s), bounds.fanOut))
     : 0;
 
 /** Fan-out of the weakest child; more than anybody has while there is none to displace. */

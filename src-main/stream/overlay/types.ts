@@ -142,6 +142,8 @@ export type Message =
       readonly path: readonly Peer[];
       readonly have: readonly Have[];
       readonly free: number;
+      /** Children it could take now whose parent was lost. */
+      readonly rescue: number;
     }
   /**
    * Nothing new has come to me for 300 ms, but I am here and looking for it: give me time before you leave. `source`: it is the
@@ -308,6 +310,8 @@ export const bounds = {
 export const rules = {
   sourceFanOut: 8,
   repeaterFanOut: 16,
+  /** A repeater takes more than that as far as this share of its uplink goes: then a part is with the last child soon, too. */
+  wideShare: 0.25,
   /** Children in all, those rescued included. */
   hardFanOut: 32,
   /** Share of the uplink given away to children who come in order; the rest is for rescues, pulls and control. */
@@ -320,8 +324,12 @@ export const rules = {
   beatMs: 1_000,
   /** Nothing from the parent for so long: it is lost. */
   silenceMs: 600,
+  /** The same for one whose parts came at short intervals before. */
+  leastSilenceMs: 400,
   /** A parent that says `idle` gets so long in all. */
   idleGraceMs: 1_200,
+  /** A parent that has found a parent itself gets so long from then on. */
+  movedGraceMs: 600,
   /** When a node tells its children that nothing comes. */
   idleAfterMs: 300,
   /** What may wait for one child, media time. */

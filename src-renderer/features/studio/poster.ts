@@ -35,6 +35,8 @@ export function createPoster(ask: (of: ImageBitmap | null) => void) {
       chosen.value = bytes;
       shown.value = small;
     },
+    /** The chosen one in base64, if any. */
+    chosen: async (): Promise<string | null> => chosen.value && base64Of(chosen.value),
     /** In base64; null: there is nothing to see. */
     async forStart(): Promise<string | null> {
       const bytes = chosen.value ?? (await make(null));

@@ -5,7 +5,16 @@ import { useI18n } from 'vue-i18n';
 import type { StreamStats } from '../../../src-shared/contract/index.ts';
 import { follow } from '../../rpc/follow.ts';
 import { useLink } from '../../rpc/node-link.ts';
-import type { FromWorker, Health, MadeRendition, ProbeResult, ToWorker, Trouble } from './engine/messages.ts';
+import { useNode } from '../../stores/node.ts';
+import type {
+  FromWorker,
+  Health,
+  LivePlan,
+  MadeRendition,
+  ProbeResult,
+  ToWorker,
+  Trouble,
+} from './engine/messages.ts';
 import {
   listDevices,
   openCamera,
@@ -21,6 +30,8 @@ import type { Mixer } from './engine/mixer.ts';
 import { createPoster } from './poster.ts';
 import { suggest, usualBitrate, videosOf, widthOf } from './plan.ts';
 import type { Quality } from './plan.ts';
+import { keepRunning, readRunning, scenesAgain } from './running.ts';
+import type { Running } from './running.ts';
 import { drawingOf, moved, placements, whole } from './scenes.ts';
 import type { Item, Scene } from './scenes.ts';
 
@@ -61,6 +72,7 @@ const newId = (kind: string): string => `${kind}-${(made += 1)}`;
  */
 export const useStudio = defineStore('studio', () => {
   const link = useLink();
+  const node = useNode();
   const { t } = useI18n();
 
   // ——— what is set before going live
@@ -426,18 +438,22 @@ export const useStudio = defineStore('studio', () => {
         trouble('microphone', 'lost');
       });
       stops.set(id, () => stream.getTracks().forEach((one) => one.stop()));
+      microphones.set(id, deviceId);
     } catch (error) {
       tell(error);
     }
     void look();
   }
   const stops = new Map<string, () => void>();
+  /** Which microphone a channel is of. */
+  const microphones = new Map<string, string | null>();
   function removeChannel(id: string): void {
     const at = channels.findIndex((one) => one.id === id);
     if (at >= 0) channels.splice(at, 1);
     mixer?.remove(id);
     stops.get(id)?.();
     stops.delete(id);
+    microphones.delete(id);
   }
   function setVolume(id: string, volume: number): void {
     const channel = channels.find((one) => one.id === id);
@@ -471,6 +487,90 @@ export const useStudio = defineStore('studio', () => {
     }
   }
 
+  // ——— a stream that this window sent before it was loaded anew
+  const left = shallowRef<Running | null>(null);
+  let restored = false;
+  let runningPlan: LivePlan | null = null;
+  function keep(): void {
+    if (!isLive.value || runningPlan === null || streamId.value === null) return;
+    keepRunning({
+      streamId: streamId.value,
+      link: address.value,
+      plan: runningPlan,
+      quality: quality.value,
+      title: title.value,
+      audience: audience.value,
+      invited: invited.value,
+      record: record.value,
+      startedAt: startedAt.value,
+      scenes,
+      shown: shown.value,
+      microphones: channels.flatMap(({ id, kind, name, volume, muted }) =>
+        kind === 'microphone' ? [{ deviceId: microphones.get(id) ?? null, name, volume, muted }] : [],
+      ),
+    });
+  }
+  useEventListener('pagehide', keep);
+  follow(
+    () => node.ready,
+    (_, failed) => {
+      const found = isLive.value ? null : readRunning();
+      if (found) {
+        link
+          .call((client) => client.streams.list())
+          .then((all) => {
+            const runs = all.some(
+              (one) => one.streamId === found.streamId && one.own && one.state === 'live',
+            );
+            if (!runs) keepRunning(null);
+            else if (phase.value === 'idle') {
+              left.value = found;
+              chosen.value = true;
+              quality.value = found.quality;
+              title.value = found.title;
+              audience.value = found.audience;
+              invited.value = [...found.invited];
+              record.value = found.record;
+              address.value = found.link;
+            }
+          }, failed);
+      }
+      return () => {};
+    },
+  );
+  /** Opens cameras and microphones again as they were, and goes on. A click comes before it: browsers want one for sound and screens. */
+  async function goOn(): Promise<void> {
+    const before = left.value;
+    if (!before || phase.value !== 'idle') return;
+    const isEmpty = channels.length === 0 && scenes.every(({ items }) => items.length === 0);
+    // What the person has put there since counts.
+    if (!restored && isEmpty) {
+      restored = true;
+      const again = scenesAgain(before, newId);
+      scenes.splice(0, scenes.length, ...again.scenes);
+      shown.value = again.shown;
+      for (const source of again.cameras)
+        await startCamera(source, source.slice('camera:'.length) || null).catch(tell);
+      if (again.screen) await addScreen();
+      for (const { deviceId, name, volume, muted } of before.microphones) {
+        await addMicrophone(deviceId, name);
+        const channel = channels.at(-1);
+        if (!channel) continue;
+        setVolume(channel.id, volume);
+        mute(channel.id, muted);
+      }
+    }
+    if (canStart.value) await start();
+    else notice('sources', 'studio.left.sources', '', false);
+  }
+  async function endLeft(): Promise<void> {
+    const before = left.value;
+    if (!before) return;
+    await link.call((client) => client.streams.stop({ stream: before.streamId }));
+    left.value = null;
+    keepRunning(null);
+  }
+
   // ——— live
   const canStart = computed(
     () =>
@@ -482,12 +582,13 @@ export const useStudio = defineStore('studio', () => {
 
   async function start(): Promise<void> {
     if (!canStart.value) return;
+    const before = left.value;
     phase.value = 'starting';
     dismiss('stream');
     try {
       await measure();
       await ensureMixer();
-      const plan = {
+      const plan = before?.plan ?? {
         videos: videosOf(quality.value),
         audioBitrate: music.value ? 192_000 : audioBitrate,
         fps: quality.value.fps,
@@ -500,9 +601,10 @@ export const useStudio = defineStore('studio', () => {
         say({ kind: 'scenes', scenes: scenes.map(drawingOf), shown: scene.value.id });
         say({ kind: 'live', plan });
       });
-      const picture = await poster.forStart();
-      const started = await link.call((client) =>
-        client.streams.start({
+      const picture = before ? null : await poster.forStart();
+      const started = await link.call((client) => {
+        if (before) return client.streams.resume({ stream: before.streamId });
+        return client.streams.start({
           title: title.value.trim(),
           poster: picture,
           audience: audience.value === 'private' ? [...invited.value] : audience.value,
@@ -514,8 +616,8 @@ export const useStudio = defineStore('studio', () => {
             ...one,
             ...(one.kind === 'av' && { frameRate: plan.fps }),
           })),
-        }),
-      );
+        });
+      });
       streamId.value = started.streamId;
       address.value = started.link;
       await new Promise<void>((resolve, reject) => {
@@ -524,12 +626,19 @@ export const useStudio = defineStore('studio', () => {
         setTimeout(() => reject(new StreamTrouble('node_lost', '')), readyWithin);
         say({ kind: 'ingest', url: started.ingestUrl });
       });
-      startedAt.value = Date.now();
+      startedAt.value = before?.startedAt ?? Date.now();
       phase.value = 'live';
+      left.value = null;
+      runningPlan = plan;
+      keep();
     } catch (error) {
       if (error instanceof StreamTrouble)
         notice('stream', `studio.trouble.stream.${error.trouble}`, error.detail);
-      else notice('stream', 'studio.trouble.stream.refused', error instanceof Error ? error.message : '');
+      else {
+        notice('stream', 'studio.trouble.stream.refused', error instanceof Error ? error.message : '');
+        // It has ended meanwhile.
+        left.value = null;
+      }
       await finish();
     } finally {
       onReady = onBegan = onFailed = null;
@@ -542,6 +651,8 @@ export const useStudio = defineStore('studio', () => {
     await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, readyWithin))]);
     const id = streamId.value;
     if (id !== null) await link.call((client) => client.streams.stop({ stream: id })).catch(() => {});
+    runningPlan = null;
+    keepRunning(null);
     streamId.value = null;
     phase.value = 'idle';
     health.value = null;
@@ -616,6 +727,10 @@ export const useStudio = defineStore('studio', () => {
 
   return {
     title,
+    left,
+    goOn,
+    endLeft,
+    chosenPoster: poster.chosen,
     posterShown: poster.shown,
     forgetPoster: poster.forget,
     choosePoster,

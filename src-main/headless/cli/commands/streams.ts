@@ -11,7 +11,7 @@ import { acceptedAnswer, passwordFile, paying } from './paying.ts';
 import type { Run } from '../program.ts';
 import type { AppClient } from '../session.ts';
 import { upper } from './wallet.ts';
-import type { Feed } from '../../publish/feed.ts';
+import type { Feed } from '../../../../src-shared/media/index.ts';
 
 const parseUsers = (text: string): string[] => text.split(',').filter((one) => one !== '');
 
@@ -86,8 +86,8 @@ async function readPoster(file: string): Promise<string> {
 
 /** Says what OBS has to be told, and waits until it begins. */
 async function awaitEncoder(port: number, json: boolean, signal: AbortSignal): Promise<Feed> {
-  const { openRtmpFeed } = await import('../../publish/rtmp-feed.ts');
-  const { server, key, feed, close } = await openRtmpFeed(port);
+  const { openRtmp } = await import('../../../node/index.ts');
+  const { server, key, feed, close } = await openRtmp(port);
   process.stdout.write(json ? `${JSON.stringify({ server, key })}\n` : `server  ${server}\nkey     ${key}\n`);
   signal.addEventListener('abort', close, { once: true });
   return feed;

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
-import { AppError } from '../../../src-shared/errors.ts';
-import type { FeedItem, FeedPart } from './feed.ts';
+import { AppError } from '../../../../src-shared/errors.ts';
+import type { FeedItem, FeedPart } from '../../../../src-shared/media/index.ts';
 import { createFlvCutter } from './flv-cutter.ts';
 import { openRtmpFeed } from './rtmp-feed.ts';
 

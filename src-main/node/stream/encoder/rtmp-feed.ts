@@ -3,8 +3,8 @@ import { createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
 import Rtmp from 'node-media-server/src/protocol/rtmp.js';
 import { parseH264Sps } from 'node-media-server/src/protocol/sps_info.js';
-import { AppError } from '../../../src-shared/errors.ts';
-import type { Feed, FeedItem } from './feed.ts';
+import { AppError } from '../../../../src-shared/errors.ts';
+import type { Feed, FeedItem } from '../../../../src-shared/media/index.ts';
 import { createFlvCutter } from './flv-cutter.ts';
 
 export interface RtmpFeed {

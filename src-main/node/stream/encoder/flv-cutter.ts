@@ -1,8 +1,13 @@
-import { AppError } from '../../../src-shared/errors.ts';
-import { endOf, writeInit, writePart } from '../../../src-shared/media/index.ts';
-import type { AudioFormat, Run, Sample, VideoFormat } from '../../../src-shared/media/index.ts';
-import { partTicks, placeSegment, ticksPerSecond } from './feed.ts';
-import type { FeedItem } from './feed.ts';
+import { AppError } from '../../../../src-shared/errors.ts';
+import {
+  endOf,
+  partTicks,
+  placeSegment,
+  ticksPerSecond,
+  writeInit,
+  writePart,
+} from '../../../../src-shared/media/index.ts';
+import type { AudioFormat, FeedItem, Run, Sample, VideoFormat } from '../../../../src-shared/media/index.ts';
 
 /** One message of an encoder as FLV and RTMP have it (Adobe's FLV specification, version 10.1, annex E). */
 export interface FlvMessage {

@@ -1,0 +1,2 @@
+export { startStreamNode, testStart, until } from './world.ts';
+export type { StreamNode } from './world.ts';
