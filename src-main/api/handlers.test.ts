@@ -43,6 +43,7 @@ const status: NodeStatus = {
   version: '0.1.0',
   uptime: 1,
   keystore: 'unprotected',
+  linked: false,
 };
 const peer = (id: string, sent = 0): Peer => ({
   peerId: id,

@@ -482,6 +482,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
         version,
         uptime: (performance.now() - startedAt) / 1000,
         keystore: session === null ? 'locked' : keystoreStates[identity.status().protection],
+        linked: identity.status().linked,
       }),
       transfers: () => session?.transfers.list() ?? [],
       activity: (count) => base.activity.last(count),

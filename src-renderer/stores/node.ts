@@ -26,5 +26,7 @@ export const useNode = defineStore('node', () => {
   const ready = computed(() => status.value !== null && !locked.value && userId.value !== null);
   /** The network is up, with or without a user. */
   const online = computed(() => status.value !== null && !locked.value);
-  return { status, settingUp, connection, locked, userId, ready, online };
+  /** Without the recovery words: what needs them is done on another computer. */
+  const linked = computed(() => status.value?.linked === true);
+  return { status, linked, settingUp, connection, locked, userId, ready, online };
 });

@@ -31,6 +31,8 @@ export const nodeStatus = z.object({
   /** Seconds since the daemon was ready. */
   uptime: z.number().nonnegative(),
   keystore: keystoreState,
+  /** It was linked to another computer and has no recovery words: it changes nothing about identity and devices. */
+  linked: z.boolean(),
 });
 export type NodeStatus = z.infer<typeof nodeStatus>;
 
