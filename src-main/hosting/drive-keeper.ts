@@ -328,6 +328,9 @@ export function createDriveKeeper(deps: DriveKeeperDeps): DriveKeeper {
         const due = now.missSince !== null || clock.now() - (now.auditTime ?? 0) >= deps.times().auditMs;
         if (isIdle || (due && (missing === 0 || now.missSince !== null))) now = await client.audit(ask, now);
         put(now);
+        if (records.reputation(row.host).disqualified) {
+          noteBroken(row.host, new AppError('disqualified', 'A host failed too many audits.'));
+        }
         // It was complete never: it has no room, or meant nothing by its contract.
         if (isIdle && row.auditTime === null && now.auditOk === false) {
           noteBroken(

@@ -124,6 +124,8 @@ export interface Hosting extends Service, Events<HostingEvents> {
    * while a host was not told of all blocks of the present tree, or some of them can't be audited.
    */
   safeCopies(drive: EntryId, withinMs: number): number;
+  /** A host of the drive that was there within `withinMs` is not connected now: it may have what nobody else has. */
+  isHostAway(drive: EntryId, withinMs: number): boolean;
   /** Multiaddrs of the drive's hosts, for links. */
   addresses(drive: EntryId): readonly string[];
   hosted(): readonly HostedDriveInfo[];
@@ -384,6 +386,15 @@ export function createHosting(deps: HostingDeps): Hosting {
           lastAudit.time >= since,
       );
       return copiesOf(drive, audited, codedFiles(drive, hosts, audited));
+    },
+    isHostAway(drive, withinMs) {
+      const since = clock.now() - withinMs;
+      const seen = new Map(records.hosts(drive).map((row) => [row.host, row.lastSeen]));
+      return replicas(drive).hosts.some(
+        // One that another device chose and this one never met may have been there lately.
+        ({ peerId, connected, problem }) =>
+          !connected && problem === null && (seen.get(peerId) ?? Number.POSITIVE_INFINITY) >= since,
+      );
     },
     payable(drive) {
       if (!keepers.has(drive) || records.wanted(drive) === null) return [];

@@ -184,6 +184,7 @@ export function createDrives(node: Online, alsoUsers: () => Iterable<UserId>): D
       },
       copies: () => settings.get('free.copies'),
       hosts: () => node.hosting.safeCopies(driveId, recentAudits(settings)),
+      hostAway: (ms) => node.hosting.isHostAway(driveId, ms),
       kept: async (id) => (await borrowed.source.read([id]))[0] ?? null,
     });
     const changed = (): void => events.emit('drives', { driveId });

@@ -78,6 +78,29 @@ test('a version that nobody has gives way to the newest one that exists, whereve
   }
 });
 
+test('nothing is decided while a storage host is away: it may have the version', async () => {
+  const made = await createComputers('host-away', ['alice', 'bob']);
+  clean.push(() => made.clean());
+  let isAway = true;
+  const alice = await made.boot(0, { ...forgetful, hostAway: () => isAway });
+  const bob = await made.boot(1, forgetful);
+  for (const one of [alice, bob]) await one.sync.start();
+  await lose(made, alice, bob);
+  await made.network.setOnline('alice', true);
+  const problems = (): string[] => alice.sync.status().problems.map(({ code }) => code);
+  await eventually('the loss shows', () => problems().includes('content_lost'));
+  await eventually('nothing waits', () => alice.sync.status().state === 'in_step');
+  const undecided = alice.drive.versions('g').length;
+  const lost = alice.drive.tree.resolve('g')!.version;
+  expect(await fs.readdir(alice.folder)).toEqual(['.extrachain']);
+  isAway = false;
+  await made.settle();
+  expect(alice.drive.versions('g')).toHaveLength(undecided + 1);
+  expect(alice.drive.tree.resolve('g')!.version).not.toBe(lost);
+  expect(await alice.read('g')).toBe(text('old'));
+  expect(problems()).toEqual([]);
+});
+
 test('nothing is decided while a device that takes part is away, and nothing waits for it; then it brings the version', async () => {
   const { made, computers } = await lab('away', 'alice', 'bob', 'cid');
   const [alice, bob, cid] = computers as [Computer, Computer, Computer];

@@ -2,6 +2,7 @@ import { readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { DriveHosts } from '../../src-shared/contract/index.ts';
+import { openDatabase } from '../../src-main/store/index.ts';
 import { tempDir } from '../support/daemon.ts';
 import { folderIn, meet, startNode } from '../support/nodes.ts';
 import type { LocalNode } from '../support/nodes.ts';
@@ -138,15 +139,46 @@ it('replaces a host that does not bring back what it lost, and one that takes in
   );
   const others = [await startHost(a, 'other-1'), await startHost(a, 'other-2')];
   await untilHosts('two good copies, and the bad hosts are left', a, drive, (all) => {
-    const good = others.every(({ peerId }) => isGood(by(all, peerId)));
+    const good = others.every(({ peerId }) => wasAudited(by(all, peerId)));
     return good && all.length === 2;
   });
   const told = a.node.node.activity(100);
   const messages = told.map(({ message }) => message);
   expect(messages).toContain('A host takes in nothing of what it promised to keep.');
   expect(messages).toContain('A host did not bring back what it lost.');
+
+  // One of them fails an audit too many.
   await a.stop();
-}, 120_000);
+  const careless = others[1]!;
+  const db = openDatabase(path.join(a.data, 'hosting', 'hosting.db'));
+  db.prepare('UPDATE replica_reputation SET alpha = 96.1, beta = 4 WHERE host = ?').run(careless.peerId);
+  db.close();
+  await removeChunks(path.join(careless.data, 'hosting', 'drives', 'chunks'));
+  const again = await startNode(a.data, '127.0.1.98', quick);
+  running.push(again);
+  for (const host of others) await meet(again, host);
+  await untilHosts(
+    'it is found out',
+    again,
+    drive,
+    (all) => by(all, careless.peerId)?.problem === 'disqualified',
+  );
+  // The other one lost its whole disk, and is reached where it was.
+  const empty = others[0]!;
+  const [, , ip, , port] = empty.address().split('/');
+  await empty.stop();
+  await rm(path.join(empty.data, 'hosting'), { recursive: true });
+  const emptied = await startNode(empty.data, ip!, quick, Number(port));
+  running.push(emptied);
+  await meet(again, emptied);
+  await untilHosts(
+    'it keeps nothing any more',
+    again,
+    drive,
+    (all) => by(all, empty.peerId)?.problem === 'audit_failed',
+  );
+  await again.stop();
+}, 180_000);
 
 it('cannot tell two hosts with one disk from two disks, until that disk loses something', async () => {
   const { node: a, drive } = await startKeeper('twins');

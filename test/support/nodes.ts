@@ -19,11 +19,12 @@ export async function startNode(
   data: string,
   host: string,
   settings: Readonly<Record<string, string | number | boolean>> = {},
+  port = 0,
 ): Promise<LocalNode> {
   await mkdir(data, { recursive: true });
   const node = await createNode({
     dataDir: data,
-    listen: [`/ip4/${host}/tcp/0`],
+    listen: [`/ip4/${host}/tcp/${port}`],
     bootstrap: [],
     mdns: false,
     password: null,

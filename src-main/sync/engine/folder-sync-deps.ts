@@ -43,6 +43,8 @@ export interface FolderSyncDeps {
   readonly copies?: () => number;
   /** Storage hosts that hold everything of the drive and passed an audit lately. Default none. */
   readonly hosts?: () => number;
+  /** A storage host that was there within so many ms is not connected now: it may have what no member has. Default: none is. */
+  readonly hostAway?: (withinMs: number) => boolean;
   /** Ciphertext of the drive that this computer keeps for others; null where it does not. Default: none. */
   readonly kept?: (id: Uint8Array) => Promise<Uint8Array | null>;
 }

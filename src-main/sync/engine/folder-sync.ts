@@ -181,6 +181,7 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
     clock,
     logger,
     signal: ending.signal,
+    hostAway: deps.hostAway ?? (() => false),
     signs: () => modes.mode() !== 'receive-only',
     wallClock: deps.clock,
     stale: (node) => agenda.add(node),

@@ -13,7 +13,7 @@ export interface KnownDevices {
 
 const key = 'devices';
 /** A device not seen for so long does not count any more. ms; as long as the trash keeps what it may lose. */
-const forgottenAfter = 30 * 86_400_000;
+export const forgottenAfter = 30 * 86_400_000;
 /** How exactly times are noted. ms. */
 const noteEvery = 3_600_000;
 

@@ -8,7 +8,7 @@ import { createPace } from '../pace.ts';
 import { contentKey } from '../plan/rows.ts';
 import type { Problems } from '../problems.ts';
 import type { SyncState } from '../state/index.ts';
-import { createKnownDevices } from './known-devices.ts';
+import { createKnownDevices, forgottenAfter } from './known-devices.ts';
 
 /**
  * Versions whose bytes nobody has: overwritten or deleted where they were written before others had them, while something
@@ -56,6 +56,8 @@ export function createLosses(deps: {
   /** Tells the date, where `clock` tells how long something took. */
   readonly wallClock: Clock;
   readonly signal: AbortSignal;
+  /** A storage host that was there within so many ms is not connected now. */
+  readonly hostAway: (withinMs: number) => boolean;
   /** This device may sign changes of files. */
   readonly signs: () => boolean;
   /** The drive no longer shows the node: it has to be looked at. */
@@ -184,7 +186,7 @@ export function createLosses(deps: {
         considered = '';
         return false;
       }
-      const all = known.allAmong(list);
+      const all = known.allAmong(list) && !deps.hostAway(forgottenAfter);
       const rest = atRest(list);
       const others = list.map((one) => `${one.peerId}${one.settled && one.sameHistory ? '+' : '-'}`).join();
       const situation = `${drive.tree.revision()} ${waited} ${others} ${all}`;
