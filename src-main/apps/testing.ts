@@ -109,7 +109,7 @@ export function createTestHost(
       send: seen('wallet.send', { hash: '0'.repeat(64) }),
       proof: seen('wallet.proof', { proof: 'AA' }),
     },
-    transactions: { wait: no },
+    transactions: { wait: no, show: seen('transactions.show', no as never) },
     streams: {
       list: seen('streams.list', []),
       poster: async (input) => seen('streams.poster', null)(input),

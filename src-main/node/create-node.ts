@@ -207,6 +207,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       const appData: AppData = createAppData(parts, {
         refreshMembers: () => drives.refreshMembers(),
         accepts: (app) => apps.installed.installs.find(app) !== null,
+        quotaOf: (app) => apps.installed.installs.find(app)?.manifest.quota.bytes ?? null,
         chains: () => chains,
         wallet: () => wallet,
       });

@@ -61,6 +61,8 @@ export const useApps = defineStore('apps', () => {
     return url;
   }
 
+  /** A link into ExtraChain that an app was allowed to open: the window takes it as one from outside. */
+  const openedLink = ref<string | null>(null);
   const byName = computed(() =>
     installed.value.toSorted((a, b) => Number(b.pinned) - Number(a.pinned) || a.name.localeCompare(b.name)),
   );
@@ -80,6 +82,12 @@ export const useApps = defineStore('apps', () => {
           .length,
     ),
     picture,
+    openedLink,
+    /** Opens what an app asked for and the person agreed to. */
+    openLink(text: string): void {
+      if (text.startsWith('https:')) window.open(text, '_blank', 'noopener,noreferrer');
+      else openedLink.value = text;
+    },
     /** Opens an app in a tab or window of its own. `path`: where in it. */
     async open(app: string, path = ''): Promise<void> {
       const { url } = await link.call((client) => client.apps.launch({ app, path }));

@@ -1,3 +1,5 @@
+export { disclosureNames } from './disclosures.ts';
+export type { Disclosure } from './disclosures.ts';
 export {
   appId,
   appIdDomain,
@@ -13,8 +15,8 @@ export {
   slugPattern,
   versionPattern,
 } from './ids.ts';
+export { bundleLimits } from './limits.ts';
 export {
-  bundleLimits,
   bundleManifest,
   manifestName,
   pathProblem,

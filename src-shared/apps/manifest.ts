@@ -1,20 +1,8 @@
 import { z } from '../contract/zod.ts';
 import { count, hash } from '../contract/common.ts';
 import { appVersion, category, slug } from './ids.ts';
+import { bundleLimits } from './limits.ts';
 import { permissionRequest } from './permissions.ts';
-
-/** Bounds of a bundle. */
-export const bundleLimits = {
-  /** Of all files together, bytes. */
-  bytes: 100 * 1024 ** 2,
-  /** Of one file. */
-  fileBytes: 50 * 1024 ** 2,
-  files: 5000,
-  /** Of a path, UTF-8 bytes. */
-  path: 240,
-  /** Of the manifest with its files. */
-  manifestBytes: 2 * 1024 ** 2,
-} as const;
 
 /** Name of the manifest in an app's folder and in its bundle. */
 export const manifestName = 'extrachain.json';

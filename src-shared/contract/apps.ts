@@ -2,18 +2,11 @@ import { z } from './zod.ts';
 import { count, done, download, localPath, nothing, path, time, userId, watchedList } from './common.ts';
 import { accepted, amount, paying, symbol } from './amounts.ts';
 import { command, query, subscription } from '../rpc/contract.ts';
-import {
-  appId,
-  appVersion,
-  bundleLimits,
-  caveats,
-  channel,
-  defaultChannel,
-  grant,
-  permissionName,
-  permissionRequest,
-  slug,
-} from '../apps/index.ts';
+// Not by the index: the manifest's schema is nothing for the window.
+import { disclosureNames } from '../apps/disclosures.ts';
+import { appId, appVersion, channel, defaultChannel, slug } from '../apps/ids.ts';
+import { bundleLimits } from '../apps/limits.ts';
+import { caveats, grant, permissionName, permissionRequest } from '../apps/permissions.ts';
 
 /** An app by its id, an `@name` of the ledger, a link, or, among installed ones, its slug. */
 const app = z.string().min(1).max(16_384);
@@ -156,7 +149,7 @@ export const approval = z.object({
   balancesAfter: z.array(z.object({ symbol, amount })),
   fee: z.object({ symbol, amount }).nullable(),
   /** Who learns what, one sentence each. */
-  discloses: z.array(z.string()),
+  discloses: z.array(z.enum(disclosureNames)),
   /** Of a permission or a folder: what would be granted. */
   grants: z.array(permissionRequest),
   /** A yes needs the keystore's password. */

@@ -15,6 +15,8 @@ export interface Wallet {
   pay(payment: ParamsOf<'exc_sendTransaction'>): Promise<string>;
   /** Waits until a payment is final, however it ended. @param timeout seconds, at most 120 */
   settled(hash: string, timeout?: number): Promise<ResultOf<'exc_waitTransaction'>>;
+  /** A payment that anybody made, as the ledger has it; null: there is none of that hash. Needs `tokens.read`. */
+  payment(hash: string): Promise<ResultOf<'exc_getPayment'>['payment']>;
   /** A proof (base64url) of a balance, checked with `extrachain verify`. Needs `tokens.read` and `identity.shared`. */
   proof(symbol: string): Promise<string>;
 }
@@ -26,6 +28,7 @@ export function createWallet({ request }: Transport): Wallet {
     pay: async (payment) => (await request('exc_sendTransaction', payment)).hash,
     settled: (hash, timeout) =>
       request('exc_waitTransaction', timeout === undefined ? { hash } : { hash, timeout }),
+    payment: async (hash) => (await request('exc_getPayment', { hash })).payment,
     proof: async (symbol) => (await request('exc_getProof', { symbol })).proof,
   };
 }

@@ -301,6 +301,7 @@ describe('a service that a manifest answers', () => {
         icon: 'icon.svg',
       },
       permissions: { required: ['collections'], optional: ['services.provide'] },
+      quota: { bytes: 3_000_000 },
       services: {
         provides: [{ slug: 'rooms', interface: 'rooms.json', answers: { collection: 'Rooms', methods } }],
       },
@@ -363,6 +364,23 @@ describe('a service that a manifest answers', () => {
     expect(new Set(said)).toEqual(new Set(['done', 'rate_limited']));
     expect(said.filter((one) => one === 'done').length).toBeLessThan(20);
     expect((await call('read', { room: 'pier' })).value).toHaveLength(1);
+  });
+
+  it('belongs to an app that keeps no more here than its manifest says, and can tidy up', async () => {
+    const { collection } = await a.node.collections.create({ app: installed, name: 'Much' }, never);
+    const put = async (key: string, value?: string) => {
+      const writes = [value === undefined ? { key } : { key, value }];
+      return code(Promise.resolve(a.node.collections.write({ app: installed, collection, writes }, never)));
+    };
+    const said: string[] = [];
+    await until('it is full', 20_000, async () => {
+      said.push(await put(`k${said.length}`, 'x'.repeat(250_000)));
+      return said.at(-1) !== 'done';
+    });
+    expect(said.at(-1)).toBe('quota_exceeded');
+    expect(said.length).toBeGreaterThan(3);
+    expect(await put('k0')).toBe('done');
+    await a.node.collections.leave({ app: installed, collection }, never);
   });
 
   it('goes on after a restart, and ends when the person takes it back', async () => {

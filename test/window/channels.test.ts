@@ -26,7 +26,7 @@ interface Side {
   readonly browser: Browser;
 }
 /** Several daemons, browsers and an encoder run at once here, on whatever machine. */
-const patience = { timeout: 90_000 };
+const patience = { timeout: 60_000 };
 
 describe.skipIf(chromium === null || !hasFfmpeg)('the app Channels, between two computers', () => {
   let temp: Awaited<ReturnType<typeof tempDir>>;
@@ -34,6 +34,8 @@ describe.skipIf(chromium === null || !hasFfmpeg)('the app Channels, between two 
   let b: Side;
   let publisher: ChildProcess | null = null;
   let recordings = '';
+  let evening = '';
+  let gift = '';
 
   async function start(name: string, host: string): Promise<Side> {
     const home = path.join(temp.dir, name);
@@ -100,6 +102,7 @@ describe.skipIf(chromium === null || !hasFfmpeg)('the app Channels, between two 
     const { link } = await a.daemon.cli<{ link: string }>('chain', 'create', 'harbour');
     await b.daemon.cli('chain', 'join', link);
     const { hash } = await a.daemon.cli<{ hash: string }>('wallet', 'send', b.userId, '100', 'EXC');
+    gift = hash;
     const { height } = await a.daemon.cli<{ height: number }>('tx', 'wait', hash, '--timeout', '90');
     await b.daemon.cli('chain', 'wait', '--height', String(height), '--timeout', '90');
     await until('the two know each other', 90_000, async () =>
@@ -183,12 +186,15 @@ describe.skipIf(chromium === null || !hasFfmpeg)('the app Channels, between two 
     const extrachain = path.resolve(import.meta.dirname, '../../bin/extrachain');
     const film = path.join(temp.dir, 'film.mp4');
     const args = ['--data', a.daemon.data, '--json', 'stream', 'publish', 'Evening set, second night'];
-    publisher = spawn(extrachain, [...args, '--from', film, '--loop'], {
+    const poster = path.join(temp.dir, 'poster.jpg');
+    spawnSync('ffmpeg', ['-v', 'error', '-i', film, '-frames:v', '1', poster]);
+    publisher = spawn(extrachain, [...args, '--from', film, '--loop', '--poster', poster], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
-    await new Promise<void>((resolve) =>
-      createInterface({ input: publisher!.stdout! }).once('line', () => resolve()),
+    const line = await new Promise<string>((resolve) =>
+      createInterface({ input: publisher!.stdout! }).once('line', resolve),
     );
+    evening = (JSON.parse(line) as { streamId: string }).streamId;
     const live = (side: Side) =>
       side.browser.page.getByRole('button', { name: /Evening set, second night/ }).first();
     await live(b).click();
@@ -239,8 +245,33 @@ describe.skipIf(chromium === null || !hasFfmpeg)('the app Channels, between two 
     await allow(b, 'payment');
     await page.getByText('Your tip of 2 EXC has arrived.').waitFor();
     await expect.poll(() => balance(a), patience).toBeGreaterThan(before + 1.9);
-    await a.browser.page.locator('.said', { hasText: 'Sent a tip of 2 EXC' }).waitFor();
+    // Whoever sees balances has it checked on the ledger; others are told who says so.
+    await a.browser.page.locator('.tip:not(.checked)', { hasText: '2 EXC' }).waitFor();
     await page.getByRole('button', { name: 'Close' }).click();
+    const shown = page.locator('.tip', { hasText: '2 EXC' });
+    await page.locator('.tip.checked', { hasText: '2 EXC' }).waitFor();
+    await looks(b, 'channels-tipped');
+    await shown.getByRole('button', { name: 'See the payment' }).click();
+    await expect.poll(() => b.node.client.apps.approvals({}), patience).toHaveLength(1);
+    const [link] = await b.node.client.apps.approvals({});
+    expect(link!.text).toMatch(/^extrachain:\/\/tx\/[0-9a-f]{64}$/);
+    const { messages } = await b.node.client.transactions.show({ hash: link!.text.slice(-64), proof: false });
+    expect(messages).toMatchObject([{ to: a.userId, amount: '2', symbol: 'EXC' }]);
+    await allow(b, 'link');
+    // A payment that somebody only tells of is shown as what it is: something said.
+    const [room] = await b.node.client.services.list({ search: 'chat rooms', interface: null });
+    const said = { room: `channels/stream/${evening}`, text: 'Sent a tip of 900 EXC' };
+    const tip = { amount: '900', symbol: 'EXC', tx: gift };
+    await b.node.client.services.call({
+      service: room!.service,
+      method: 'post',
+      params: { ...said, tip },
+      maxFee: null,
+    });
+    console.log('DEBUG', JSON.stringify(await b.node.client.transactions.show({ hash: gift, proof: false })));
+    await page.waitForTimeout(9000);
+    console.log('DEBUG', await page.locator('.talk').innerHTML());
+    await page.locator('.said:not(.tip)', { hasText: '900 EXC' }).waitFor();
   });
 
   it('says when the stream has ended, and keeps it on the channel', { timeout: 300_000 }, async () => {

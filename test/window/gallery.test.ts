@@ -79,7 +79,7 @@ describe.skipIf(chromium === null)('the app Gallery', () => {
     await node.client.apps.pack({ dir: await buildApp('gallery', path.join(temp.dir, 'app')), out: file });
     ({ appId } = await node.client.apps.install({ file }));
     browser = await openBrowser();
-    await browser.page.goto((await node.client.apps.launch({ app: 'gallery' })).url);
+    await browser.page.goto((await node.client.apps.launch({ app: appId })).url);
   }, 180_000);
 
   afterAll(async () => {

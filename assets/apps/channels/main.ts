@@ -1,6 +1,7 @@
-import { AppRequestError, connect } from '../../../src-shared/sdk/index.ts';
+import { connect } from '../../../src-shared/sdk/index.ts';
 import type { App, AppStream } from '../../../src-shared/sdk/index.ts';
-import { askLine, h, icon, whyOf } from '../common/dom.ts';
+import { askLine, h, icon } from '../common/dom.ts';
+import { createPanes } from '../common/panes.ts';
 import {
   findChannels,
   openFollowed,
@@ -17,10 +18,8 @@ import { askAbout, clock, dates, face, facts, liveMark, nameOf, poster, viewersT
 import { idOf, openWatching, type Shown, type Watching } from './watch.ts';
 import { say, words } from './words.ts';
 
-const root = document.getElementById('app')!;
-const side = h('section', { class: 'side' });
-const main = h('section', { class: 'main' });
-const problem = h('p', { class: 'problem foot', role: 'alert', hidden: true });
+const { root, side, main, problem, fail, run } = createPanes(words.failed);
+
 /** How often those who are there are asked for their channels, ms. */
 const askEvery = 20_000;
 
@@ -36,19 +35,11 @@ let channels = new Map<string, Channel>();
 let following = new Set<string>();
 /** Others may see the person's channel: ExtraChain answers for it, also while this page is closed. */
 let offered = false;
-/** Pictures of recordings by id; '' for one without. */
+/** Pictures of recordings and streams by name; '' for one without. */
 const pictures = new Map<string, string | Promise<string>>();
 /** What is open: `channel` of somebody (one's own, too), or something that plays. */
 let open: { readonly channel: string } | Shown | null = null;
 let watching: Watching | null = null;
-
-function fail(error: unknown): void {
-  if (error instanceof AppRequestError && error.rejected) return;
-  problem.textContent = `${words.failed} ${whyOf(error)}`;
-  problem.hidden = false;
-  setTimeout(() => (problem.hidden = true), 8000);
-}
-const run = (work: () => Promise<unknown>) => (): void => void work().catch(fail);
 
 const liveNow = (): readonly AppStream[] => streams.filter(({ state }) => state === 'live');
 const pageOf = (owner: string): Page | null => (owner === self ? ownPage : (channels.get(owner) ?? null));
@@ -168,33 +159,41 @@ function streamCard(one: AppStream): HTMLElement {
   return h(
     'button',
     { class: 'card', onclick: () => watch(one) },
-    poster(one.streamId, icon('play'), liveMark()),
+    streamPicture(one),
     h('b', {}, one.title),
     h('span', { class: 'quiet' }, facts(titleOf(one.userId), viewersText(one.viewers))),
   );
 }
-/** The picture of a recording: a coloured place until it has come. */
-function pictured(owner: string, { id }: Recording): HTMLElement {
-  const known = pictures.get(id);
-  const place = poster(id, icon('play'));
+/** Shows a picture in its place once it has come; asked for once by its name. */
+function fill(place: HTMLElement, name: string, ask: () => Promise<string | null>): HTMLElement {
+  const known = pictures.get(name);
   const show = (url: string): void => {
     if (url !== '') place.prepend(h('img', { src: url, alt: '' }));
   };
-  if (typeof known === 'string') show(known);
-  else {
-    const channel = channels.get(owner);
-    const coming =
-      known ??
-      (owner === self ? own.picture(id) : channel ? pictureOf(app, channel, id) : Promise.resolve(null)).then(
-        (url) => {
-          pictures.set(id, url ?? '');
-          return url ?? '';
-        },
-      );
-    pictures.set(id, coming);
-    coming.then(show, () => pictures.delete(id));
+  if (typeof known === 'string') {
+    show(known);
+    return place;
   }
+  const coming =
+    known ??
+    ask().then((url) => {
+      pictures.set(name, url ?? '');
+      return url ?? '';
+    });
+  pictures.set(name, coming);
+  coming.then(show, () => pictures.delete(name));
   return place;
+}
+const streamPicture = (one: AppStream): HTMLElement => {
+  const place = poster(one.streamId, icon('play'), liveMark());
+  return one.poster === null ? place : fill(place, one.poster, () => app.streams.poster(one.streamId));
+};
+/** The picture of a recording: a coloured place until it has come. */
+function pictured(owner: string, { id }: Recording): HTMLElement {
+  const channel = channels.get(owner);
+  const place = poster(id, icon('play'));
+  if (owner === self) return fill(place, id, () => own.picture(id));
+  return channel ? fill(place, id, () => pictureOf(app, channel, id)) : place;
 }
 function recordingCard(owner: string, one: Recording, editable: boolean): HTMLElement {
   return h(

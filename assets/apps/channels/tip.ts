@@ -1,11 +1,12 @@
 import { AppRequestError, type App } from '../../../src-shared/sdk/index.ts';
 import { h, shortId, whyOf } from '../common/dom.ts';
+import type { Tip } from '../common/talk.ts';
 import { say, words } from './words.ts';
 
 /**
  * Sends a tip: the person says how much here, and yes in ExtraChain's own window.
  * @param to user id; `name`: what its owner goes by, or ''
- * @param tipped told what was sent, like `2 EXC`, once it is final
+ * @param tipped told what was sent, once it is final
  */
 export async function openTip(
   app: App,
@@ -18,7 +19,7 @@ export async function openTip(
     readonly to: string;
     readonly name: string;
     readonly memo: string;
-    readonly tipped: (what: string) => void;
+    readonly tipped: (tip: Tip) => void;
   },
 ): Promise<void> {
   await app.ask('tokens.read', 'tokens.spend');
@@ -75,7 +76,7 @@ export async function openTip(
       if (!ok) throw new Error(message);
       note.textContent = say(words.tipped, { what });
       send.remove();
-      tipped(what);
+      tipped({ amount: amount.value, symbol: token.value, tx: hash });
     } catch (error) {
       send.disabled = false;
       const rejected = error instanceof AppRequestError && error.rejected;

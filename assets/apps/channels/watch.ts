@@ -113,7 +113,8 @@ export function openWatching(
         to: shown.owner,
         name: titleOf(shown.owner),
         memo: title,
-        tipped: (what) => void talk?.post(say(words.tipSaid, { what })).catch(fail),
+        tipped: (tip) =>
+          void talk?.post(say(words.tipSaid, { what: `${tip.amount} ${tip.symbol}` }), tip).catch(fail),
       });
     },
     close() {

@@ -1,4 +1,4 @@
-import { AppRequestError, connect } from '../../../src-shared/sdk/index.ts';
+import { connect } from '../../../src-shared/sdk/index.ts';
 import type {
   App,
   AppCollection,
@@ -6,11 +6,14 @@ import type {
   AppCollectionInvitation,
   Collection,
 } from '../../../src-shared/sdk/index.ts';
-import { askLine, h, icon, shortId, whyOf } from '../common/dom.ts';
+import { askLine, h, icon, shortId } from '../common/dom.ts';
+import { createPanes } from '../common/panes.ts';
 import { invitationCard } from '../common/invitation.ts';
 import { attach, bytesOf, chooseFile, sizeText, type Attachment } from './attachments.ts';
 import { openMembers } from './members.ts';
 import { words } from './words.ts';
+
+const { root, side, main, problem, fail, run } = createPanes(words.failed);
 
 /** What stands under `m/<time>-<random>`. */
 interface Message {
@@ -18,7 +21,6 @@ interface Message {
   readonly file?: Attachment;
 }
 
-const root = document.getElementById('app')!;
 const days = new Intl.DateTimeFormat(undefined, { weekday: 'long', day: 'numeric', month: 'long' });
 const clockTime = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
 const pageSize = 60;
@@ -40,18 +42,7 @@ let hasOlder = false;
 /** Rooms for other apps are offered from here; null while that is not known. */
 let roomsOpen: boolean | null = null;
 
-const side = h('section', { class: 'side' });
-const main = h('section', { class: 'main' });
 const list = h('div', { class: 'messages', role: 'log', 'aria-live': 'polite' });
-const problem = h('p', { class: 'problem foot', role: 'alert', hidden: true });
-
-function fail(error: unknown): void {
-  if (error instanceof AppRequestError && error.rejected) return;
-  problem.textContent = `${words.failed} ${whyOf(error)}`;
-  problem.hidden = false;
-  setTimeout(() => (problem.hidden = true), 8000);
-}
-const run = (work: () => Promise<unknown>) => (): void => void work().catch(fail);
 
 const nameOf = (user: string | null): string =>
   user === null ? '?' : (names.get(user) ?? (user === self ? words.you : shortId(user)));

@@ -8,6 +8,9 @@ export const talkWords = {
     looking: 'Looking for the room…',
     closed:
       'There is no room here now. It opens once its host switches on rooms for other apps in Chat, and while their computer is on.',
+    tipped: 'tip',
+    saysTipped: 'tip, not checked here',
+    showTip: 'See the payment',
     you: 'you',
     failed: 'This was not said:',
   },
@@ -19,6 +22,9 @@ export const talkWords = {
     looking: 'Raum wird gesucht …',
     closed:
       'Gerade gibt es hier keinen Raum. Er öffnet sich, sobald der Gastgeber in Chat Räume für andere Apps einschaltet und sein Computer an ist.',
+    tipped: 'Trinkgeld',
+    saysTipped: 'Trinkgeld, hier nicht geprüft',
+    showTip: 'Zahlung ansehen',
     you: 'du',
     failed: 'Das wurde nicht gesagt:',
   },

@@ -7,16 +7,26 @@ import type { TalkWords } from './talk-words.ts';
 interface Said {
   readonly id: string;
   readonly user: string;
-  readonly name: string;
+  /** What they call themselves. */
+  readonly name?: string;
   readonly text: string;
   readonly time: number;
+  readonly tip?: Tip;
+}
+
+/** A payment that goes with what was said. Whoever says it may lie: it is shown as one once the ledger says the same. */
+export interface Tip {
+  readonly amount: string;
+  readonly symbol: string;
+  /** Hash of the transaction. */
+  readonly tx: string;
 }
 
 /** A conversation beside something else: a stream, a note. */
 export interface Talk {
   readonly element: HTMLElement;
   /** Says something in the person's name. @throws AppRequestError, or Error while there is no room */
-  post(text: string): Promise<void>;
+  post(text: string, tip?: Tip): Promise<void>;
   close(): void;
 }
 
@@ -27,6 +37,8 @@ const watchFor = 240;
 /** A room that is not there, or was lost, is looked for again after so long, ms. */
 const lookEvery = 4000;
 const longest = 2000;
+/** A payment that the ledger does not have yet is looked for so often. */
+const mostTries = 8;
 
 /**
  * A room of the Chat app, in another app: found by the interface of Chat's service, whoever made the program that offers it.
@@ -90,18 +102,85 @@ export function openTalk(
   const nameOf = ({ user, name: chosen }: Said): string =>
     called(user) || chosen || (user === self ? words.you : shortId(user));
 
+  /** By transaction: whether it paid that, from whom says so to the owner of the room. */
+  const paid = new Map<string, 'yes' | 'no' | 'asked'>();
+  const tries = new Map<string, number>();
+  async function look({ user, tip }: Said): Promise<void> {
+    if (!tip || paid.has(tip.tx)) return;
+    paid.set(tip.tx, 'asked');
+    try {
+      if (!(await app.has('tokens.read'))) return;
+      const found = await app.wallet.payment(tip.tx);
+      const before = tries.get(tip.tx) ?? 0;
+      if (found === null && before < mostTries && !closed) {
+        // The node may be a block behind.
+        tries.set(tip.tx, before + 1);
+        paid.delete(tip.tx);
+        setTimeout(draw, lookEvery);
+        return;
+      }
+      const { amount, symbol } = tip;
+      const same =
+        found?.from === user &&
+        found.to === owner &&
+        found.symbol === symbol &&
+        Number(found.amount) === Number(amount);
+      paid.set(tip.tx, same ? 'yes' : 'no');
+      draw();
+    } catch {
+      // It may not be there yet: looked for again when the room is drawn for another reason.
+      paid.delete(tip.tx);
+    }
+  }
+
+  function tipped(one: Said, { amount, symbol, tx }: Tip): HTMLElement {
+    const checked = paid.get(tx) === 'yes';
+    return h(
+      'div',
+      { class: checked ? 'said tip checked' : 'said tip' },
+      h('span', { class: 'sum-of-tip' }, `${amount} ${symbol}`),
+      h(
+        'span',
+        {},
+        h('b', { title: one.user }, nameOf(one)),
+        ' · ',
+        checked ? words.tipped : words.saysTipped,
+      ),
+      h(
+        'button',
+        {
+          class: 'tool',
+          title: words.showTip,
+          'aria-label': words.showTip,
+          onclick: () => void app.openLink(`extrachain://tx/${tx}`).catch(() => {}),
+        },
+        icon(checked ? 'check' : 'link'),
+      ),
+    );
+  }
+
   function draw(): void {
     const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 60;
     field.disabled = button.disabled = service === null;
     const said = [...shown.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+    for (const one of said) void look(one);
+    // One payment is one tip, however often somebody tells of it.
+    const told = new Set<string>();
+    const isTip = ({ tip }: Said): boolean => {
+      if (!tip || paid.get(tip.tx) === 'no' || told.has(tip.tx)) return false;
+      told.add(tip.tx);
+      return true;
+    };
     const rows = said.map((one) =>
-      h(
-        'p',
-        { class: one.user === self ? 'said own' : 'said' },
-        h('b', { title: one.user }, nameOf(one)),
-        ' ',
-        one.text,
-      ),
+      isTip(one)
+        ? tipped(one, one.tip!)
+        : h(
+            'p',
+            { class: one.user === self ? 'said own' : 'said' },
+            h('b', { title: one.user }, nameOf(one)),
+            ' ',
+            one.text,
+          ),
     );
     const hint = service === null ? note : rows.length === 0 ? words.nothing : '';
     list.replaceChildren(...rows, ...(hint === '' ? [] : [h('p', { class: 'quiet talk-note' }, hint)]));
@@ -170,12 +249,13 @@ export function openTalk(
     }
   }
 
-  async function post(text: string): Promise<void> {
+  async function post(text: string, tip?: Tip): Promise<void> {
     if (service === null) throw new Error(words.closed);
     await app.services.call(service, 'post', {
       room,
       name: name().slice(0, 60),
       text: text.slice(0, longest),
+      ...(tip && { tip }),
     });
   }
 

@@ -1,4 +1,4 @@
-import { AppRequestError, connect } from '../../../src-shared/sdk/index.ts';
+import { connect } from '../../../src-shared/sdk/index.ts';
 import type {
   App,
   AppCollection,
@@ -6,11 +6,14 @@ import type {
   AppCollectionInvitation,
   Collection,
 } from '../../../src-shared/sdk/index.ts';
-import { askLine, h, icon, whyOf } from '../common/dom.ts';
+import { askLine, h, icon } from '../common/dom.ts';
+import { createPanes } from '../common/panes.ts';
 import { invitationCard } from '../common/invitation.ts';
 import { openTalk, type Talk } from '../common/talk.ts';
 import { bindField, changesOf, openNote, type Note } from './note.ts';
 import { words } from './words.ts';
+
+const { root, side, main, problem, say, fail, run } = createPanes(words.failed);
 
 /** What stands under `n/<id>`. */
 interface NoteInfo {
@@ -22,11 +25,7 @@ interface Row {
   readonly time: number;
 }
 
-const root = document.getElementById('app')!;
 const dates = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
-const side = h('section', { class: 'side' });
-const main = h('section', { class: 'main' });
-const problem = h('p', { class: 'problem foot', role: 'alert', hidden: true });
 
 let app: App;
 let self = '';
@@ -43,17 +42,6 @@ let open: {
 } | null = null;
 /** The talk beside the note that is open. */
 let talk: Talk | null = null;
-
-function fail(error: unknown): void {
-  if (error instanceof AppRequestError && error.rejected) return;
-  say(`${words.failed} ${whyOf(error)}`);
-}
-function say(text: string): void {
-  problem.textContent = text;
-  problem.hidden = false;
-  setTimeout(() => (problem.hidden = true), 8000);
-}
-const run = (work: () => Promise<unknown>) => (): void => void work().catch(fail);
 
 const firstLine = (text: string): string =>
   text

@@ -12,6 +12,12 @@ export function addAmounts(...amounts: readonly string[]): string {
   );
 }
 
+/** What is left of an amount; never less than nothing. */
+export function subtractAmount(from: string, amount: string): string {
+  const left = parseAmount(from, decimals) - parseAmount(amount, decimals);
+  return formatAmount(left > 0n ? left : 0n, decimals);
+}
+
 /** Whether `amount` more, on top of what the last 24 hours took, stays within a bound. */
 export function fits(used: string, amount: string, perDay: string): boolean {
   const read = (text: string): bigint => parseAmount(text, decimals);

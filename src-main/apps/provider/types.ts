@@ -69,7 +69,7 @@ export interface AppNode {
     ): Promise<{ readonly size: number; readonly bytes: AsyncIterable<Uint8Array> }>;
   };
   readonly wallet: Group<'wallet', 'balance' | 'preview' | 'send' | 'proof'>;
-  readonly transactions: {
+  readonly transactions: Group<'transactions', 'show'> & {
     wait(
       input: { readonly hash: string },
       signal: AbortSignal,

@@ -297,16 +297,21 @@ export function createServiceCalls(deps: {
       },
       signal,
     );
-    for (;;) {
-      const step = await running.next();
-      if (step.done) {
-        definition.check(request.method, 'result', step.value.value);
-        records.keep(deps.user(), peer, step.value.receipt);
-        return step.value;
+    try {
+      for (;;) {
+        const step = await running.next();
+        if (step.done) {
+          definition.check(request.method, 'result', step.value.value);
+          records.keep(deps.user(), peer, step.value.receipt);
+          return step.value;
+        }
+        definition.check(request.method, 'item', step.value);
+        progress.items += 1;
+        yield step.value;
       }
-      definition.check(request.method, 'item', step.value);
-      progress.items += 1;
-      yield step.value;
+    } finally {
+      // Whoever is left in the middle is told.
+      await running.return(undefined as never).catch(() => {});
     }
   }
 

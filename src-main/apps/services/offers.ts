@@ -92,8 +92,8 @@ export function createOffers(changed: () => void): Offers {
         );
       if (device !== null) ofCaller.set(user, open + 1);
       running += 1;
+      const answer = offer.run(call, signal);
       try {
-        const answer = offer.run(call, signal);
         const { streams } = offer.interface.method(call.method);
         for (;;) {
           const step = await answer.next();
@@ -106,6 +106,7 @@ export function createOffers(changed: () => void): Offers {
           yield step.value;
         }
       } finally {
+        await answer.return(null).catch(() => {});
         running -= 1;
         if (device !== null) {
           const left = ofCaller.get(user)! - 1;

@@ -139,17 +139,17 @@ export function createServiceServer(deps: {
       const left = Math.min(longestCall, Math.max(0, params.deadline - clock.now()));
       const late = clock.after(left, () => abort.abort(new AppError('timeout', 'The call took too long.')));
       alive();
+      const signal = AbortSignal.any([abort.signal, ended.signal]);
+      const running = offers.run(
+        offer,
+        {
+          method: params.method,
+          params: params.params as never,
+          caller: { user: caller.user, app: caller.app, device: stream.peer },
+        },
+        signal,
+      );
       try {
-        const signal = AbortSignal.any([abort.signal, ended.signal]);
-        const running = offers.run(
-          offer,
-          {
-            method: params.method,
-            params: params.params as never,
-            caller: { user: caller.user, app: caller.app, device: stream.peer },
-          },
-          signal,
-        );
         let items = 0;
         for (;;) {
           const step = await running.next();
@@ -179,6 +179,8 @@ export function createServiceServer(deps: {
           return;
         }
       } finally {
+        // A call that is left in the middle gives its place back.
+        await running.return(null).catch(() => {});
         timer();
         late();
         open.delete(id);

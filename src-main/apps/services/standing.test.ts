@@ -60,9 +60,10 @@ function world(room = Infinity) {
   let n = 0;
   const clock = { now: () => (now += 1500), after: () => () => {} };
   const random = (size: number) => new Uint8Array(size).fill(n++ % 256);
-  const run = answerByRules({ rules, store, clock, random });
+  const run = answerByRules({ definition, rules, store, clock, random });
   return {
     keys: () => [...keys.keys()],
+    put: (key: string, value: JsonValue) => keys.set(key, value),
     renewed: () => renewed,
     async call(method: string, params: JsonValue, user = 'exc1a') {
       const steps = run({ method, params, caller: { user, app: null, device: null } }, never);
@@ -77,8 +78,8 @@ function world(room = Infinity) {
 describe('answers by rules', () => {
   it('keep so many of a list, the newest, and each list by itself', async () => {
     const { call, keys } = world();
-    for (let i = 0; i < 120; i++) await call('post', { room: 'a', text: `${i}` });
-    await call('post', { room: 'b', text: 'other', user: 'exc1stolen' });
+    for (let i = 0; i < 120; i++) await call('post', { room: 'a', name: '', text: `${i}` });
+    await call('post', { room: 'b', name: '', text: 'other', user: 'exc1stolen' });
     expect(keys().filter((key) => key.startsWith('room/a/')).length).toBeLessThanOrEqual(60 + 50);
     const said = (await call('read', { room: 'a', limit: 3 })) as { text: string; user: string }[];
     expect(said.map(({ text }) => text)).toEqual(['117', '118', '119']);
@@ -88,18 +89,28 @@ describe('answers by rules', () => {
 
   it('answer no more than a frame carries, and leave out the oldest', async () => {
     const { call } = world();
-    for (let i = 0; i < 50; i++) await call('post', { room: 'a', text: `${i} ${'ü'.repeat(9000)}` });
+    for (let i = 0; i < 50; i++)
+      await call('post', { room: 'a', name: '', text: `${i} ${'ü'.repeat(9000)}` });
     const said = (await call('read', { room: 'a', limit: 200 })) as { text: string }[];
     expect(Buffer.byteLength(JSON.stringify(said))).toBeLessThanOrEqual(400 * 1024);
     expect(said.at(-1)!.text.startsWith('49 ')).toBe(true);
     expect(said.length).toBeGreaterThan(15);
   });
 
+  it('take in nothing that would spoil an answer, and leave out what lies there already', async () => {
+    const { call, put } = world();
+    await call('post', { room: 'a', name: '', text: 'fine' });
+    await expect(call('post', { room: 'a', name: 7, text: 'x' })).rejects.toThrow('promised');
+    put('room/a/00000009999999-aaaaaaaa', { text: 5 });
+    put('room/a/00000009999999-bbbbbbbb', 'no object');
+    expect(await call('read', { room: 'a' })).toMatchObject([{ text: 'fine' }]);
+  });
+
   it('take a new collection in place of one that is full', async () => {
     const { call, keys, renewed } = world(3);
-    for (let i = 0; i < 3; i++) await call('post', { room: 'a', text: `${i}` });
+    for (let i = 0; i < 3; i++) await call('post', { room: 'a', name: '', text: `${i}` });
     expect(renewed()).toBe(0);
-    await call('post', { room: 'a', text: 'more' });
+    await call('post', { room: 'a', name: '', text: 'more' });
     expect(renewed()).toBe(1);
     expect(keys()).toHaveLength(1);
   });
@@ -117,7 +128,7 @@ describe('answers by rules', () => {
       '__proto__',
       '{room}',
     ];
-    for (const room of rooms) await call('post', { room, text: room });
+    for (const room of rooms) await call('post', { room, name: '', text: room });
     const places = keys().map((key) => key.split('/'));
     expect(places.every((parts) => parts.length === 3 && parts[0] === 'room')).toBe(true);
     expect(new Set(places.map((parts) => parts[1])).size).toBe(rooms.length);

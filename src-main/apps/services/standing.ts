@@ -111,11 +111,13 @@ export async function readProvided(
 
 /** Answers a service by rules, from a collection: without a page of the app. */
 export function answerByRules({
+  definition,
   rules,
   store,
   clock,
   random,
 }: {
+  readonly definition: CheckedInterface;
   readonly rules: ServiceAnswers;
   readonly store: AnswerStore;
   readonly clock: Clock;
@@ -124,6 +126,17 @@ export function answerByRules({
   const all = createRateLimit(clock, added.all.rate, added.all.burst);
   const callers = new Map<string, ReturnType<typeof createRateLimit>>();
   const sinceTidy = new Map<string, number>();
+
+  /** Whether an entry is what a method may answer with. What does not fit is left out: one would spoil the answer for everybody. */
+  function fits(method: string, entry: JsonValue): boolean {
+    try {
+      if (rules.methods[method]!.do === 'follow') definition.check(method, 'item', entry);
+      else definition.check(method, 'result', [entry]);
+      return true;
+    } catch {
+      return false;
+    }
+  }
 
   /** @throws AppError `rate_limited` */
   function admit(user: string): void {
@@ -178,6 +191,12 @@ export function answerByRules({
     const rest = isObject(params) ? Object.entries(params).filter(([name]) => !named.has(name)) : [];
     const id = `${clock.now().toString().padStart(14, '0')}-${Buffer.from(random(4)).toString('hex')}`;
     const value = { ...Object.fromEntries(rest), user: caller.user };
+    const told = { ...value, id, time: clock.now() };
+    const readers = Object.entries(rules.methods).filter(
+      ([, rule]) => 'list' in rule && rule.do !== 'append' && rule.list === place,
+    );
+    if (!readers.every(([method]) => fits(method, told)))
+      throw new AppError('invalid_argument', 'Something is missing that those who read this are promised.');
     for (let again = false; ; again = true) {
       const { collection } = (await store.open(true))!;
       try {
@@ -192,7 +211,7 @@ export function answerByRules({
     }
   }
 
-  async function last(place: string, params: JsonValue): Promise<JsonValue> {
+  async function last(method: string, place: string, params: JsonValue): Promise<JsonValue> {
     const list = placeOf(place, params);
     const found = await store.open(false);
     if (!found) return [];
@@ -200,6 +219,7 @@ export function answerByRules({
     let bytes = 0;
     for (const entry of lastOf(found.collection, list, numberOf(params, 'limit', listed, mostListed))) {
       const one = shown(list, entry);
+      if (!fits(method, one)) continue;
       bytes += Buffer.byteLength(JSON.stringify(one)) + 1;
       if (bytes > mostAnswer) break;
       answer.unshift(one);
@@ -208,6 +228,7 @@ export function answerByRules({
   }
 
   async function* follow(
+    method: string,
     place: string,
     params: JsonValue,
     signal: AbortSignal,
@@ -220,7 +241,10 @@ export function answerByRules({
       // Made when there is none: what is said first is to be heard, too.
       const found = (await store.open(true))!;
       for await (const { changes } of found.watch(list, AbortSignal.any([signal, ended.signal]))) {
-        for (const { entry } of changes) if (entry) yield shown(list, entry);
+        for (const { entry } of changes) {
+          const one = entry && shown(list, entry);
+          if (one && fits(method, one)) yield one;
+        }
       }
       return true;
     } finally {
@@ -238,9 +262,9 @@ export function answerByRules({
         throw new AppError('service_failed', 'There is nothing here under that name.');
       }
       case 'last':
-        return last(rule.list, call.params);
+        return last(call.method, rule.list, call.params);
       case 'follow':
-        return yield* follow(rule.list, call.params, signal);
+        return yield* follow(call.method, rule.list, call.params, signal);
       case 'append':
         return append(rule, call);
     }

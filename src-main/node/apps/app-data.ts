@@ -27,18 +27,21 @@ export function createAppData(
   {
     refreshMembers,
     accepts,
+    quotaOf,
     ...market
   }: {
     /** Keeps this node in touch with those that `users` names. */
     readonly refreshMembers: () => void;
     /** Whether an app takes messages here. */
     readonly accepts: (app: string) => boolean;
+    /** Bytes that an app may keep here; null: it is not installed. */
+    readonly quotaOf: (app: string) => number | null;
     readonly chains: () => Chains;
     readonly wallet: () => Wallet;
   },
 ): AppData {
   const services = createNodeServicesOfApps(node, market);
-  const collections = createCollections(node, { refreshMembers });
+  const collections = createCollections(node, { refreshMembers, quotaOf });
   const { network, identity, clock, random, logger } = node;
   const messages = createMessages({
     network,

@@ -123,6 +123,18 @@ describe('what an app may do', () => {
     await host.stop();
   });
 
+  it('is so many messages a day, also when they are sent all at once', async () => {
+    const world = open();
+    world.grant(app, { name: 'messages', caveats: { perDay: 3 } });
+    const sent = await Promise.all(
+      Array.from({ length: 20 }, () => world.page.call('exc_messageSend', { to: 'exc1x', body: 1 })),
+    );
+    expect(sent.filter(({ error }) => error === undefined)).toHaveLength(3);
+    expect(world.reached.filter(({ call }) => call === 'messages.send')).toHaveLength(3);
+    expect(wordOf(sent.at(-1)!)).toBe('rate_limited');
+    await world.host.stop();
+  });
+
   it('ends while a question waits, when it is taken back meanwhile', async () => {
     const world = open();
     world.grant(app, { name: 'collections', caveats: {} });

@@ -28,6 +28,7 @@ export function createCollectionServices(
             keys: drive.registers.count(),
           })),
       async create({ app, name }) {
+        collections().checkQuota(app);
         return { collection: (await collections().create(app, name)).record.driveId };
       },
       get({ app, collection, key }) {
@@ -44,6 +45,8 @@ export function createCollectionServices(
         return { entries: entries.map(shown), next, revision };
       },
       async write({ app, collection, writes }) {
+        // What is full can still be tidied up.
+        if (writes.some(({ value }) => value !== undefined)) collections().checkQuota(app);
         await collections()
           .get(app, collection)
           .collection.write(writes.map(({ key, value }) => ({ key, value: value as JsonValue | undefined })));

@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import path from 'node:path';
 import { mkdir, rm } from 'node:fs/promises';
 import { createCollection, type Collection } from '../../apps/index.ts';
@@ -34,6 +35,8 @@ export interface Collections {
   /** One of an app; another app's is not found. @throws AppError `not_found` */
   get(app: string, id: EntryId): OpenCollection;
   create(app: string, name: string): Promise<OpenCollection>;
+  /** @throws AppError `quota_exceeded` when the app keeps as much here as its manifest says */
+  checkQuota(app: string): void;
   /** Shared with this user and not kept here, newest first. */
   invitations(app: string): readonly CollectionInvitation[];
   /** @throws AppError `not_found`, `forbidden`, `unreachable` */
@@ -61,6 +64,8 @@ const options: ProtocolOptions = {
 const sendMs = 10_000;
 const tellAfter = 100;
 const joinPatience = 20_000;
+/** Sizes of files are looked up anew after this, ms. */
+const sizesFresh = 1000;
 /** Of one app on one node. */
 const mostOfApp = 1024;
 /** A collection has no files, so no blocks. */
@@ -68,7 +73,14 @@ const noBlocks: BlockSource = { read: (ids) => Promise.resolve(ids.map(() => nul
 
 export function createCollections(
   node: Online,
-  { refreshMembers }: { refreshMembers: () => void },
+  {
+    refreshMembers,
+    quotaOf,
+  }: {
+    refreshMembers: () => void;
+    /** Bytes that an app may keep on this computer; null: it is not installed. */
+    quotaOf: (app: string) => number | null;
+  },
 ): Collections {
   const { identity, exchange, network, clock, random, logger, events } = node;
   const records = createCollectionRecords(node.db);
@@ -80,6 +92,13 @@ export function createCollections(
   let stopped = false;
 
   const dirOf = (driveId: EntryId): string => path.join(node.dataDir, 'collections', driveId);
+  /** What the collections of an app take, as it was looked up last. */
+  const kept = new Map<string, { readonly time: number; readonly bytes: number }>();
+  const sizeOf = (driveId: EntryId): number =>
+    ['chain.log', 'drive.db'].reduce(
+      (sum, file) => sum + (statSync(path.join(dirOf(driveId), file), { throwIfNoEntry: false })?.size ?? 0),
+      0,
+    );
   const changed = (app: string): void => events.emit('collections', { app });
 
   function user(): UserId {
@@ -310,6 +329,24 @@ export function createCollections(
       const record: CollectionRecord = { driveId: drive.id, user: of, app };
       records.add(record);
       return launch(record, drive, place!.db);
+    },
+    checkQuota(app) {
+      const quota = quotaOf(app);
+      if (quota === null) return;
+      let sum = kept.get(app);
+      if (!sum || sum.time < clock.now() - sizesFresh) {
+        const own = [...running.values()].filter(({ record }) => record.app === app);
+        sum = { time: clock.now(), bytes: own.reduce((all, { record }) => all + sizeOf(record.driveId), 0) };
+        kept.set(app, sum);
+      }
+      if (sum.bytes < quota) return;
+      throw new AppError(
+        'quota_exceeded',
+        'This app keeps as much on this computer as it said it would need.',
+        {
+          details: { quota },
+        },
+      );
     },
     invitations: (app) => {
       const of = identity.userId();

@@ -230,27 +230,26 @@ const mostItems = 10_000;
 type Groups = NodeServices['services'];
 type CallInput = Parameters<Groups['callStream']>[0];
 
+/** Ends a call that nobody takes parts of any more, so that it gives its place back. */
+const leave = (running: AsyncGenerator<unknown, unknown>): Promise<unknown> =>
+  running.return(undefined).catch(() => {});
+
 /** Calls and offers in the contract's shapes, in the name of an app (null: of the person at the command line or in the window). */
 export function createServicesOfCallers(services: () => NodeServicesOfApps) {
   async function* call(app: string | null, { timeout, ...request }: CallInput, signal: AbortSignal) {
     const started = performance.now();
-    const running = services().call({ ...request, app, timeout: timeout * 1000 }, signal);
-    for (;;) {
-      const step = await running.next();
-      if (!step.done) {
-        yield step.value;
-        continue;
-      }
-      const { value, offer, receipt, failed } = step.value;
-      return {
-        value,
-        service: `${offer.owner}/${offer.slug}`,
-        peerId: offer.peer,
-        fee: await services().market.shown(receipt?.fee ?? null),
-        took: Math.round((performance.now() - started) * 10) / 10,
-        failed,
-      };
-    }
+    const { value, offer, receipt, failed } = yield* services().call(
+      { ...request, app, timeout: timeout * 1000 },
+      signal,
+    );
+    return {
+      value,
+      service: `${offer.owner}/${offer.slug}`,
+      peerId: offer.peer,
+      fee: await services().market.shown(receipt?.fee ?? null),
+      took: Math.round((performance.now() - started) * 10) / 10,
+      failed,
+    };
   }
 
   return {
@@ -258,23 +257,31 @@ export function createServicesOfCallers(services: () => NodeServicesOfApps) {
     async call(app: string | null, input: CallInput, signal: AbortSignal) {
       const items: JsonValue[] = [];
       const running = call(app, input, signal);
-      for (;;) {
-        const step = await running.next();
-        if (step.done) return { ...step.value, items };
-        if (items.length >= mostItems)
-          throw new AppError('too_large', 'This answer has too many parts: stream it.');
-        items.push(step.value);
+      try {
+        for (;;) {
+          const step = await running.next();
+          if (step.done) return { ...step.value, items };
+          if (items.length >= mostItems)
+            throw new AppError('too_large', 'This answer has too many parts: stream it.');
+          items.push(step.value);
+        }
+      } finally {
+        await leave(running);
       }
     },
     async *callStream(app: string | null, input: CallInput, signal: AbortSignal) {
       const running = call(app, input, signal);
-      for (;;) {
-        const step = await running.next();
-        if (step.done) {
-          yield { kind: 'result' as const, ...step.value };
-          return;
+      try {
+        for (;;) {
+          const step = await running.next();
+          if (step.done) {
+            yield { kind: 'result' as const, ...step.value };
+            return;
+          }
+          yield { kind: 'item' as const, value: step.value };
         }
-        yield { kind: 'item' as const, value: step.value };
+      } finally {
+        await leave(running);
       }
     },
     async *provide(app: string | null, manifest: unknown, signal: AbortSignal) {

@@ -102,7 +102,7 @@ export function createStandingServices({
       async function offer(appId: string, provided: Provided, rules: ServiceAnswers) {
         const { slug } = provided;
         const definition = await readProvided(provided, (file) => installed.read(appId, file));
-        const run = answerByRules({ rules, store: storeOf(data, appId, rules), clock, random });
+        const run = answerByRules({ definition, rules, store: storeOf(data, appId, rules), clock, random });
         return data.services.offers.add({
           owner: data.services.user(),
           slug,

@@ -18,7 +18,7 @@ import {
   type Release,
 } from '../../apps/index.ts';
 import { userIdOfHash } from '../../identity/index.ts';
-import { appsView, appView, nameOfAccount, reviewsView, revokedReason } from '../../ledger/index.ts';
+import { appView, nameOfAccount, reviewsView, revokedReason } from '../../ledger/index.ts';
 import type { AppView, LedgerView } from '../../ledger/index.ts';
 import type { Chains } from '../ledger/chains.ts';
 import { hex, iso } from '../ledger/shown.ts';
@@ -26,6 +26,7 @@ import { isAppLink, parseAppLink } from './app-link.ts';
 import type { BlockLists } from './block-lists.ts';
 import type { CardOf } from './newest-card.ts';
 import type { PublicFiles } from './public-files.ts';
+import { searchApps } from './store-search.ts';
 
 /** A release that was checked: its publisher signed it, and the ledger (where it stands there) says the same. */
 export interface FoundRelease {
@@ -62,8 +63,7 @@ export interface AppStore {
   reviews(appId: string, limit: number): Promise<AppReview[]>;
 }
 
-/** Apps and reviews that are looked at; those of networks with more need words in the register. */
-const mostApps = 5000;
+/** Reviews of one app that are looked at. */
 const mostReviews = 2000;
 const maxPictureBytes = 8 * 1024 ** 2;
 
@@ -184,24 +184,22 @@ export function createAppStore(parts: {
       const open = chains().current();
       if (!open) return [];
       const words = search.toLowerCase().split(/\s+/).filter(Boolean);
-      return open.reader.read((view) => {
-        const found = appsView(
-          view.state,
-          (row) => {
-            if (category !== null && !row.categories.includes(category)) return false;
-            const text = `${row.name} ${row.slug} ${row.text} ${row.categories.join(' ')}`.toLowerCase();
-            return words.every((word) => text.includes(word));
-          },
-          mostApps,
-        );
-        return found
-          .flatMap((app) => shown(view, app, channel) ?? [])
-          .sort(
-            (a, b) =>
-              (b.rating ?? 0) - (a.rating ?? 0) || b.reviews - a.reviews || a.name.localeCompare(b.name),
-          )
-          .slice(0, limit);
-      }, 'apps');
+      const order = (a: StoreApp, b: StoreApp): number =>
+        (b.rating ?? 0) - (a.rating ?? 0) || b.reviews - a.reviews || a.name.localeCompare(b.name);
+      let best: readonly StoreApp[] = [];
+      const found = searchApps(
+        open,
+        (row) => {
+          if (category !== null && !row.categories.includes(category)) return false;
+          const text = `${row.name} ${row.slug} ${row.text} ${row.categories.join(' ')}`.toLowerCase();
+          return words.every((word) => text.includes(word));
+        },
+        (view, app) => shown(view, app, channel),
+      );
+      for await (const some of found) {
+        if (some.length > 0) best = [...best, ...some].sort(order).slice(0, limit);
+      }
+      return [...best];
     },
     async details(app, channel, signal) {
       const found = await find(app, channel, signal);

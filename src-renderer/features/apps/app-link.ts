@@ -1,4 +1,4 @@
-import { appIdPattern } from '../../../src-shared/apps/index.ts';
+import { appIdPattern } from '../../../src-shared/apps/ids.ts';
 
 /** What a link to a page of an app says. */
 export interface AppLink {

@@ -18,7 +18,7 @@ import {
 } from '@lucide/vue';
 import type { Component } from 'vue';
 import { useI18n } from 'vue-i18n';
-import { isAboutFolder } from '../../../src-shared/apps/index.ts';
+import { isAboutFolder } from '../../../src-shared/apps/permissions.ts';
 import type { Caveats, Grant, PermissionName, PermissionRequest } from '../../../src-shared/apps/index.ts';
 import { useDrives } from '../../stores/drives.ts';
 import { amountText } from '../../ui/token-amount.ts';

@@ -1,5 +1,5 @@
 import { computed, reactive, ref } from 'vue';
-import { isAboutFolder } from '../../../src-shared/apps/index.ts';
+import { isAboutFolder } from '../../../src-shared/apps/permissions.ts';
 import type { Grant, PermissionName, PermissionRequest } from '../../../src-shared/apps/index.ts';
 import { granted, isAlways } from './permission-words.ts';
 

@@ -25,6 +25,16 @@ export const walletMethods = {
     z.object({ hash, timeout: z.number().positive().max(120).default(30) }),
     z.object({ hash, height: count, ok: z.boolean(), code: z.string(), message: z.string() }),
   ),
+  /** A payment that somebody made, as the ledger has it; null: there is no such payment, or it was refused. */
+  exc_getPayment: method(
+    ['tokens.read'],
+    z.object({ hash }),
+    z.object({
+      payment: z
+        .object({ from: userId, to: userId, amount: z.string(), symbol, memo: z.string() })
+        .nullable(),
+    }),
+  ),
   /** A proof of a balance (base64url) that others check offline. It names the account. */
   exc_getProof: method(
     ['tokens.read', 'identity.shared'],

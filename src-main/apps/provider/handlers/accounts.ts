@@ -67,11 +67,7 @@ export function accountHandlers({ node, clock }: HandlerDeps): Pick<AppHandlers,
       await call.ask({
         kind: 'signIn',
         text: message,
-        discloses: [
-          shared
-            ? 'The app, and whoever it passes this on to, learns your user id and can prove that you signed in.'
-            : 'The app, and whoever it passes this on to, can prove that the account you have in this app signed in. It does not tell who you are.',
-        ],
+        discloses: [shared ? 'signInUser' : 'signInApp'],
       });
       const bytes = new TextEncoder().encode(message);
       const signed = shared

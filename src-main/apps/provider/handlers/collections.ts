@@ -62,10 +62,7 @@ export function collectionHandlers({ node }: HandlerDeps): Pick<AppHandlers, Nam
       await call.ask({
         kind: 'share',
         text: `${found?.name ?? ''}: ${user}`,
-        discloses: [
-          'They see everything that is in it, and who its members are.',
-          'They and the app on their computer learn your user id.',
-        ],
+        discloses: ['membersSeeAll', 'membersLearnYou'],
       });
       return node.collections.share({ ...own(call, collection), user, role }, call.signal);
     },

@@ -59,11 +59,7 @@ export function driveHandlers(deps: HandlerDeps): Pick<AppHandlers, Names> {
         kind: 'folder',
         text: reason,
         grants: declared,
-        discloses: [
-          access === 'write'
-            ? 'The app can read, change and delete everything in this folder.'
-            : 'The app can read everything in this folder.',
-        ],
+        discloses: [access === 'write' ? 'folderWrite' : 'folderRead'],
         async check({ grant: picked }) {
           const { drive, path = '' } = picked?.caveats ?? {};
           if (drive === undefined) throw new AppError('invalid_argument', 'Choose a folder first.');
@@ -192,12 +188,7 @@ export function driveHandlers(deps: HandlerDeps): Pick<AppHandlers, Names> {
         kind: 'share',
         grants: [sharing(call)],
         text: await folderName(call, folder, drive, path),
-        discloses: [
-          role === 'editor'
-            ? 'Whoever has the link can join, and read, change and delete what is in the folder.'
-            : 'Whoever has the link can join and read what is in the folder.',
-          'The members of the folder learn your user id.',
-        ],
+        discloses: [role === 'editor' ? 'linkWrites' : 'linkReads', 'folderLearnsYou'],
       });
       records.grant(call.app.appId, { name: 'drive.share', caveats: { drive, path } });
       const shared =
@@ -214,10 +205,7 @@ export function driveHandlers(deps: HandlerDeps): Pick<AppHandlers, Names> {
         kind: 'share',
         grants: [sharing(call)],
         text: await folderName(call, folder, drive, path),
-        discloses: [
-          'Whoever has the link can read everything that is in the folder now or comes into it later, without joining.',
-          'They learn your user id. What somebody has read cannot be taken back.',
-        ],
+        discloses: ['linkOpens', 'linkLearnsYou'],
       });
       records.grant(call.app.appId, { name: 'drive.share', caveats: { drive, path } });
       const opened =

@@ -14,9 +14,14 @@ export function messageHandlers({ node, records }: HandlerDeps): Pick<AppHandler
       if (!mayCount(call.grants(), 'messages', records.used(appId, 'messages').times)) {
         throw new AppError('rate_limited', 'This app has sent as many messages today as you allow.');
       }
-      const sent = await node.messages.send({ app: appId, to, body }, call.signal);
-      records.use(appId, 'messages', '', '1');
-      return sent;
+      // Counted before it is sent: of several at once none finds room that another takes.
+      const undo = records.use(appId, 'messages', '', '1');
+      try {
+        return await node.messages.send({ app: appId, to, body }, call.signal);
+      } catch (error) {
+        undo();
+        throw error;
+      }
     },
     exc_messageWatch: (call) =>
       call.subscribe('exc_messageWatch', (send) =>

@@ -1,5 +1,5 @@
 import { AppError, isAppError } from '../../../../src-shared/errors.ts';
-import { addAmounts, maySpendUnasked } from '../../permissions/index.ts';
+import { addAmounts, maySpendUnasked, subtractAmount } from '../../permissions/index.ts';
 import type { ParsedParamsOf } from '../../../../src-shared/apps/methods/index.ts';
 import { checkManifest } from '../../services/interface.ts';
 import { readProvided } from '../../services/standing.ts';
@@ -25,6 +25,12 @@ async function checkDeclared({ manifest, read }: HostedApp, given: unknown): Pro
     );
   if ((await readProvided(declared, read)).hash !== definition.hash)
     throw new AppError('not_granted', `The manifest of this app names another interface for ${slug}.`);
+}
+
+/** Whom a service's full name names; null: whoever answers. */
+function ownerOf(service: string): string | null {
+  const slash = service.indexOf('/');
+  return slash < 0 ? null : service.slice(0, slash);
 }
 
 /** ExAPI: calls in the name of the app, and services that its page answers. */
@@ -54,11 +60,14 @@ export function serviceHandlers({ node, records }: HandlerDeps): Pick<AppHandler
       payments: records.used(appId, 'tokens.spend').times,
     });
     if (!unasked) {
+      const balances = await node.wallet.balance({ user: null }, call.signal);
+      const left = balances.find(({ symbol }) => symbol === fee.symbol)?.amount ?? '0';
       await call.ask({
         kind: 'payment',
         text: `${params.service} ${params.method}`,
-        spends: [{ symbol: fee.symbol, amount: fee.amount, to: params.service }],
-        discloses: ['The service learns your user id and what is asked of it.'],
+        spends: [{ symbol: fee.symbol, amount: fee.amount, to: ownerOf(params.service) }],
+        balancesAfter: [{ symbol: fee.symbol, amount: subtractAmount(left, fee.amount) }],
+        discloses: ['serviceLearns'],
       });
     }
     const undo = unasked ? records.use(appId, 'tokens.spend', fee.symbol, fee.amount) : () => {};

@@ -119,9 +119,7 @@ export function sessionHandlers({ node, records, sessions }: HandlerDeps): Pick<
       await call.ask({
         kind: 'link',
         text: link,
-        discloses: link.startsWith('https:')
-          ? ['The website learns your network address and whatever the app put into the link.']
-          : [],
+        discloses: link.startsWith('https:') ? ['websiteLearns'] : [],
       });
       return { ok: true };
     },

@@ -101,12 +101,7 @@ export function streamHandlers(deps: HandlerDeps): Pick<AppHandlers, Names> {
       await call.ask({
         kind: 'share',
         text: input.title,
-        discloses: [
-          input.audience === 'public'
-            ? 'The stream stands in the public directory, under your user id.'
-            : 'Whoever has the link can watch, and learns your user id.',
-          'The app decides what is shown in it.',
-        ],
+        discloses: [input.audience === 'public' ? 'streamPublic' : 'streamByLink', 'streamShows'],
       });
       const { streamId, link, serve, ended } = await node.streams.publish(input, call.signal);
       begun.set(streamId, call.app.appId);

@@ -1,11 +1,16 @@
 import type { ParsedParamsOf } from '../../../../src-shared/apps/methods/index.ts';
 import { isErrorCode } from '../../../../src-shared/errors.ts';
-import { AppError } from '../../../../src-shared/errors.ts';
+import { AppError, isAppError } from '../../../../src-shared/errors.ts';
 import { addAmounts, maySpendUnasked } from '../../permissions/index.ts';
 import type { AppHandlers, Call, HandlerDeps } from '../types.ts';
 
 type Names =
-  'exc_balances' | 'exc_simulateTransaction' | 'exc_sendTransaction' | 'exc_waitTransaction' | 'exc_getProof';
+  | 'exc_balances'
+  | 'exc_simulateTransaction'
+  | 'exc_sendTransaction'
+  | 'exc_waitTransaction'
+  | 'exc_getPayment'
+  | 'exc_getProof';
 
 /** Balances and payments. What is paid without asking is bounded; for anything else the person sees what it does. */
 export function walletHandlers({ node, records, clock }: HandlerDeps): Pick<AppHandlers, Names> {
@@ -44,7 +49,7 @@ export function walletHandlers({ node, records, clock }: HandlerDeps): Pick<AppH
       spends: [{ symbol: payment.symbol, amount: payment.amount, to: payment.to }],
       balancesAfter: effect.changes.map(({ symbol, after }) => ({ symbol, amount: after })),
       fee: { symbol: effect.feeAsset, amount: effect.fee },
-      discloses: ['Everybody who reads the ledger sees that you paid this, to whom, and the note.'],
+      discloses: ['ledgerShows'],
       password: effect.password,
     });
     return password;
@@ -102,6 +107,19 @@ export function walletHandlers({ node, records, clock }: HandlerDeps): Pick<AppH
       } finally {
         cancel();
       }
+    },
+
+    async exc_getPayment({ signal }, { hash }) {
+      const show = async () => node.transactions.show({ hash, proof: false }, signal);
+      const found = await show().catch((error: unknown) => {
+        if (isAppError(error, 'not_found')) return null;
+        throw error;
+      });
+      const [first] = found?.messages ?? [];
+      if (!found?.ok || first?.type !== 'bank.send') return { payment: null };
+      const { to, amount, symbol, memo } = first;
+      if (to === null || amount === null || symbol === null) return { payment: null };
+      return { payment: { from: first.from ?? found.sender, to, amount, symbol, memo } };
     },
 
     exc_getProof: (call, { symbol }) => node.wallet.proof({ user: null, symbol }, call.signal),

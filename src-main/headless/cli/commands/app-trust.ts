@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { Command } from '@commander-js/extra-typings';
 import type { AppPermission } from '../../../../src-shared/contract/index.ts';
 import { AppError } from '../../../../src-shared/errors.ts';
+import { disclosures } from '../disclosures.ts';
 import { formatTable, formatTime } from '../format.ts';
 import { parseCount } from '../parse.ts';
 import type { Run } from '../program.ts';
@@ -63,10 +64,17 @@ export function addPermissionCommands(app: Command, run: Run): void {
           one.spends.map(({ amount, symbol }) => `${amount} ${symbol}`).join(', ') || '-',
           one.text,
         ]);
+        const effects = value.flatMap((one) => [
+          '',
+          one.approvalId,
+          ...(one.fee ? [`  fee ${one.fee.amount} ${one.fee.symbol}`] : []),
+          ...one.balancesAfter.map(({ amount, symbol }) => `  ${amount} ${symbol} left after it`),
+          ...one.discloses.map((name) => `  ${disclosures[name]}`),
+        ]);
+        const head = ['id', 'app', 'asks for', 'spends', 'what'];
         return {
           value,
-          text: () =>
-            formatTable(['id', 'app', 'asks for', 'spends', 'what'], rows, 'Nothing waits for you.'),
+          text: async () => [await formatTable(head, rows, 'Nothing waits for you.'), ...effects].join('\n'),
         };
       }),
     );

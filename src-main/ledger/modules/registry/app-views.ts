@@ -29,18 +29,14 @@ export function appView(state: StateView, id: Hash): AppView | null {
   return row && viewOf(state, key, row);
 }
 
-/** Apps for which `wanted` says yes; looks at `most` of them. */
+/** Apps for which `wanted` says yes. @param prefix of their ids, as a key */
 export function appsView(
   state: StateView,
   wanted: (row: AppRow) => boolean,
-  most: number,
+  prefix = '',
 ): readonly AppView[] {
   const found: AppView[] = [];
-  let looked = 0;
-  for (const [key, row] of state.rows(appRows)) {
-    if ((looked += 1) > most) break;
-    if (wanted(row)) found.push(viewOf(state, key, row));
-  }
+  for (const [key, row] of state.rows(appRows, prefix)) if (wanted(row)) found.push(viewOf(state, key, row));
   return found;
 }
 
