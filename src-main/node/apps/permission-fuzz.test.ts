@@ -77,8 +77,8 @@ const call = (method: string): fc.Arbitrary<Step> =>
 const aboutFolders = permissionNames.filter(isAboutFolder);
 const steps = fc
   .oneof(
-    fc.constant(aboutFolders),
-    fc.subarray(
+    fc.constant<PermissionName[]>(aboutFolders),
+    fc.subarray<PermissionName>(
       permissionNames.filter((name) => name !== 'tokens.spend' && name !== 'identity'),
       { minLength: 2, maxLength: 4 },
     ),
