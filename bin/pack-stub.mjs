@@ -40,6 +40,11 @@ function makeStub(folder) {
 export async function packStub(output) {
   await buildDesktop();
   if (!buildWindow()) throw new Error('The window could not be built.');
+  const apps = spawnSync(requireNode(), [path.join(root, 'bin', 'build-apps.mjs')], {
+    cwd: root,
+    stdio: 'ignore',
+  });
+  if (apps.status !== 0) throw new Error('The apps could not be built.');
   const stub = path.join(output, 'stub');
   makeStub(stub);
   const args = [

@@ -33,6 +33,7 @@ async function walk(): Promise<Record<string, unknown>> {
   const page = await fake.fetch('extrachain-app://window/index.html');
   const { client } = fake.connectPage();
   const { version, keystore } = await client.node.status();
+  const apps = (await client.apps.installed()).filter(({ source }) => source === 'shipped');
   const { userId } = await client.identity.create({});
   const folder = path.join(process.env['EXTRACHAIN_DATA']!, '..', 'folder');
   await mkdir(folder);
@@ -52,6 +53,7 @@ async function walk(): Promise<Record<string, unknown>> {
     state,
     bytes: bytes.byteLength,
     preload: existsSync(preload),
+    apps: apps.map(({ slug }) => slug).sort(),
   };
 }
 

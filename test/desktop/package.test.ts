@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { promisify } from 'node:util';
+import { shippedApps } from '../../bin/build-apps.mjs';
 import { beforeAll, afterAll, describe, expect, it } from 'vitest';
 
 const run = promisify(execFile);
@@ -24,6 +25,7 @@ const fuseNames = [
 let output: string;
 let app: string;
 let files: string[];
+let unpack: (to: string) => void;
 
 // electron-builder checks electron-builder.yml against its scheme before it does anything else.
 describe.runIf(process.platform === 'linux')('the packed application', () => {
@@ -36,7 +38,11 @@ describe.runIf(process.platform === 'linux')('the packed application', () => {
     app = path.join(output, name!);
     // A package of electron-builder's own.
     const fromBuilder = createRequire(createRequire(import.meta.url).resolve('app-builder-lib/package.json'));
-    const asar = fromBuilder('@electron/asar') as { listPackage(file: string): string[] };
+    const asar = fromBuilder('@electron/asar') as {
+      listPackage(file: string): string[];
+      extractAll(file: string, to: string): void;
+    };
+    unpack = (to) => asar.extractAll(path.join(app, 'resources', 'app.asar'), to);
     files = asar.listPackage(path.join(app, 'resources', 'app.asar')).map((file) => file.slice(1));
   }, 180_000);
   afterAll(() => rm(output, { recursive: true, force: true }));
@@ -50,6 +56,7 @@ describe.runIf(process.platform === 'linux')('the packed application', () => {
       'dist/window/index.html',
       'assets/icon.png',
       'assets/tray/idle.png',
+      ...shippedApps().map((name) => `dist/apps/${name}.exapp`),
     ]) {
       expect(files).toContain(file);
     }
@@ -87,6 +94,41 @@ describe.runIf(process.platform === 'linux')('the packed application', () => {
         (await readFile(path.join(app, 'resources/app.asar.unpacked', file))).subarray(1, 4).toString(),
       ).toBe('ELF');
     }
+  });
+
+  it('runs with nothing but what is in it, and installs the apps that come along', async () => {
+    const inside = path.join(output, 'inside');
+    unpack(inside);
+    const args = [
+      '--import',
+      new URL('./electron-stub-register.ts', import.meta.url).href,
+      path.join(inside, 'dist/desktop/main.js'),
+    ];
+    const env = {
+      ...process.env,
+      EXTRACHAIN_DATA: path.join(output, 'data'),
+      EXTRACHAIN_LISTEN: '/ip4/127.0.0.1/tcp/0',
+      EXTRACHAIN_MDNS: 'off',
+    };
+    const { stdout } = await run(process.execPath, args, { env });
+    expect(JSON.parse(stdout)).toMatchObject({
+      page: 200,
+      state: 'in_step',
+      bytes: 300_000,
+      preload: true,
+      apps: shippedApps().sort(),
+    });
+  });
+
+  it('says what deb and rpm ask for', async () => {
+    const { homepage, description } = JSON.parse(
+      await readFile(path.join(root, 'package.json'), 'utf8'),
+    ) as Record<string, string>;
+    expect(homepage).toMatch(/^https:/);
+    expect(description).not.toBe('');
+    expect(await readFile(path.join(root, 'electron-builder.yml'), 'utf8')).toMatch(
+      /^ {2}maintainer: .+<.+@.+>$/m,
+    );
   });
 
   it('has its fuses set', async () => {

@@ -194,6 +194,26 @@ describe.skipIf(chromium === null)('the wallet', () => {
     await page().getByRole('link', { name: 'Wallet' }).first().click();
   });
 
+  it('asks about links to networks and requests for signatures where they belong', async () => {
+    const [first] = await ada.cli<{ link: string }[]>('chain', 'list');
+    const paste = (text: string) =>
+      page().evaluate(`{
+        const clipboardData = new DataTransfer();
+        clipboardData.setData('text/plain', ${JSON.stringify(text)});
+        document.body.dispatchEvent(new ClipboardEvent('paste', { clipboardData, bubbles: true, cancelable: true }));
+      }`);
+    const dialog = page().getByRole('dialog');
+    await paste(first!.link);
+    await dialog.getByText('You follow harbour already').waitFor();
+    expect(await dialog.getByRole('textbox').inputValue()).toBe(first!.link);
+    await page().keyboard.press('Escape');
+    await paste('extrachain://sign/oWFh');
+    await dialog.getByRole('button', { name: 'Look at it' }).click();
+    await dialog.getByRole('alert').waitFor();
+    await page().keyboard.press('Escape');
+    await dialog.waitFor({ state: 'detached' });
+  });
+
   it('shows blocks and validators, in both themes and narrow', async () => {
     await main().getByRole('button', { name: 'Network and blocks' }).click();
     await main().getByText('Founder').first().waitFor();

@@ -195,6 +195,9 @@ describe('links from outside', () => {
       good,
       'extrachain://drive/x',
     ]);
+    // Every kind of link that the node makes.
+    for (const kind of ['drive', 'invite', 'open', 'stream', 'app', 'chain', 'sign', 'tx'])
+      expect(parseDeepLink(`extrachain://${kind}/x`)).toBe(`extrachain://${kind}/x`);
   });
 
   it('are refused when they are not ours, of no known kind, or made to deceive', () => {
