@@ -4,7 +4,16 @@ const longestLink = 8192;
 /** As many as one start of the program can bring. */
 const mostLinks = 4;
 /** `extrachain://<kind>/...`: what a link may be about. The window knows what to do with each. */
-const kinds: ReadonlySet<string> = new Set(['drive', 'invite', 'open', 'stream', 'app', 'chain', 'sign', 'tx']);
+const kinds: ReadonlySet<string> = new Set([
+  'drive',
+  'invite',
+  'open',
+  'stream',
+  'app',
+  'chain',
+  'sign',
+  'tx',
+]);
 
 /**
  * Reads a link another program handed to us: it may hold anything.
