@@ -5,7 +5,7 @@ import { defineConfig } from 'vitest/config';
  * each of them: EXTRACHAIN_MUTATION_SIMULATION=1 includes it (with few seeds, see EXTRACHAIN_CONSENSUS_RUNS).
  */
 const simulation = process.env['EXTRACHAIN_MUTATION_SIMULATION'] === '1' ? ['simulation'] : [];
-const consensus = ['reducer', 'crash-safety', 'empty-blocks', ...simulation];
+const consensus = ['reducer', 'reducer-guards', 'crash-safety', 'empty-blocks', ...simulation];
 
 export default defineConfig({
   test: {

@@ -1,99 +1,22 @@
-import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import type { Hash, Proposal, Validator, ValidatorId, Vote, VoteType } from '../types.ts';
+import type { Validator, ValidatorId } from '../types.ts';
 import { absentMembers, proposerOf } from './proposer.ts';
-import { beginConsensus, proposerAt, reduce } from './reducer.ts';
-import type { ConsensusEffect, ConsensusEvent, ConsensusState, HeightStart } from './types.ts';
+import {
+  blockA,
+  blockB,
+  bystander,
+  hashOf,
+  ids,
+  proposalOf,
+  run,
+  set,
+  start,
+  timeout,
+  valid,
+  vote,
+  votesIn,
+} from './testing/drive.ts';
 import { keyOf } from './validator-index.ts';
-
-const hashOf = (text: string): Hash => new Uint8Array(createHash('sha256').update(text).digest());
-const ids = [0, 1, 2, 3].map((i) => hashOf(`validator ${i}`));
-const set: Validator[] = ids.map((id) => ({ id, key: id, power: 10n }));
-const blockA = hashOf('block a');
-const blockB = hashOf('block b');
-
-function start(validators: readonly Validator[] = set, change: Partial<HeightStart> = {}): HeightStart {
-  return {
-    height: 1,
-    validators,
-    absent: [],
-    lastTime: 0,
-    last: null,
-    elapsed: 10_000,
-    resume: null,
-    ...change,
-  };
-}
-
-/** One validator, driven event by event. */
-function run(own: ValidatorId, from: HeightStart = start()) {
-  const begun = beginConsensus(own, from);
-  let state: ConsensusState = begun.state;
-  const effects: ConsensusEffect[] = [...begun.effects];
-  return {
-    state: () => state,
-    feed(...events: ConsensusEvent[]): readonly ConsensusEffect[] {
-      const now: ConsensusEffect[] = [];
-      for (const event of events) {
-        const step = reduce(state, event);
-        state = step.state;
-        now.push(...step.effects);
-      }
-      effects.push(...now);
-      return now;
-    },
-    effects,
-  };
-}
-
-const vote = (
-  validator: number,
-  type: VoteType,
-  round: number,
-  blockId: Hash | null,
-  height = 1,
-): ConsensusEvent => ({
-  type: 'vote',
-  vote: { type, height, round, blockId, validator: ids[validator]!, sig: new Uint8Array(64) } satisfies Vote,
-});
-const proposalOf = (
-  state: ConsensusState,
-  round: number,
-  blockId: Hash,
-  validRound = -1,
-  receivedAt = 1000,
-): ConsensusEvent => ({
-  type: 'proposal',
-  receivedAt,
-  proposal: {
-    height: 1,
-    round,
-    validRound,
-    blockId,
-    proposer: proposerAt(state, round),
-    sig: new Uint8Array(64),
-  } satisfies Proposal,
-});
-const valid = (blockId: Hash, time = 1000): ConsensusEvent => ({
-  type: 'validated',
-  blockId,
-  valid: true,
-  time,
-});
-const timeout = (kind: 'wait' | 'idle' | 'propose' | 'prevote' | 'precommit', round = 0): ConsensusEvent => ({
-  type: 'timeout',
-  kind,
-  height: 1,
-  round,
-});
-const votesIn = (effects: readonly ConsensusEffect[]) =>
-  effects.flatMap((one) => (one.type === 'vote' ? [[one.vote, one.round, one.blockId]] : []));
-/** A validator that does not propose in the first rounds. */
-const bystander = (): number => {
-  const { state } = beginConsensus(null, start());
-  const turns = [0, 1, 2].map((round) => keyOf(proposerAt(state, round)));
-  return ids.findIndex((id) => !turns.includes(keyOf(id)));
-};
 
 describe('the reducer', () => {
   test('one validator alone commits by itself', () => {
