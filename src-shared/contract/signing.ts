@@ -46,6 +46,8 @@ export const signingRequest = z.object({
   signers: z.array(z.object({ userId, signed: z.boolean(), refused: z.boolean(), own: z.boolean() })),
   /** Who pays the fee in the account's place. */
   sponsor: z.object({ userId, signed: z.boolean(), refused: z.boolean(), own: z.boolean() }).nullable(),
+  /** So many transactions of the account have to stand in a block before it; one that was refused holds it up until another takes its number. */
+  behind: count,
   /** A signature of somebody here is wanted. */
   yours: z.boolean(),
   messages: z.array(txMessage),

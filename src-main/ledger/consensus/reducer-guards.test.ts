@@ -173,8 +173,9 @@ describe('the time of a block', () => {
 describe('votes', () => {
   test('of other heights, strangers and rounds long over are left alone', () => {
     const node = inRound(40);
-    ignored(node, vote(others[0], 'prevote', 0, null, 0));
-    ignored(node, vote(others[0], 'prevote', 0, null, 3));
+    ignored(node, vote(others[0], 'prevote', 40, blockA, 0));
+    ignored(node, vote(others[0], 'prevote', 40, blockA, 3));
+    ignored(proposing(), vote(others[0], 'prevote', -1, null));
     ignored(node, vote(others[0], 'prevote', 2, null, 2));
     ignored(node, vote(others[0], 'prevote', -1, null));
     ignored(node, changed(vote(others[0], 'prevote', 40, null), { validator: hashOf('a stranger') }));
@@ -438,5 +439,131 @@ describe('locks and old rounds', () => {
       expect(all.filter(({ type }) => type === 'vote' || type === 'make' || type === 'propose')).toEqual([]);
       expect(all.at(-1)).toMatchObject({ type: 'commit', commit: { blockId: blockA } });
     }
+  });
+});
+
+describe('what must be there before a node acts', () => {
+  test('an invalid block gets no vote', () => {
+    const node = proposing();
+    node.feed(proposalOf(node.state(), 0, blockA));
+    const told = node.feed({ type: 'validated', blockId: blockA, valid: false, time: 1000 });
+    expect(votesIn(told)).toEqual([['prevote', 0, null]]);
+  });
+
+  test('no timeout of prevotes without a quorum of them', () => {
+    const node = proposing();
+    node.feed(timeout('propose'));
+    const two = node.feed(vote(others[0], 'prevote', 0, null), vote(others[1], 'prevote', 0, blockA));
+    expect(two).toEqual([]);
+    expect(node.feed(vote(others[2], 'prevote', 0, blockB))).toMatchObject([
+      { type: 'schedule', kind: 'prevote' },
+    ]);
+  });
+
+  test('nothing is final before its body is here and good', () => {
+    const node = proposing();
+    const quorum = node.feed(...others.map((i) => vote(i, 'precommit', 0, blockA)));
+    expect(quorum).toContainEqual({ type: 'validate', height: 1, blockId: blockA });
+    expect(node.state()).toMatchObject({ decided: null });
+    expect(node.feed(valid(blockA)).at(-1)).toMatchObject({ type: 'commit' });
+  });
+
+  test('a quorum for nothing decides nothing, and asks for nothing', () => {
+    const node = proposing();
+    expect(node.feed(...others.map((i) => vote(i, 'prevote', 0, null)))).toEqual([]);
+    expect(node.feed(...others.map((i) => vote(i, 'precommit', 0, null)))).toMatchObject([
+      { type: 'schedule', kind: 'precommit' },
+    ]);
+    expect(node.state()).toMatchObject({ decided: null, round: 0 });
+  });
+
+  test('a proposal with round 0 behind it waits for the quorum of round 0', () => {
+    const node = inRound(1);
+    node.feed(proposalOf(node.state(), 1, blockA, 0));
+    expect(votesIn(node.feed(valid(blockA)))).toEqual([]);
+    expect(votesIn(node.feed(...others.map((i) => vote(i, 'prevote', 0, blockA))))).toEqual([
+      ['prevote', 1, blockA],
+    ]);
+  });
+
+  test('a quorum seen before the own prevote binds only after it', () => {
+    const node = proposing();
+    // The block is known, as it is proposed for the next round.
+    node.feed(proposalOf(node.state(), 1, blockB), valid(blockB));
+    node.feed(...others.map((i) => vote(i, 'prevote', 0, blockB)));
+    expect(node.state()).toMatchObject({ step: 'propose', validRound: -1, lockedRound: -1 });
+    expect(votesIn(node.feed(timeout('propose')))).toEqual([
+      ['prevote', 0, null],
+      ['precommit', 0, blockB],
+    ]);
+    expect(node.state()).toMatchObject({ validRound: 0, lockedRound: 0, lockedId: blockB });
+  });
+
+  test('more than a third end a wait also in the first rounds', () => {
+    for (const round of [0, 1]) {
+      const node = run(ids[me]!);
+      node.feed(vote(others[0], 'prevote', round, null));
+      expect(node.state().step).toBe('wait');
+      node.feed(vote(others[1], 'prevote', round, null));
+      expect(node.state()).toMatchObject({ step: 'propose', round });
+    }
+  });
+
+  test('a new height begins with its wait and without what waited before', () => {
+    const node = run(ids[me]!);
+    node.feed({ type: 'txsAvailable' });
+    expect(node.feed({ type: 'height', start: start(set, { height: 2, elapsed: 300 }) })).toEqual([
+      { type: 'schedule', kind: 'wait', height: 2, round: 0, ms: 700 },
+    ]);
+    node.feed({ ...timeout('wait'), height: 2 } as ConsensusEvent);
+    expect(node.state().step).toBe('idle');
+  });
+
+  test('the first member of the set can be late, too', () => {
+    const commit = {
+      ...{ height: 1, round: 0, blockId: blockA },
+      signatures: [1, 2, 3].map((i) => ({ validator: ids[i]!, sig: new Uint8Array(64) })),
+    };
+    const node = run(ids[1]!, start(set, { height: 2, last: { validators: set, commit } }));
+    node.feed(vote(0, 'precommit', 0, blockA));
+    expect(node.state().last!.votes.voted).toBe(40n);
+  });
+
+  test('rounds of the lock and of the last quorum both stay, and the oldest of the others go first', () => {
+    const node = run(ids[me]!, start(set, { resume: { round: 3, lock: { round: 1, blockId: blockA } } }));
+    node.feed(
+      vote(others[0], 'prevote', 1, blockA),
+      vote(others[0], 'prevote', 2, null),
+      vote(others[0], 'prevote', 0, null),
+    );
+    // A quorum for another block after the own precommit.
+    node.feed(
+      timeout('propose', 3),
+      timeout('prevote', 3),
+      proposalOf(node.state(), 3, blockB),
+      valid(blockB),
+    );
+    node.feed(...others.map((i) => vote(i, 'prevote', 3, blockB)));
+    expect(node.state()).toMatchObject({ lockedRound: 1, validRound: 3 });
+    for (let round = 4; round < 34; round++)
+      node.feed(vote(others[0], 'precommit', round, null), vote(others[1], 'precommit', round, null));
+    const kept = () => [...node.state().rounds.keys()].sort((a, b) => a - b);
+    expect(kept().slice(0, 4)).toEqual([1, 3, 4, 5]);
+    expect(kept()).toHaveLength(32);
+    for (let round = 34; round < 60; round++)
+      node.feed(vote(others[0], 'precommit', round, null), vote(others[1], 'precommit', round, null));
+    expect(kept().slice(0, 3)).toEqual([1, 3, 30]);
+  });
+
+  test('an event changes no state but the one it gives', () => {
+    const node = proposing();
+    const before = node.state();
+    const copy = structuredClone({ ...before, index: null, rules: null, start: null, last: null });
+    node.feed(
+      proposalOf(before, 0, blockA),
+      valid(blockA),
+      ...others.map((i) => vote(i, 'prevote', 2, blockA)),
+    );
+    expect(structuredClone({ ...before, index: null, rules: null, start: null, last: null })).toEqual(copy);
   });
 });

@@ -135,6 +135,10 @@ export function createSigningServices({
       threshold: request.t === 'account' ? request.threshold : wanted.threshold,
       signers: wanted.keys.map(person),
       sponsor: payer ? person(payer) : null,
+      behind:
+        body && open_ && late === null
+          ? Math.max(0, body.nonce - accountView(view.state, body.sender).nonce)
+          : 0,
       yours:
         open_ &&
         late === null &&

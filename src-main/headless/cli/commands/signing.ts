@@ -68,6 +68,9 @@ function requestAnswer(value: SigningRequest) {
   const text = formatFields([
     ['request', value.id],
     ['state', value.code === '' ? stateWords[value.state] : `failed: ${value.message}`],
+    ...(value.behind === 0
+      ? []
+      : [['waits for', `${value.behind} earlier transactions of the account`] as const]),
     ['what', whatOf(value)],
     ['account', value.account],
     ['signatures', `${value.threshold} of ${value.signers.length}`],
