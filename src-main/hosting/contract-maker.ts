@@ -6,7 +6,7 @@ import { memberTags, signContract } from './contract.ts';
 import type { SignedContract } from './contract.ts';
 import type { KnownContracts } from './contracts-known.ts';
 import type { HostRow, ReplicaRecords } from './replica-records.ts';
-import type { HostRole } from './types.ts';
+import type { HostRole, Openness } from './types.ts';
 
 /** Writes the contracts of one drive. */
 export interface ContractMaker {
@@ -35,6 +35,7 @@ export function createContractMaker(deps: {
   readonly clock: Clock;
   readonly signer: Signer;
   readonly card: () => Uint8Array;
+  readonly openness: () => Openness;
 }): ContractMaker {
   const { drive, records, contracts, network, clock } = deps;
   const rows = (): readonly HostRow[] => records.hosts(drive.id);
@@ -87,6 +88,7 @@ export function createContractMaker(deps: {
         whole,
         slot,
       }));
+      const open = deps.openness();
       const old = contracts.newest()?.contract;
       // Of the fullest role; each host's own contract reserves what that one needs.
       const needed = Math.max(0, ...rows().map(reserved));
@@ -100,13 +102,14 @@ export function createContractMaker(deps: {
         !mayShrink &&
         sameTags(old.members, members) &&
         sameTags(old.managers, managers) &&
+        sameOpenness(old.open, open) &&
         JSON.stringify(old.hosts) === JSON.stringify(hosts);
       if (isSame) return old.number;
       const number = (old?.number ?? 0) + 1;
       const bytes = mayShrink ? needed : Math.max(needed, old?.bytes ?? 0);
       // Stored as it would be for ourselves.
       contracts.learn(
-        make({ number, copies, bytes, members, managers, hosts, from: now, until: now + contractMs }),
+        make({ number, copies, bytes, members, managers, hosts, open, from: now, until: now + contractMs }),
       );
       return number;
     },
@@ -121,4 +124,9 @@ export function createContractMaker(deps: {
 
 function sameTags(a: readonly Uint8Array[], b: readonly Uint8Array[]): boolean {
   return a.length === b.length && a.every((tag, i) => Buffer.compare(tag, b[i]!) === 0);
+}
+
+function sameOpenness(a: Openness, b: Openness): boolean {
+  if (a instanceof Uint8Array && b instanceof Uint8Array) return Buffer.compare(a, b) === 0;
+  return a === b;
 }

@@ -14,7 +14,7 @@ import {
 import type { DeviceId, Signer, UserId } from '../identity/index.ts';
 import type { EntryId } from '../history/index.ts';
 import { limits } from './limits.ts';
-import type { HostAddress, HostRole, ReplicaContract } from './types.ts';
+import type { HostAddress, HostRole, Openness, ReplicaContract } from './types.ts';
 
 const domain = Buffer.from('extrachain replica contract v1\0');
 const what = 'replica contract';
@@ -81,6 +81,7 @@ export function signContract(
     }),
     from: contract.from,
     until: contract.until,
+    ...(contract.open !== null && { open: contract.open }),
   });
   const sig = signer.sign(Buffer.concat([domain, body]));
   return { contract, card, bytes: encodeStrict([body, sig, card]) };
@@ -112,7 +113,10 @@ function readBody(body: Uint8Array): ReplicaContract {
     ...['v', 'drive', 'host', 'keeper', 'number', 'copies'],
     ...['bytes', 'members', 'managers', 'hosts', 'from', 'until'],
   ];
-  const fields = fieldsOf(decodeStrict(body, limits.contractBytes, what), names, what);
+  const map = decodeStrict(body, limits.contractBytes, what);
+  // That a drive is private is said by saying nothing.
+  const open = typeof map === 'object' && map !== null && 'open' in map ? openness(map.open) : null;
+  const fields = fieldsOf(map, open === null ? names : [...names, 'open'], what);
   fields.integer('v', 1, 1);
   const members = fields.list('members', limits.membersPerContract).map(tag);
   const managers = fields.list('managers', limits.membersPerContract).map(tag);
@@ -131,7 +135,13 @@ function readBody(body: Uint8Array): ReplicaContract {
     hosts,
     from: fields.integer('from', 0, maxTime),
     until: fields.integer('until', 0, maxTime),
+    open,
   };
+}
+
+function openness(value: unknown): Openness {
+  if (value === 'public' || (value instanceof Uint8Array && value.length === 32)) return value;
+  throw malformed(what, 'who may read is not told');
 }
 
 function device(key: Uint8Array): DeviceId {

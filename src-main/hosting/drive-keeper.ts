@@ -25,7 +25,7 @@ import type { DrivePlan, SlotsWanted } from './drive-plan.ts';
 import type { ReplicaRules } from './repair.ts';
 import { createReplicaClient } from './replica-client.ts';
 import type { HostRow, ReplicaRecords } from './replica-records.ts';
-import type { Asks, HostAddress } from './types.ts';
+import type { Asks, HostAddress, Openness } from './types.ts';
 
 /** How often things happen. ms. */
 export interface HostingTimes extends ReplicaRules {
@@ -52,6 +52,8 @@ export interface DriveKeeperDeps {
   readonly signer: Signer;
   readonly card: () => Uint8Array;
   readonly learnOwnCard: (signal: AbortSignal) => Promise<void>;
+  /** Whom hosts serve beside members. */
+  readonly openness: () => Openness;
   /** What is paid for a copy on a ledger; null: nothing. */
   readonly pays: () => Asks | null;
   readonly onChange: () => void;

@@ -30,7 +30,7 @@ import { createOfferBook } from './offers.ts';
 import { createReplicaRecords } from './replica-records.ts';
 import type { ReplicaRecords } from './replica-records.ts';
 import type { PaidBlock, PaidCopies } from './paid-copies.ts';
-import type { Asks, HostAddress, HostedDriveInfo, HostRole } from './types.ts';
+import type { Asks, HostAddress, HostedDriveInfo, HostRole, Openness } from './types.ts';
 
 export interface HostingDeps {
   /** Folder of everything this layer keeps; made when missing. */
@@ -54,6 +54,8 @@ export interface HostingDeps {
   readonly asks: () => Asks | null;
   /** What a drive of this node pays for copies; null: nothing. */
   readonly pays: (drive: EntryId) => Asks | null;
+  /** Who may read a drive of this node beside its members. Default: nobody. */
+  readonly openness?: (drive: Drive) => Openness;
   readonly times: () => HostingTimes;
   readonly codingRules: () => CodingRules;
   /** Hosts that are found without anybody's help (in the DHT); `key` decides which. */
@@ -129,6 +131,8 @@ export interface Hosting extends Service, Events<HostingEvents> {
   /** Multiaddrs of the drive's hosts, for links. */
   addresses(drive: EntryId): readonly string[];
   hosted(): readonly HostedDriveInfo[];
+  /** Who may read a drive that is kept here for others, as its keeper says. */
+  openHosted(drive: EntryId): Openness;
   /** Drives that are kept here no longer because nothing paid for them, and when each would be taken again, ms. */
   unpaid(): readonly { readonly driveId: EntryId; readonly until: number }[];
   /**
@@ -340,6 +344,7 @@ export function createHosting(deps: HostingDeps): Hosting {
         signer: deps.signer,
         card: () => deps.card(user),
         learnOwnCard: (signal) => deps.learnOwnCard(user, signal),
+        openness: () => deps.openness?.(drive) ?? null,
         pays: () => deps.pays(drive.id),
         onChange: () => events.emit('changed', { driveId: drive.id }),
         onProblem: (error) => events.emit('problem', { driveId: drive.id, error }),
@@ -422,6 +427,7 @@ export function createHosting(deps: HostingDeps): Hosting {
       return hosts.flatMap(({ addresses }) => addresses.slice(0, 2)).slice(0, addressesInLink);
     },
     hosted: () => host.drives(),
+    openHosted: (drive) => host.contractOf(drive)?.contract.open ?? null,
     unpaid: () => host.unpaid(),
     lent: () => ({ used: host.used(), reserved: host.reserved() }),
   };

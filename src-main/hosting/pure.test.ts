@@ -240,11 +240,19 @@ describe('contracts and messages', () => {
     ],
     from: 1,
     until: 2,
+    open: null,
   };
 
   it('come back as they were signed and are refused when altered', () => {
     const signed = signContract(contract, signer, null);
     expect(openContract(signed.bytes).contract).toEqual(contract);
+    for (const open of ['public', new Uint8Array(32).fill(7)] as const) {
+      expect(openContract(signContract({ ...contract, open }, signer, null).bytes).contract.open).toEqual(
+        open,
+      );
+    }
+    const wrong = signContract({ ...contract, open: new Uint8Array(31) }, signer, null);
+    expect(() => openContract(wrong.bytes)).toThrow(expect.objectContaining({ code: 'malformed' }));
     expect(hasTag(contract.members, drive, 'user b')).toBe(true);
     expect(hasTag(contract.managers, drive, 'user b')).toBe(false);
     for (let i = 0; i < signed.bytes.length; i += 7) {

@@ -20,6 +20,8 @@ export interface HostRole {
  * nothing else of the drive; members who are shown it learn where the drive's hosts are.
  */
 export interface ReplicaContract {
+  /** Whom the host serves beside them: an open drive is read while its members sleep. */
+  readonly open: Openness;
   readonly v: 1;
   readonly drive: EntryId;
   readonly host: DeviceId;
@@ -42,6 +44,9 @@ export interface ReplicaContract {
   /** After this the host owes nothing. */
   readonly until: number;
 }
+
+/** Who may read an open drive: everybody, or who proves that he knows its link, by this key of 32 bytes; null: it is private. */
+export type Openness = 'public' | Uint8Array | null;
 
 /** What a host wants to be paid by contracts on a ledger. */
 export interface Asks {

@@ -57,7 +57,7 @@ import { createSharedWithMe, type SharedWithMe } from './sharing/shared-with-me.
 import { createReaders } from './sharing/reader-bounds.ts';
 import { createRelay, serveRelay, type Relay } from './sharing/relay.ts';
 import { createSources } from './sharing/sources.ts';
-import { keepInvitations, openDriveKeys } from './sharing/upkeep.ts';
+import { keepInvitations, openDriveKeys, openHostedKeys, opennessOf } from './sharing/upkeep.ts';
 import { createViews, type Views } from './sharing/views.ts';
 import { createNodeStreams, createStreamServices, type NodeStreams } from './stream/stream-services.ts';
 import { createTrafficLog } from './traffic-log.ts';
@@ -174,7 +174,13 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       let paying: LedgerChores | null = null;
       const content = createContentIo({ logger });
       undo.push(() => content.stop());
-      const open = createOpenAccess({ network, clock, random, drive: (id) => drives.opened(id) });
+      const open = createOpenAccess({
+        network,
+        clock,
+        random,
+        drive: (id) => drives.opened(id),
+        hosted: (id) => hosting.openHosted(id),
+      });
       undo.push(() => open.stop());
       const readers = createReaders(settings, clock);
       undo.push(() => readers.stop());
@@ -196,6 +202,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
         },
         quota: () => settings.get('hosting.quota'),
         asks: () => paying?.paidHosts.asks() ?? null,
+        openness: opennessOf,
         pays: (drive) => paying?.paidDrives.asksMet(drive) ?? null,
         find: (drive, signal) => findHosts(network, drive, signal),
         times: () => hostingTimes(settings),
@@ -290,6 +297,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
         keepInvitations(parts, drives),
         keepAnnounced(parts, function* () {
           yield* openDriveKeys(drives);
+          yield* openHostedKeys(hosting);
           if (settings.get('hosting.quota') !== null) yield hostKey(network.peerId);
         }),
       );

@@ -189,9 +189,16 @@ it('lets who keeps a drive for others look at it, join it and leave it, and goes
   expect(Buffer.compare(await contentOf(host, link, 'own.bin'), bytes)).toBe(0);
   expect((await received()) - before).toBeLessThan(100_000);
 
+  // Its keeper sleeps: who has the link reads it from a host, which can't, and nobody else does.
+  await keeper.stop();
+  const guest = await start('guest-own', 199);
+  await meet(guest, second);
+  await expect(contentOf(guest, drive, 'own.bin')).rejects.toMatchObject({ code: 'forbidden' });
+  expect(Buffer.compare(await contentOf(guest, link, 'own.bin'), bytes)).toBe(0);
+  await guest.stop();
+
   // Nobody else is there: what it keeps for others is enough.
   await second.stop();
-  await keeper.stop();
   await join(link);
   await until('it has the file', 30_000, async () => {
     const { state } = await host.node.drives.status({ drive }, never);

@@ -3,6 +3,7 @@ import { AppError } from '../../../src-shared/errors.ts';
 import type { Clock, RandomBytes } from '../../../src-shared/runtime.ts';
 import type { Drive } from '../../drive/index.ts';
 import type { OpenDrives } from '../../exchange/index.ts';
+import type { Openness } from '../../hosting/index.ts';
 import type { DeviceId } from '../../identity/index.ts';
 import type { Network } from '../../network/index.ts';
 import { askToShare, createSharingServer, sharingOptions } from './conversation.ts';
@@ -34,12 +35,16 @@ export interface OpenAccess extends OpenDrives {
   stop(): void;
 }
 
-/** @param drive a drive open here, by id */
+/**
+ * @param deps.drive a drive open here, by id
+ * @param deps.hosted who may read a drive that is kept here for others
+ */
 export function createOpenAccess(deps: {
   readonly network: Network;
   readonly clock: Clock;
   readonly random: RandomBytes;
   readonly drive: (driveId: string) => Drive | null;
+  readonly hosted: (driveId: string) => Openness;
 }): OpenAccess {
   const { network } = deps;
   /** Peer and drive, with the link's secret that was proven: a new link ends what the old one opened. */
@@ -85,8 +90,12 @@ export function createOpenAccess(deps: {
     random: deps.random,
     decide(peer, { drive: driveId, nonce, proof }) {
       const drive = deps.drive(driveId);
-      const secret = drive?.visibility() === 'private' ? null : (drive?.readSecret() ?? null);
-      const wanted = secret && proofOf(accessKeyOf(secret), [driveId, peer, network.peerId, nonce]);
+      const open = drive === null ? deps.hosted(driveId) : null;
+      const ofDrive = drive?.visibility() === 'private' ? null : (drive?.readSecret() ?? null);
+      // Who keeps it for others knows what is computed from the link, and not the link.
+      const secret = open instanceof Uint8Array ? open : ofDrive;
+      const access = secret !== null && secret === ofDrive ? accessKeyOf(secret) : secret;
+      const wanted = access && proofOf(access, [driveId, peer, network.peerId, nonce]);
       if (!secret || !wanted || proof.length !== wanted.length || !timingSafeEqual(proof, wanted)) {
         return Promise.reject(new AppError('forbidden', 'This does not open anything here.'));
       }
@@ -119,8 +128,12 @@ export function createOpenAccess(deps: {
     serve: () => network.handle(protocol, sharingOptions, serve),
     mayRead(driveId, peer) {
       const drive = deps.drive(driveId);
-      const secret = drive?.readSecret() ?? null;
-      if (!drive || secret === null || drive.visibility() === 'private') return false;
+      if (drive === null) {
+        const open = deps.hosted(driveId);
+        return open === 'public' || (open !== null && noted(admitted, peer, driveId, open));
+      }
+      const secret = drive.readSecret();
+      if (secret === null || drive.visibility() === 'private') return false;
       return drive.visibility() === 'public' || noted(admitted, peer, driveId, secret);
     },
     sources: (driveId) => followed.get(driveId)?.peers ?? noPeers,

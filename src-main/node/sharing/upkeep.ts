@@ -1,7 +1,10 @@
 import { isAppError } from '../../../src-shared/errors.ts';
+import type { Drive } from '../../drive/index.ts';
+import type { Hosting, Openness } from '../../hosting/index.ts';
 import type { Online } from '../core.ts';
 import type { Drives } from '../drives.ts';
-import { providerKey } from './sources.ts';
+import { accessKeyOf } from './open-access.ts';
+import { providerKey, unlistedKey } from './sources.ts';
 
 /** Drives one node speaks of in the DHT, at most. */
 const maxAnnounced = 256;
@@ -17,6 +20,25 @@ export function* openDriveKeys(drives: Drives): Iterable<Uint8Array> {
     if (++count > maxAnnounced) return;
     yield providerKey(drive.id, visibility === 'public' ? null : drive.readSecret());
   }
+}
+
+/** The same of open drives that are kept here for others. */
+export function* openHostedKeys(hosting: Pick<Hosting, 'hosted' | 'openHosted'>): Iterable<Uint8Array> {
+  let count = 0;
+  for (const { driveId } of hosting.hosted()) {
+    const open = hosting.openHosted(driveId);
+    if (open === null) continue;
+    if (++count > maxAnnounced) return;
+    yield open === 'public' ? providerKey(driveId, null) : unlistedKey(driveId, open);
+  }
+}
+
+/** Whom the hosts of a drive are to serve beside its members. */
+export function opennessOf(drive: Drive): Openness {
+  const visibility = drive.visibility();
+  const secret = drive.readSecret();
+  if (visibility === 'private' || secret === null) return null;
+  return visibility === 'public' ? 'public' : accessKeyOf(secret);
 }
 
 /**
