@@ -74,8 +74,8 @@ describe('the plan of a drive with erasure-coded files', () => {
       [...plan(all(away, minutes), many(12), 0).values()].length;
     expect(added([1], 20)).toBe(0);
     expect(added([1], 31)).toBe(1);
-    expect(added([1, 2], 2)).toBe(0);
-    expect(added([1, 2], 4)).toBe(2);
+    expect(added([1, 2], 0.9)).toBe(0);
+    expect(added([1, 2], 1.1)).toBe(2);
   });
 
   it('gives whoever loses a slot no other one in the same plan', () => {

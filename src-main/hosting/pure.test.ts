@@ -149,11 +149,11 @@ describe('the plan of copies', () => {
       host(n, { connected: false, lastSeen: now - minutes * 60_000 });
     expect(patienceMs(2, 3, usualRules)).toBe(30 * 60_000);
     expect(plan([host(1), host(2), away(3, 20)]).add).toHaveLength(0);
-    // Two of three away: three minutes; all but a copy in the making: one.
-    expect(plan([host(1), away(2, 2), away(3, 20)]).add).toHaveLength(1);
-    expect(plan([host(1), away(2, 4), away(3, 20)]).add).toHaveLength(2);
-    expect(plan([away(1, 0.9), away(2, 0.9), away(3, 0.9)]).add).toHaveLength(0);
-    expect(plan([away(1, 1.1), away(2, 1.1), away(3, 1.1)]).add).toHaveLength(3);
+    // Two of three away: a minute; all but a copy in the making: half of one.
+    expect(plan([host(1), away(2, 0.9), away(3, 20)]).add).toHaveLength(1);
+    expect(plan([host(1), away(2, 1.1), away(3, 20)]).add).toHaveLength(2);
+    expect(plan([away(1, 0.4), away(2, 0.4), away(3, 0.4)]).add).toHaveLength(0);
+    expect(plan([away(1, 0.6), away(2, 0.6), away(3, 0.6)]).add).toHaveLength(3);
     // However impatient the settings: a program is given time to start again.
     expect(patienceMs(0, 3, { ...usualRules, silenceMs: 5 * 60_000 })).toBe(30_000);
     expect(patienceMs(0, 3, { ...usualRules, silenceMs: 5_000 })).toBe(5_000);

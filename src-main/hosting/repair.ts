@@ -55,7 +55,7 @@ function mayComeBack(host: ReplicaState, now: number, rules: ReplicaRules): bool
 }
 
 /** What is left of the patience with silent hosts when one copy is out of reach, two, or more. */
-const patienceShares = [1, 1 / 10, 1 / 30];
+const patienceShares = [1, 1 / 30, 1 / 60];
 /** A program that is started again is back within this time. ms. */
 const restartMs = 30_000;
 
