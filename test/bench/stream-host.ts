@@ -60,11 +60,18 @@ export function startStreamHost(): StreamHost {
     if (error === undefined) one?.resolve(result);
     else one?.reject(new Error(error));
   });
-  child.once('exit', () => {
+  let gone = false;
+  const ended = (): void => {
+    gone = true;
     for (const one of waiting.values()) one.reject(new Error('a process of nodes ended'));
-  });
+    waiting.clear();
+  };
+  child.once('exit', ended);
+  // One that was killed may be written to before its end is known.
+  child.on('error', ended);
   return {
     ask(command, args) {
+      if (gone || !child.connected) return Promise.reject(new Error('a process of nodes ended'));
       const id = next++;
       const answer = Promise.withResolvers<unknown>();
       waiting.set(id, answer);

@@ -306,7 +306,12 @@ describe.skipIf(!hasFfmpeg)('a stream whose computer starts anew', () => {
     const [first, viewer] = await Promise.all([start('again-source', 50), start('again-viewer', 51)]);
     const { userId } = await viewer.cli<{ userId: string }>('status');
     await viewer.cli('net', 'ping', first.ready.addresses[0]!);
-    const show = await publish(first, ['Again', '--from', clip, '--loop', '--audience', userId]);
+    const folder = path.join(temp.dir, 'again');
+    await mkdir(folder);
+    await first.cli('drive', 'create', 'Rec', '--folder', folder);
+    const show = await publish(first, [
+      ...['Again', '--from', clip, '--loop', '--audience', userId, '--record', 'Rec'],
+    ]);
     const { url } = await viewer.cli<{ url: string }>('stream', 'watch', show.link);
     const list = async (): Promise<string> =>
       (
@@ -314,14 +319,12 @@ describe.skipIf(!hasFfmpeg)('a stream whose computer starts anew', () => {
       ).text();
     await until('parts come', 60_000, async () => (await stats(viewer, show.streamId)).parts > 10, 200);
     const began = /MEDIA-SEQUENCE:(\d+)/.exec(await list())?.[1];
-    // Where viewers look for it: at the address that they know.
-    const port = Number(/tcp\/(\d+)/.exec(first.ready.addresses[0]!)?.[1]);
     let source = first;
     // Once in order, once not.
     for (const [n, end] of (['stop', 'kill'] as const).entries()) {
       await source[end]();
       daemons.splice(daemons.indexOf(source), 1);
-      source = await startDaemon({ data: first.data, host: '127.0.8.50', port });
+      source = await startDaemon({ data: first.data, host: '127.0.8.50' });
       daemons.push(source);
       await until(
         'parts of the next run come',
@@ -348,6 +351,15 @@ describe.skipIf(!hasFfmpeg)('a stream whose computer starts anew', () => {
     const past = await (await fetch(url.replace('stream.m3u8', 'v/index.m3u8?from=0'))).text();
     expect(past).toContain('#EXT-X-MEDIA-SEQUENCE:0\n');
     expect(await show.stop()).toBe(0);
+    // What was recorded before each restart lies in the drive, and what came after the last.
+    const recordings = async (): Promise<string[]> =>
+      (await readdir(folder)).filter((name) => name.endsWith('.mp4'));
+    await until('three recordings', 60_000, async () => (await recordings()).length === 3, 500);
+    for (const name of await recordings()) {
+      const { streams, errors } = probe(path.join(folder, name));
+      expect([name, errors]).toEqual([name, '']);
+      expect(Number(streams[0]!.nb_read_packets)).toBeGreaterThan(5);
+    }
     await until(
       'the end',
       60_000,

@@ -224,6 +224,9 @@ describe('values', () => {
     const { json } = await run(['net', 'bandwidth', '--up', '50Mbit', '--json']);
     expect(json()).toMatchObject({ up: 6_250_000 });
     expect(inputs['limit']).toEqual({ up: 6_250_000 });
+    // A limit is taken away again.
+    await run(['net', 'bandwidth', '--up', 'off', '--down', '5MB']);
+    expect(inputs['limit']).toEqual({ up: null, down: 5_000_000 });
     await run(['drive', 'link', 'd', '--role', 'editor', '--expires', '2027-01-01', '--uses', '3']);
     const expires = '2027-01-01T00:00:00.000Z';
     expect(inputs['link']).toEqual({ drive: 'd', role: 'editor', expires, uses: 3 });

@@ -25,10 +25,10 @@ export function parseSize(text: string): number {
   return checked(amount(match[1]!, match[2]!, match[3]), text);
 }
 
-/** `50Mbit` or `5MB`, with or without `/s` -> bytes a second; `off` -> null (no limit). */
-export function parseRate(text: string): number | null {
+/** `50Mbit` or `5MB`, with or without `/s` -> bytes a second. For an option: of one that is null Commander makes ''. @see limitOf */
+export function parseRate(text: string): number | 'off' {
   const plain = text.trim().replace(/\/s$/, '');
-  if (/^(off|none|unlimited)$/i.test(plain)) return null;
+  if (/^(off|none|unlimited)$/i.test(plain)) return 'off';
   const bits = /^(\d+(?:\.\d+)?) ?([kmgt]?)(?:bit|bps)$/i.exec(plain);
   let rate: number;
   try {
@@ -40,6 +40,10 @@ export function parseRate(text: string): number | null {
     throw new InvalidArgumentError('A rate must be more than nothing; "off" takes the limit away.');
   return rate;
 }
+
+/** What a rate given as an option bounds; null: nothing, undefined: it was not given. */
+export const limitOf = (rate: number | 'off' | undefined): number | null | undefined =>
+  rate === 'off' ? null : rate;
 
 const spans: Readonly<Record<string, number>> = { s: 1e3, m: 60e3, h: 3600e3, d: 86_400e3, w: 604_800e3 };
 

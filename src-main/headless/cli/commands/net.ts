@@ -2,7 +2,7 @@ import { Option, type Command } from '@commander-js/extra-typings';
 import type { Bandwidth } from '../../../../src-shared/contract/index.ts';
 import { startOfDay, startOfHour, sumTraffic } from '../../../../src-shared/traffic.ts';
 import { formatBytes, formatFields, formatRate, formatTable } from '../format.ts';
-import { parseRate, parseSettingValue } from '../parse.ts';
+import { limitOf, parseRate, parseSettingValue } from '../parse.ts';
 import type { Run } from '../program.ts';
 
 function bandwidthAnswer(value: Bandwidth) {
@@ -61,7 +61,9 @@ export function addNetCommands(program: Command, run: Run): void {
         const calls = (await client()).net;
         if (up === undefined && down === undefined && readers === undefined)
           return bandwidthAnswer(await calls.bandwidth({}, { signal }));
-        return bandwidthAnswer(await calls.limit({ up, down, readers }, { signal }));
+        return bandwidthAnswer(
+          await calls.limit({ up: limitOf(up), down: limitOf(down), readers: limitOf(readers) }, { signal }),
+        );
       }),
     );
   net

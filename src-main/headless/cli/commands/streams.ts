@@ -6,7 +6,7 @@ import type { Command } from '@commander-js/extra-typings';
 import type { StreamStats } from '../../../../src-shared/contract/index.ts';
 import { AppError, isAppError } from '../../../../src-shared/errors.ts';
 import { formatBytes, formatFields, formatRate, formatTable, formatTime } from '../format.ts';
-import { parseCount, parseRate, parseSize } from '../parse.ts';
+import { limitOf, parseCount, parseRate, parseSize } from '../parse.ts';
 import { acceptedAnswer, passwordFile, paying } from './paying.ts';
 import type { Run } from '../program.ts';
 import type { AppClient } from '../session.ts';
@@ -259,7 +259,10 @@ export function addStreamCommands(program: Command, run: Run): void {
         const value = await (
           await client()
         ).streams.relay(
-          { ...(state !== undefined && { enabled: state as 'on' }), ...(uplink !== undefined && { uplink }) },
+          {
+            ...(state !== undefined && { enabled: state as 'on' }),
+            ...(uplink !== undefined && { uplink: limitOf(uplink) }),
+          },
           { signal },
         );
         return {
