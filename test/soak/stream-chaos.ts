@@ -254,7 +254,10 @@ export async function soakStreamChaos(
     const wrong = [
       ...(real.lost > 0 ? [`${real.lost} viewers did not play again`] : []),
       ...(real.rejected > 0 ? ['parts were refused though nobody forged any'] : []),
-      ...(alone.stalled <= real.stalled ? ['without backups it stalled no more'] : []),
+      // A player holds back more than a repair takes: short pauses are seen by nobody, and still are longer.
+      ...(alone.stalled <= real.stalled && alone.longestPauseMs <= real.longestPauseMs
+        ? ['without backups it stalled no more, and no pause was longer']
+        : []),
       // Four viewers and two that would repeat.
       ...(direct.copies < 3.5 ? ['without repeaters the source sent no more'] : []),
     ];
