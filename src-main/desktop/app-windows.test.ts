@@ -51,6 +51,7 @@ describe('what the page of an app may load', () => {
 
 async function open() {
   const fake = createFakeElectron();
+  let look = (): void => {};
   const world = createTestHost(
     { [app]: null, [other]: null },
     {
@@ -70,11 +71,18 @@ async function open() {
     preload: '/app-preload.cjs',
     icon: '/icon.png',
     log: silentLogger,
+    clock: {
+      now: () => 0,
+      after: (_, work) => {
+        look = work;
+        return () => {};
+      },
+    },
   });
   windows.open(app, 'Test', '');
   await expect.poll(() => fake.windows[0]?.visible).toBe(true);
   const window = fake.windows[0]!;
-  return { fake, world, windows, window, session: fake.sessions.get(appPartition(app))! };
+  return { fake, world, windows, window, look: () => look(), session: fake.sessions.get(appPartition(app))! };
 }
 type Opened = Awaited<ReturnType<typeof open>>;
 
@@ -99,6 +107,24 @@ function port({ fake }: Opened, sender: unknown, frame: { url: string; parent: u
 }
 
 describe('the window of an app', () => {
+  it('is closed when its process takes too much memory, or has ended', async () => {
+    const { fake, world, windows, window, look } = await open();
+    windows.open(other, 'Other', '');
+    await expect.poll(() => fake.windows[1]?.visible).toBe(true);
+    const { workingSets } = fake.electron.app as unknown as { workingSets: Map<number, number> };
+    const second = fake.windows[1]!;
+    workingSets.set(window.webContents.pid, 1024 ** 2).set(second.webContents.pid, 50_000);
+    look();
+    expect([window.destroyed, second.destroyed]).toEqual([false, false]);
+    workingSets.set(window.webContents.pid, 1024 ** 2 + 1);
+    look();
+    expect([window.destroyed, second.destroyed]).toEqual([true, false]);
+    second.webContents.emit('render-process-gone');
+    expect(second.destroyed).toBe(true);
+    windows.stop();
+    await world.host.stop();
+  });
+
   it('is sandboxed, has a partition of its own, and everything that leaves it is cut off', async () => {
     const { window, session, world, windows } = await open();
     const { webPreferences } = window.settings;

@@ -1,6 +1,6 @@
 import type { BrowserWindow, IpcMainEvent, WebContents } from 'electron';
 import { appPortMessage } from '../../src-shared/app-bridge.ts';
-import type { Logger } from '../../src-shared/runtime.ts';
+import type { Clock, Logger } from '../../src-shared/runtime.ts';
 import type { AppHost } from '../apps/index.ts';
 import { appSession } from './app-session.ts';
 import { mainPortCarrier } from './bridge.ts';
@@ -14,7 +14,12 @@ export interface AppWindowsOptions {
   readonly preload: string;
   readonly icon: string;
   readonly log: Logger;
+  readonly clock: Clock;
 }
+
+/** Memory that an app's process may keep, bytes: then its window is closed. Working sets are looked at this often, ms. */
+const mostMemory = 1024 ** 3;
+const lookEvery = 3000;
 
 export interface AppWindows {
   /** Opens an app in a window of its own; one that is open is brought to the front. */
@@ -23,7 +28,14 @@ export interface AppWindows {
 }
 
 /** Windows of apps: each in its own process and partition, with the provider as its only way out. */
-export function createAppWindows({ electron, host, preload, icon, log }: AppWindowsOptions): AppWindows {
+export function createAppWindows({
+  electron,
+  host,
+  preload,
+  icon,
+  log,
+  clock,
+}: AppWindowsOptions): AppWindows {
   const windows = new Map<string, BrowserWindow>();
   const appOf = (sender: WebContents): string | null =>
     [...windows].find(([, window]) => window.webContents === sender)?.[0] ?? null;
@@ -82,6 +94,8 @@ export function createAppWindows({ electron, host, preload, icon, log }: AppWind
     webContents.on('will-redirect', (event) => event.preventDefault());
     webContents.on('will-attach-webview', (event) => event.preventDefault());
     webContents.setWindowOpenHandler(() => ({ action: 'deny' }));
+    // What a process leaves behind that has ended is an empty window.
+    webContents.on('render-process-gone', () => window.destroy());
     window.once('ready-to-show', () => window.show());
     window.on('closed', () => {
       windows.delete(appId);
@@ -89,6 +103,23 @@ export function createAppWindows({ electron, host, preload, icon, log }: AppWind
     });
     await window.loadURL(appUrl(appId, place));
   }
+
+  /** Ends apps that take so much memory that the computer suffers: neither a policy nor a header bounds that. */
+  function look(): void {
+    cancel = clock.after(lookEvery, look);
+    if (windows.size === 0) return;
+    const sizes = new Map(
+      electron.app.getAppMetrics().map(({ pid, memory }) => [pid, memory.workingSetSize * 1024]),
+    );
+    for (const [appId, window] of [...windows]) {
+      const bytes = sizes.get(window.webContents.getOSProcessId()) ?? 0;
+      if (bytes <= mostMemory) continue;
+      log.warn({ app: appId, bytes }, 'an app took too much memory; its window was closed');
+      // Destroyed, not closed: a page that hangs is not asked.
+      window.destroy();
+    }
+  }
+  let cancel = clock.after(lookEvery, look);
 
   electron.ipcMain.on(appPortMessage, onPort);
   return {
@@ -106,6 +137,7 @@ export function createAppWindows({ electron, host, preload, icon, log }: AppWind
       );
     },
     stop() {
+      cancel();
       electron.ipcMain.off(appPortMessage, onPort);
       for (const window of windows.values()) window.destroy();
       windows.clear();

@@ -165,6 +165,7 @@ export async function startUp(options: StartUpOptions): Promise<void> {
     preload: options.files.appPreload,
     icon: path.join(options.files.icons, 'icon.png'),
     log,
+    clock,
   });
   undo(() => appWindows.stop());
   // What an app wants is answered in our own window, never in the app's.

@@ -37,6 +37,10 @@ export function createFakeElectron(options: { readonly keyring?: boolean } = {})
     whenReady = () => Promise.resolve();
     getLocale = () => 'en-GB';
     getVersion = () => '0.0.0';
+    /** Kilobytes by process. */
+    workingSets = new Map<number, number>();
+    getAppMetrics = () =>
+      [...this.workingSets].map(([pid, workingSetSize]) => ({ pid, memory: { workingSetSize } }));
     setAsDefaultProtocolClient = () => true;
     quit = () => {
       const event = { prevented: false, preventDefault: () => (event.prevented = true) };
@@ -50,6 +54,7 @@ export function createFakeElectron(options: { readonly keyring?: boolean } = {})
   }
   const app = new FakeApp();
 
+  let pids = 0;
   class FakeContents extends EventEmitter {
     mainFrame = { url: '', parent: null };
     openHandler: ((details: { url: string }) => { action: string }) | null = null;
@@ -60,6 +65,8 @@ export function createFakeElectron(options: { readonly keyring?: boolean } = {})
     setWebRTCIPHandlingPolicy = (policy: string) => void (this.rtcPolicy = policy);
     downloadURL = (url: string) => void told.downloads.push(url);
     startDrag = () => {};
+    pid = (pids += 1);
+    getOSProcessId = () => this.pid;
   }
 
   class FakeWindow extends EventEmitter {
