@@ -134,7 +134,7 @@ describe.skipIf(chromium === null)('the store', { timeout: 240_000 }, () => {
     const { driveId } = await ben.cli<{ driveId: string }>('drive', 'create', 'Sailing', '--folder', folder);
     await ben.cli('drive', 'wait', driveId, '--timeout', '60');
 
-    source = path.join(temp.dir, 'tides');
+    source = path.join(temp.dir, 'tide-maps');
     await ada.cli('app', 'init', source, '--name', 'Tide maps');
     // What `npm install` would bring.
     const modules = path.join(source, 'node_modules');

@@ -4,6 +4,7 @@ import { watch } from 'chokidar';
 import { bundleLimits, manifestName, pathProblem } from '../../../src-shared/apps/index.ts';
 import type { BundleManifest } from '../../../src-shared/apps/index.ts';
 import { AppError } from '../../../src-shared/errors.ts';
+import type { Clock } from '../../../src-shared/runtime.ts';
 import { appFolder, readSourceManifest } from '../bundle/index.ts';
 
 /** A folder served as an app while its author works on it: nothing is hashed, everything is read when it is asked for. */
@@ -22,14 +23,18 @@ export async function devManifest(dir: string): Promise<BundleManifest> {
 /** A build writes many files: pages are told once it has been still for so long, ms. */
 const stillFor = 150;
 
-/** @param changed called when files changed and are at rest */
-export function openDevFolder(dir: string, changed: () => void): DevFolder {
+/** @param changed called when files changed and are at rest: what a build took away comes again */
+export function openDevFolder(dir: string, clock: Clock, changed: () => void): DevFolder {
+  let cancel = (): void => {};
   const watcher = watch(dir, {
     ignoreInitial: true,
     ignored: (one) => /(?:^|[\\/])(?:node_modules|\.git)(?:[\\/]|$)/.test(path.relative(dir, one)),
     awaitWriteFinish: { stabilityThreshold: stillFor, pollInterval: 50 },
   });
-  watcher.on('all', changed);
+  watcher.on('all', () => {
+    cancel();
+    cancel = clock.after(stillFor, changed);
+  });
   watcher.on('error', () => {});
   return {
     manifest: () => devManifest(dir),
@@ -46,6 +51,9 @@ export function openDevFolder(dir: string, changed: () => void): DevFolder {
         throw new AppError('too_large', `${file} is larger than ${bundleLimits.fileBytes} bytes.`);
       return bytes;
     },
-    stop: () => watcher.close(),
+    stop() {
+      cancel();
+      return watcher.close();
+    },
   };
 }

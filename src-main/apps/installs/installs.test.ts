@@ -1,4 +1,4 @@
-import { copyFile, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -52,7 +52,13 @@ async function open(name = `node${(count += 1)}`) {
   await mkdir(dir, { recursive: true });
   const db = openDatabase(path.join(dir, 'node.db'));
   let now = 1000;
-  const clock = { now: () => (now += 1), after: () => () => {} };
+  const clock = {
+    now: () => (now += 1),
+    after(ms: number, work: () => void) {
+      const timer = setTimeout(work, ms);
+      return () => clearTimeout(timer);
+    },
+  };
   const installs = createInstalls({ db, dir: path.join(dir, 'apps'), clock, log: silentLogger });
   await installs.start();
   const take = async (file: string, origin: Partial<Origin> = {}) => {
@@ -126,6 +132,33 @@ describe('installed apps', () => {
     // A bundle of that version takes its place.
     expect(await take(file, { source: 'file' })).toMatchObject({ appId, source: 'file', previous: null });
     expect(await page(appId)).toBe('0.1.0');
+    await close();
+  });
+
+  it('tell of a build once it is whole, and of nothing in the middle of it', async () => {
+    const { installs, page, close } = await open();
+    const { dir } = await packed('0.1.0');
+    const { appId } = await installs.develop(dir, ada);
+    const told: string[] = [];
+    installs.on('files', () => void page(appId).then((text) => told.push(text), () => told.push('nothing')));
+    const files = ['index.html', 'extrachain.json'];
+    const before = await Promise.all(files.map((file) => readFile(path.join(dir, file), 'utf8')));
+    // The watch begins after `develop` has answered.
+    await expect
+      .poll(async () => {
+        await writeFile(path.join(dir, 'index.html'), 'first');
+        return told.includes('first');
+      }, { timeout: 10_000, interval: 400 })
+      .toBe(true);
+    told.length = 0;
+    // A build empties the folder first.
+    for (const file of files) await rm(path.join(dir, file));
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    expect(told).toEqual([]);
+    await writeFile(path.join(dir, 'extrachain.json'), before[1]!);
+    await writeFile(path.join(dir, 'index.html'), 'built');
+    await expect.poll(() => told, { timeout: 10_000 }).toContain('built');
+    expect(new Set(told)).toEqual(new Set(['built']));
     await close();
   });
 

@@ -130,13 +130,15 @@ export function createInstalls({
   }
 
   function watchFolder(appId: string, folder: string): DevFolder {
-    const made = openDevFolder(folder, () => void reload(appId, made));
+    const made = openDevFolder(folder, clock, () => void reload(appId, made));
     folders.set(appId, made);
     return made;
   }
   async function reload(appId: string, folder: DevFolder): Promise<void> {
     try {
       const manifest = await folder.manifest();
+      // A page that is loaded in the middle of a build shows an error, and hears of nothing any more.
+      if ((await folder.read(manifest.entry)) === null) return;
       // Meanwhile a bundle may have taken its place.
       const record = find(appId);
       if (!record || folders.get(appId) !== folder) return;
@@ -145,6 +147,7 @@ export function createInstalls({
         put({ ...record, manifest, version: manifest.version, updatedAt: clock.now() });
     } catch (error) {
       log.warn({ err: error, app: appId }, 'the manifest of an app in development can’t be read');
+      return;
     }
     events.emit('files', { appId });
   }

@@ -23,8 +23,10 @@ export async function initApp(
   given: string | null,
 ): Promise<{ dir: string; name: string; slug: string }> {
   const name = given ?? path.basename(dir);
+  // By the folder, as packages are: names for people change, and the slug is for good.
   const slug =
-    name
+    path
+      .basename(path.resolve(dir))
       .toLowerCase()
       .replace(/[^a-z0-9]+/g, '-')
       .replace(/^-+|-+$/g, '')
