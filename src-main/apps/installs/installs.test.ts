@@ -140,15 +140,25 @@ describe('installed apps', () => {
     const { dir } = await packed('0.1.0');
     const { appId } = await installs.develop(dir, ada);
     const told: string[] = [];
-    installs.on('files', () => void page(appId).then((text) => told.push(text), () => told.push('nothing')));
+    installs.on(
+      'files',
+      () =>
+        void page(appId).then(
+          (text) => told.push(text),
+          () => told.push('nothing'),
+        ),
+    );
     const files = ['index.html', 'extrachain.json'];
     const before = await Promise.all(files.map((file) => readFile(path.join(dir, file), 'utf8')));
     // The watch begins after `develop` has answered.
     await expect
-      .poll(async () => {
-        await writeFile(path.join(dir, 'index.html'), 'first');
-        return told.includes('first');
-      }, { timeout: 10_000, interval: 400 })
+      .poll(
+        async () => {
+          await writeFile(path.join(dir, 'index.html'), 'first');
+          return told.includes('first');
+        },
+        { timeout: 10_000, interval: 400 },
+      )
       .toBe(true);
     told.length = 0;
     // A build empties the folder first.
