@@ -1,2 +1,2 @@
 export function findElectron(): string | null;
-export function whyNoElectron(): string | null;
+export function whyNoElectron(options?: { readonly fetch?: boolean }): string | null;

@@ -45,7 +45,7 @@ async function startDesktop() {
 bootstrap();
 build('build-window.mjs');
 build('build-apps.mjs');
-const why = process.argv.includes('--browser') ? 'you asked for it' : whyNoElectron();
+const why = process.argv.includes('--browser') ? 'you asked for it' : whyNoElectron({ fetch: true });
 let code = null;
 if (why === null) {
   code = await startDesktop();

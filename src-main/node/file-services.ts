@@ -117,6 +117,8 @@ export function createFileServices(
     const held = one.sync.online?.held(id) ?? null;
     if (held === 'online') return 'online';
     if (held === 'wanted') return 'pending';
+    // Deleted in the folder, and a person has yet to say that it was meant.
+    if (held === null && one.sync.status?.().state === 'held') return 'pending';
     if (content === null || one.sync.contentState(content) === 'here') return 'here';
     return one.online ? 'online' : 'pending';
   }

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Locator } from 'playwright-core';
+import { strFromU8, unzipSync } from 'fflate';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runCli, startDaemon, tempDir } from '../support/daemon.ts';
 import type { Daemon } from '../support/daemon.ts';
@@ -131,6 +132,41 @@ describe.skipIf(chromium === null)('what people do with files in the window', { 
       .toMatch(/^application\/octet-stream:dropped\.txt:http/);
     const url = (await asked()).split(':').slice(2).join(':');
     expect(await (await fetch(url)).text()).toBe('beside');
+  });
+
+  it('several files and folders leave as one ZIP file, dragged or downloaded', async () => {
+    const { page } = browser;
+    await row('dropped.txt').click();
+    await row('Letters').click({ modifiers: ['Control'] });
+    const asked = async () => (await page.evaluate('globalThis.draggedOut')) as string;
+    await page.evaluate("globalThis.draggedOut = ''");
+    await expect
+      .poll(async () => {
+        const box = (await row('dropped.txt').boundingBox())!;
+        await page.mouse.move(box.x + 60, box.y + 10);
+        await page.mouse.down();
+        await page.mouse.move(box.x + 70, box.y + 40, { steps: 10 });
+        await page.mouse.up();
+        return asked();
+      })
+      .toMatch(/^application\/octet-stream:[^:]+\.zip:http/);
+    const inside = async (bytes: ArrayBuffer | Uint8Array) =>
+      Object.fromEntries(
+        Object.entries(unzipSync(new Uint8Array(bytes))).map(([name, one]) => [name, strFromU8(one)]),
+      );
+    const wanted = { 'dropped.txt': 'beside', 'Letters/inner.txt': 'inside', 'Letters/Trip/Empty/': '' };
+    const url = (await asked()).split(':').slice(2).join(':');
+    expect(await inside(await (await fetch(url)).arrayBuffer())).toMatchObject(wanted);
+    // A drag that goes nowhere leaves one chosen.
+    await row('dropped.txt').click();
+    await row('Letters').click({ modifiers: ['Control'] });
+    await row('Letters').click({ button: 'right' });
+    const download = page.waitForEvent('download');
+    await page.getByRole('menuitem', { name: 'Download' }).click();
+    const saved = path.join(temp.dir, 'several.zip');
+    await (await download).saveAs(saved);
+    expect(await inside(await readFile(saved))).toMatchObject(wanted);
+    await row('dropped.txt').click();
   });
 
   it('a proof is exported, and holds for this file and for no other', async () => {

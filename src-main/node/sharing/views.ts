@@ -18,6 +18,7 @@ export interface Readable {
   readonly drive: Drive;
   readonly sync: Pick<FolderSync, 'readContent' | 'contentState'> & {
     readonly online?: Pick<OnlineFiles, 'held'>;
+    readonly status?: FolderSync['status'];
   };
   /** Nothing of it is kept: what is not here comes when it is read. */
   readonly online?: true;

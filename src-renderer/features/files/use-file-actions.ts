@@ -15,11 +15,14 @@ export const parentOf = (path: string): string => path.slice(0, Math.max(0, path
 export function archiveName(entries: readonly Pick<FileEntry, 'path'>[], other: string): string {
   const [first] = entries;
   const at = entries.length === 1 ? (first?.path ?? '') : parentOf(first?.path ?? '');
-  return `${at.split('/').at(-1) || other}.zip`;
+  return `${at.split('/').at(-1) || other || 'ExtraChain'}.zip`;
 }
 
-/** What can be done with the files of a drive. Failures are told where nobody waits for them. */
-export function useFileActions(drive: () => string) {
+/**
+ * What can be done with the files of a drive. Failures are told where nobody waits for them.
+ * @param nameOf of the drive, for what is saved of its topmost folder
+ */
+export function useFileActions(drive: () => string, nameOf: () => string) {
   const { t } = useI18n();
   const link = useLink();
   const uploads = useUploads();
@@ -70,7 +73,7 @@ export function useFileActions(drive: () => string) {
           const asked = { drive: drive(), path: first.path, version };
           save((await link.call((client) => client.files.open(asked))).url, first.name);
         } else {
-          const name = archiveName(entries, t('files.archive'));
+          const name = archiveName(entries, nameOf());
           const asked = { drive: drive(), paths: entries.map(({ path }) => path), name };
           save((await link.call((client) => client.files.archive(asked))).url, name);
         }
