@@ -32,7 +32,7 @@ export interface NodeStreams {
   readonly recorded: RecordingRecords;
   /** Other programs on this computer that send. */
   readonly encoder: EncoderService;
-  noteRecording(stream: RecordedStream, recording: Recording): void;
+  noteRecording(stream: Omit<RecordedStream, 'poster'>, recording: Recording): void;
   /** Is it being recorded by this process? */
   isRecording(streamId: string): boolean;
 }
@@ -184,6 +184,8 @@ export function createStreamServices(
         },
         recording,
       );
+      if (input.poster !== null)
+        own().recorded.setPoster(streamId, new Uint8Array(Buffer.from(input.poster, 'base64')));
     }
     return { streamId, link };
   }
@@ -263,7 +265,9 @@ export function createStreamServices(
         return { streamId: await own().streams.watch(stream, signal) };
       },
       async poster({ stream }, signal) {
-        const bytes = await own().streams.poster(stream, signal);
+        const { streams, recorded } = own();
+        const past = recorded.poster(streamIdOf(stream));
+        const bytes = past ?? (await streams.poster(stream, signal));
         const type = bytes && posterTypeOf(bytes);
         return bytes && type ? { bytes, type } : null;
       },
@@ -304,7 +308,7 @@ export function createStreamServices(
 
 /** What a list shows of an own stream that is over and was recorded. */
 const pageOf = (
-  { streamId, title, audience, startedAt, driveId, path }: RecordedStream,
+  { streamId, title, audience, startedAt, driveId, path, poster }: RecordedStream,
   userId: string | null,
 ): StreamSummary => ({
   streamId,
@@ -314,7 +318,7 @@ const pageOf = (
   audience,
   state: 'ended',
   away: false,
-  poster: null,
+  poster,
   own: true,
   watching: false,
   followed: false,
