@@ -8,6 +8,7 @@ import { message } from '../index.ts';
 import { account, balanceOf } from '../value.ts';
 import { outFor } from './maths.ts';
 import { averagePrices, poolAt, poolKeyOf, positionKey, positions, priceBits, tradedInDay } from './state.ts';
+import { findPool } from './views.ts';
 
 const exc = 1_000_000n;
 const have = (chain: TestChain, name: string, symbol = 'EXC'): bigint =>
@@ -315,7 +316,13 @@ describe('emission for liquidity', () => {
     expect(run(chain, 'cyd', deposit)).toBe('');
     chain.block({ after: day });
     const [ben, cyd] = [have(chain, 'ben', 'LIQ'), have(chain, 'cyd', 'LIQ')];
+    // What waits is seen before anybody touches the pool, and seeing it changes nothing.
+    const reading = { state: chain.ledger.state, time: chain.ledger.last().time };
+    const shown = findPool(reading, key, addressOfName('cyd'))!.position!.earnedB;
+    expect(findPool(reading, key, addressOfName('cyd'))!.position!.earnedB).toBe(shown);
     expect(run(chain, 'cyd', message('pool.claim', key))).toBe('');
+    expect(have(chain, 'cyd', 'LIQ') - cyd - shown).toBeLessThan(20n);
+    expect(have(chain, 'cyd', 'LIQ') - cyd).toBeGreaterThanOrEqual(shown);
     expect(run(chain, 'ben', message('pool.claim', key))).toBe('');
     const [byBen, byCyd] = [have(chain, 'ben', 'LIQ') - ben, have(chain, 'cyd', 'LIQ') - cyd];
     expect(byCyd).toBeGreaterThan(499_900n);

@@ -3,7 +3,7 @@ import { table } from '../../state/table.ts';
 import type { Key } from '../../state/table.ts';
 import type { Amount, TokenSymbol } from '../../types.ts';
 import { pattern } from '../../codec/shape.ts';
-import type { BlockContext } from '../context.ts';
+import type { BlockContext, SettleContext } from '../context.ts';
 import { earnedOf, settleTokenPool, withReward } from '../staking-pools.ts';
 import { balanceOf, move, pot } from '../value.ts';
 import type { Holder } from '../value.ts';
@@ -48,7 +48,7 @@ export const rewardsOf = (state: StateView, key: Key): Rewards =>
 /**
  * Mints what is due for the liquidity of this pool and spreads it over its shares; before any change of them.
  */
-export function settleLiquidity(ctx: BlockContext, key: Key, pool: PoolRow): Rewards {
+export function settleLiquidity(ctx: SettleContext, key: Key, pool: PoolRow): Rewards {
   const before = rewardsOf(ctx.state, key);
   let rewards = before;
   for (const { symbol, acc, rem } of sidesOf(key)) {

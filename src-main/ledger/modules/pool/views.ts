@@ -1,11 +1,13 @@
 import { AppError } from '../../../../src-shared/errors.ts';
+import { createOverlay } from '../../state/overlay.ts';
 import type { StateView } from '../../state/overlay.ts';
 import type { Key } from '../../state/table.ts';
 import type { Address, Amount, TokenSymbol } from '../../types.ts';
 import { account } from '../value.ts';
+import { baseSymbol } from '../views.ts';
 import { partOf, wholeFee } from './maths.ts';
 import { maxHops } from './pool.ts';
-import { earnedByPosition, poolOfPosition, rewardsOf } from './rewards.ts';
+import { earnedByPosition, favouredPools, poolOfPosition, rewardsOf, settleLiquidity } from './rewards.ts';
 import {
   advanced,
   averagePrices,
@@ -28,7 +30,7 @@ export interface PositionView {
   readonly shares: Amount;
   readonly a: Amount;
   readonly b: Amount;
-  /** Of emission, up to when it was last settled. */
+  /** Of emission, up to now. */
   readonly earnedA: Amount;
   readonly earnedB: Amount;
 }
@@ -41,10 +43,17 @@ export interface PoolView extends PoolId {
   readonly position: PositionView | null;
 }
 
+/** As if the pool's emission were settled now; nothing of it stays. */
+function rewardsNow({ state, time }: Reading, key: Key, row: PoolRow): ReturnType<typeof rewardsOf> {
+  const { a, b } = poolIdOf(key);
+  if (![a, b].some((symbol) => state.get(favouredPools, symbol) === key)) return rewardsOf(state, key);
+  return settleLiquidity({ state: createOverlay(state), time, base: baseSymbol(state) }, key, row);
+}
+
 export function poolView({ state, time }: Reading, key: Key, row: PoolRow, of: Address | null): PoolView {
   const now = advanced(row, time);
   const position = of && state.get(positions, positionKey(account(of), key));
-  const earned = position && earnedByPosition(rewardsOf(state, key), position);
+  const earned = position && earnedByPosition(rewardsNow({ state, time }, key, row), position);
   return {
     ...poolIdOf(key),
     row: now,
