@@ -306,9 +306,6 @@ export function onBeat(ctx: Ctx, from: Peer, message: Message & { readonly type:
   parent.queueMs = message.queueMs;
   if (same) return;
   parent.movedAt = ctx.now;
-  // Moved down with the parent: it was last asked for a better place when there was no need.
-  if (path.length > deepest)
-    s.reoptimiseAt = Math.min(s.reoptimiseAt, ctx.now + (hurryMs * (1 + ctx.random())) / 4);
   beatChildren(ctx);
 }
 
