@@ -31,7 +31,8 @@ const options: ProtocolOptions = { maxFrame: relayPiece, maxStreams: 16, idleTim
 const rememberedFor = 10 * 60_000;
 const mostRemembered = 256;
 const searchMs = 5000;
-const mostProviders = 4;
+/** Storage hosts are among them, which serve ciphertext and can't seal anything for the link's holder. */
+const mostProviders = 16;
 
 /** Answers gateways about unlisted drives kept here, once they showed that they speak for somebody who has the link. */
 export function serveRelay(node: Online, drives: () => Drives, published: () => Published): void {
