@@ -3,6 +3,7 @@ import { count, hash } from '../contract/common.ts';
 import { appVersion, category, slug } from './ids.ts';
 import { bundleLimits } from './limits.ts';
 import { permissionRequest } from './permissions.ts';
+import { shownText } from './text.ts';
 
 /** Name of the manifest in an app's folder and in its bundle. */
 export const manifestName = 'extrachain.json';
@@ -114,10 +115,10 @@ export const sourceManifest = z.strictObject({
   $schema: z.string().max(500).optional(),
   manifestVersion: z.literal(1),
   slug,
-  name: z.string().trim().min(1).max(50),
+  name: shownText(50).trim().min(1),
   version: appVersion,
   /** One or two sentences for the store. */
-  description: z.string().trim().min(1).max(500),
+  description: shownText(500).trim().min(1),
   categories: z.array(category).max(5).default([]),
   icon: picture,
   screenshots: z.array(picture).max(8).default([]),

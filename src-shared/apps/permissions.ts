@@ -1,6 +1,7 @@
 import { z } from '../contract/zod.ts';
 import { count, driveId, hash, path } from '../contract/common.ts';
 import { symbol, wanted } from '../contract/amounts.ts';
+import { shownText } from './text.ts';
 
 /** What an app may be allowed, in the order in which people are shown it. `docs/apps.md` has each in plain words. */
 export const permissionNames = [
@@ -99,7 +100,7 @@ export const permissionRequest = z
     z.strictObject({
       name: permissionName,
       caveats: caveats.omit({ drive: true, path: true }).default({}),
-      reason: z.string().trim().min(1).max(200).optional(),
+      reason: shownText(200).trim().min(1).optional(),
     }),
   )
   .check(({ value, issues }) => {

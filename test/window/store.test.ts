@@ -462,6 +462,22 @@ describe.skipIf(chromium === null)('the store', { timeout: 240_000 }, () => {
       await german.picture('store-german-access');
       await view.getByRole('radio', { name: 'Sperrlisten' }).click();
       await view.getByLabel('Link einer Liste').waitFor();
+      // What is asked, and who learns what by it, in the person's language.
+      const [kept] = (
+        await ben.cli<{ appId: string; source: string }[]>('app', 'list', '--installed')
+      ).filter(({ source: from }) => from === 'file');
+      const app = await german.page.context().newPage();
+      await app.goto((await ben.cli<{ url: string }>('app', 'run', kept!.appId)).url);
+      await app.getByRole('button', { name: 'Pay' }).click();
+      await there.bringToFront();
+      const more = there.getByRole('alertdialog', { name: 'Tide maps verlangt mehr' });
+      await more.getByRole('button', { name: 'Erlauben', exact: true }).click();
+      const pays = there.getByRole('alertdialog', { name: 'Tide maps möchte zahlen' });
+      await pays.getByText(/^Wer das Hauptbuch liest, sieht, dass du das bezahlt hast/).waitFor();
+      expect(await german.accessibility()).toEqual([]);
+      await german.picture('store-german-approval');
+      await pays.getByRole('button', { name: 'Nicht erlauben' }).last().click();
+      await app.close();
       expect(german.complaints).toEqual([]);
     } finally {
       await german.close();

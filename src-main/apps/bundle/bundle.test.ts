@@ -118,6 +118,7 @@ describe('bundles', () => {
       more: Readonly<Record<string, string>> = {},
     ) => codeOf(packApp(await folder(change, more), out()));
     expect(await pack({ slug: 7 })).toBe('manifest_invalid');
+    expect(await pack({ name: 'Tides \u202eniahCartxE' })).toBe('manifest_invalid');
     expect(await pack({ version: '1.8' })).toBe('manifest_invalid');
     expect(await pack({ manifestVersion: 2 })).toBe('manifest_invalid');
     expect(await pack({ surprise: true })).toBe('manifest_invalid');

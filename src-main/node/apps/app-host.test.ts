@@ -135,6 +135,26 @@ describe('what an app may do', () => {
     await world.host.stop();
   });
 
+  it('asks in words that read as what they are', async () => {
+    const world = open();
+    world.grant(app, { name: 'notifications', caveats: {} });
+    world.grant(app, { name: 'collections', caveats: {} });
+    for (const [method, params] of [
+      ['exc_pickFolder', { access: 'read', reason: 'To read \u202egnihtyreve' }],
+      ['exc_notify', { title: 'Two\nlines' }],
+      ['exc_notify', { title: 'News', body: 'a\u200bb' }],
+      ['exc_collectionCreate', { name: '\u2066Friends' }],
+    ] as const)
+      expect([method, codeOf(await world.page.call(method, params))]).toEqual([method, -32602]);
+    expect(world.reached).toEqual([]);
+    const opening = world.page.call('exc_openLink', { link: 'https://extr\u0430chain.example/\u202ex' });
+    await expect.poll(() => world.host.approvals.list()).toHaveLength(1);
+    expect(world.host.approvals.list()[0]!.text).toBe('https://xn--extrchain-3yh.example/%E2%80%AEx');
+    await answerNext(world, false);
+    await opening;
+    await world.host.stop();
+  });
+
   it('ends while a question waits, when it is taken back meanwhile', async () => {
     const world = open();
     world.grant(app, { name: 'collections', caveats: {} });

@@ -10,6 +10,7 @@ import {
   collectionWrites,
 } from '../../contract/collections.ts';
 import { z } from '../../contract/zod.ts';
+import { shownText } from '../text.ts';
 import { method, nothing, ok, watching } from './frame.ts';
 
 const collection = z.string().min(1).max(128);
@@ -24,11 +25,7 @@ export type AppCollectionMember = z.infer<typeof collectionMember>;
 
 /** Key-value stores of the app, the same on the computers of all members. Another app's are not there. */
 export const collectionMethods = {
-  exc_collectionCreate: method(
-    ['collections'],
-    z.object({ name: z.string().min(1).max(255) }),
-    z.object(which),
-  ),
+  exc_collectionCreate: method(['collections'], z.object({ name: shownText(255).min(1) }), z.object(which)),
   /** Those kept here, and those that others share and that wait to be joined or declined. `self`: what others add this person by. */
   exc_collectionList: method(
     ['collections'],

@@ -1,5 +1,6 @@
 import { count, hash, path, time } from '../../contract/common.ts';
 import { z } from '../../contract/zod.ts';
+import { shownText } from '../text.ts';
 import { appUrl, inlineBytes, method, nothing, ok, watching } from './frame.ts';
 
 /** A folder that the person gave to the app: a handle that says nothing about where it lies. */
@@ -36,7 +37,7 @@ export const driveMethods = {
   /** Lets the person pick a folder of a drive, in our own window; refused (4001) when none is picked. */
   exc_pickFolder: method(
     [],
-    z.object({ access: z.enum(['read', 'write']).default('read'), reason: z.string().max(200).default('') }),
+    z.object({ access: z.enum(['read', 'write']).default('read'), reason: shownText(200).default('') }),
     appFolder,
   ),
   exc_driveList: method([], nothing, z.object({ folders: z.array(appFolder) })),

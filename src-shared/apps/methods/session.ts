@@ -1,5 +1,6 @@
 import { time } from '../../contract/common.ts';
 import { z } from '../../contract/zod.ts';
+import { shownText } from '../text.ts';
 import { permissionName } from '../permissions.ts';
 import { method, nothing, ok } from './frame.ts';
 
@@ -66,7 +67,7 @@ export const sessionMethods = {
   /** Shows a notice of the system, in the app's name. */
   exc_notify: method(
     ['notifications'],
-    z.object({ title: z.string().trim().min(1).max(80), body: z.string().max(300).default('') }),
+    z.object({ title: shownText(80).trim().min(1), body: shownText(300).default('') }),
     ok,
   ),
   /** Asks the person whether a link may be opened: one of ours in the main window, an https one in the browser. */

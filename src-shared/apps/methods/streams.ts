@@ -1,6 +1,7 @@
 import { count, path, time, userId } from '../../contract/common.ts';
 import { rendition, streamId } from '../../contract/streams.ts';
 import { z } from '../../contract/zod.ts';
+import { shownText } from '../text.ts';
 import { appUrl, method, nothing, ok, watching } from './frame.ts';
 
 /** By id or by link. */
@@ -53,7 +54,7 @@ export const streamMethods = {
   exc_streamPublish: method(
     ['streams.publish'],
     z.object({
-      title: z.string().trim().min(1).max(200),
+      title: shownText(200).trim().min(1),
       audience: z.enum(['public', 'unlisted']).default('public'),
       renditions: z.array(rendition).min(1).max(6),
       partMs: z.int().min(50).max(1000).default(200),

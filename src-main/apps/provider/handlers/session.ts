@@ -115,10 +115,12 @@ export function sessionHandlers({ node, records, sessions }: HandlerDeps): Pick<
       if (!/^(extrachain:|https:\/\/)\S+$/.test(link) || !URL.canParse(link)) {
         throw new AppError('invalid_argument', 'A link begins with extrachain: or https://.');
       }
-      call.about(link);
+      // As it is opened: letters of other alphabets that look like ours show as what they are.
+      const { href } = new URL(link);
+      call.about(href);
       await call.ask({
         kind: 'link',
-        text: link,
+        text: href,
         discloses: link.startsWith('https:') ? ['websiteLearns'] : [],
       });
       return { ok: true };
