@@ -37,6 +37,8 @@ export async function markRoot(fs: FolderFs, folder: string, driveId: string): P
   }
   if (owner === null) {
     await fs.writeSmall(paths.marker, new TextEncoder().encode(`${JSON.stringify({ v: 1, driveId })}\n`));
+    // It is relied on from now on: a folder without it is never taken for the drive's again.
+    for (const dir of [paths.own, folder]) await fs.fsyncDir(dir);
   }
   for (const dir of [paths.tmp, paths.trash]) await fs.mkdir(dir);
 }
