@@ -28,7 +28,7 @@ import { limits } from './limits.ts';
 import type { HostAnswer, HostRequest } from './messages.ts';
 import { createOfferBook } from './offers.ts';
 import { createReplicaRecords } from './replica-records.ts';
-import type { ReplicaRecords } from './replica-records.ts';
+import type { HostRow, ReplicaRecords } from './replica-records.ts';
 import type { PaidBlock, PaidCopies } from './paid-copies.ts';
 import type { Asks, HostAddress, HostedDriveInfo, HostRole, Openness } from './types.ts';
 
@@ -247,6 +247,13 @@ export function createHosting(deps: HostingDeps): Hosting {
       const known = told.get(peerId) ?? contract?.hosts.find((host) => host.peerId === peerId);
       return { whole: known?.whole ?? true, slot: known?.slot ?? null };
     };
+    const seq = records.seq(drive);
+    const isKeeper = records.wanted(drive) !== null || contract?.keeper === network.peerId;
+    const kept = isKeeper ? keepers.get(drive)?.drive : undefined;
+    // While the keeper is held up it has not told hosts of what is new; what they had when they were visited is not all then.
+    const isListed = kept === undefined || records.revision(drive) === kept.tree.revision();
+    const hasAll = (row: HostRow): boolean =>
+      row.complete && (kept === undefined || (isListed && row.sentSeq === seq));
     const hosts = [...names].sort().map((peerId): ReplicaInfo => {
       const row = told.get(peerId);
       const isConnected = connected.has(peerId);
@@ -255,7 +262,7 @@ export function createHosting(deps: HostingDeps): Hosting {
         userId: network.cards.userOf(peerId),
         connected: isConnected,
         // What is connected and lacks an entry is not complete, whatever was so when it was last visited.
-        complete: (row?.complete ?? false) && (!isConnected || steady.has(peerId)),
+        complete: row !== undefined && hasAll(row) && (!isConnected || steady.has(peerId)),
         ...roleOf(peerId),
         bytes: row?.bytes ?? 0,
         lastAudit:
