@@ -12,6 +12,8 @@ const answerMs = 1_000;
 const longestLagMs = 800;
 /** Whoever is deeper looks for a better place more often, and asks those near the source for one. */
 const deepest = 4;
+/** Who has so many places goes up a step sooner: below it the others find theirs. */
+const strong = 4;
 /** After a repair or a join a better place is looked for this soon, ms. */
 const hurryMs = 2_000;
 const allySilentMs = 3_500;
@@ -488,7 +490,8 @@ export function beatAllies(ctx: Ctx): void {
 /** Probes a few members that may be better, and the grandparent if this node is strong; compared a second later. */
 export function lookForBetter(ctx: Ctx): void {
   const { s, now, random } = ctx;
-  const often = s.parent && s.parent.path.length > deepest ? hurryMs : rules.reoptimiseMs;
+  const isLow = s.parent !== null && s.parent.path.length > (s.places >= strong ? deepest - 1 : deepest);
+  const often = isLow ? hurryMs : rules.reoptimiseMs;
   s.reoptimiseAt = now + often * (0.8 + random() * 0.4);
   if (!s.parent || s.attaching || s.phase !== 'attached') return;
   const above = s.parent.path.at(-2);
@@ -498,7 +501,7 @@ export function lookForBetter(ctx: Ctx): void {
   if (above !== undefined && s.places > 0 && !asked.includes(above)) asked.push(above);
   for (const peer of asked) probe(ctx, peer);
   probe(ctx, s.parent.peer);
-  if (s.parent.path.length > deepest) {
+  if (isLow) {
     // The first two below the source know most of the places that are nearer to it.
     const near = s.parent.path.slice(1, 3).filter((peer) => peer !== s.parent?.peer);
     const one = near[Math.floor(random() * near.length)];
