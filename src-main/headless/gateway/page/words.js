@@ -18,8 +18,10 @@ const english = {
   public: 'Public',
   unlisted: 'For everybody with the link',
   note: 'Decrypted in this page: the key is in the part of the address that browsers do not send.',
-  nothing: 'There is nothing here that this link opens. It may be closed again, or have been changed on its way.',
-  incomplete: 'There is nothing here that this link opens. If it is for an unlisted drive, its end is missing: copy all of it.',
+  nothing:
+    'There is nothing here that this link opens. It may be closed again, or have been changed on its way.',
+  incomplete:
+    'There is nothing here that this link opens. If it is for an unlisted drive, its end is missing: copy all of it.',
   noLink: 'This is not the link of a public or unlisted drive.',
   busy: 'Too many requests; wait a little and try again.',
   later: 'This cannot be had now; try again later.',
@@ -44,7 +46,8 @@ const german = {
   public: 'Öffentlich',
   unlisted: 'Für alle mit dem Link',
   note: 'In dieser Seite entschlüsselt: Der Schlüssel steht in dem Teil der Adresse, den Browser nicht senden.',
-  nothing: 'Hier gibt es nichts, was dieser Link öffnet. Vielleicht gilt er nicht mehr oder wurde unterwegs verändert.',
+  nothing:
+    'Hier gibt es nichts, was dieser Link öffnet. Vielleicht gilt er nicht mehr oder wurde unterwegs verändert.',
   incomplete:
     'Hier gibt es nichts, was dieser Link öffnet. Ist das Laufwerk nur mit Link geöffnet, dann fehlt sein Ende: Kopieren Sie ihn ganz.',
   noLink: 'Das ist kein Link eines geöffneten Laufwerks.',
