@@ -75,13 +75,19 @@ async function comeBack(
   }
 }
 
-/** A picture in base64. @throws AppError `not_found` */
+/** Bytes of a stream's picture. */
+const mostPoster = 64 * 1024;
+
+/** A picture in base64. @throws AppError `not_found`, `too_large` */
 async function readPoster(file: string): Promise<string> {
-  try {
-    return (await readFile(file)).toString('base64');
-  } catch (cause) {
+  const bytes = await readFile(file).catch((cause: unknown) => {
     throw new AppError('not_found', `There is no picture ${file}.`, { cause });
+  });
+  if (bytes.length > mostPoster) {
+    const size = formatBytes(bytes.length);
+    throw new AppError('too_large', `The picture of a stream takes at most 64 KiB; ${file} has ${size}.`);
   }
+  return bytes.toString('base64');
 }
 
 /** Says what OBS has to be told, and waits until it begins. */
