@@ -96,6 +96,55 @@ describe('a network of its founder', () => {
     expect(one?.messages).toMatchObject([{ type: 'bank.send', amount: '50000.5' }]);
   });
 
+  it('proves balances and transactions to whoever has no node', async () => {
+    const file = (name: string): string => path.join(temp.dir, name);
+    await ben.cli('wallet', 'proof', 'EXC', '--out', file('balance.proof'));
+    const check = (...args: string[]) => cliJson<Record<string, unknown>>('', ['verify', ...args]);
+    const balanceProof = await check(file('balance.proof'));
+    expect(balanceProof).toMatchObject({
+      ok: true,
+      type: 'balance',
+      user: users.get(ben),
+      units: '50000500000',
+    });
+    const sent = await ada.cli<{ hash: string }>('wallet', 'send', users.get(ben)!, '1', 'EXC');
+    await ada.cli('tx', 'wait', sent.hash, '--timeout', '60');
+    await ada.cli('tx', 'show', sent.hash, '--proof', '--out', file('tx.proof'));
+    expect(await check(file('tx.proof'))).toMatchObject({ ok: true, type: 'tx', tx: sent.hash, code: '' });
+
+    const { height } = balanceProof as { height: number };
+    const { hash } = await ben.cli<{ hash: string }>('chain', 'block', String(height));
+    const trusted = ['--checkpoint', `${chain.chainId}:${hash}`];
+    expect(await check(file('balance.proof'), ...trusted)).toMatchObject({ ok: true });
+    expect(await code(check(file('tx.proof'), ...trusted))).not.toBe('ok');
+    const bytes = await readFile(file('balance.proof'));
+    for (const at of [0, bytes.length >> 1, bytes.length - 1]) {
+      const altered = Buffer.from(bytes);
+      altered[at]! ^= 1;
+      await writeFile(file('altered.proof'), altered);
+      const { ok } = JSON.parse((await runCli(['--json', 'verify', file('altered.proof')])).stdout) as {
+        ok: boolean;
+      };
+      expect(ok, `byte ${at}`).toBe(false);
+    }
+    await ben.cli('wallet', 'send', users.get(ada)!, '1', 'EXC');
+  });
+
+  it('takes commands before the last one is final: nonces queue', async () => {
+    const hashes: string[] = [];
+    for (let n = 1; n <= 5; n++) {
+      hashes.push(
+        (await ben.cli<{ hash: string }>('wallet', 'send', users.get(ada)!, String(n), 'EXC')).hash,
+      );
+    }
+    for (const hash of hashes) {
+      expect(await ben.cli('tx', 'wait', hash, '--timeout', '60')).toMatchObject({ hash, ok: true });
+    }
+    const left = Number((await balance(ben, 'EXC'))!.amount);
+    expect(left).toBeLessThan(49_985.5);
+    expect(left).toBeGreaterThan(49_985.4);
+  });
+
   it('pays for calls of a service: by many in one transaction, for receipts only, never more than was allowed', async () => {
     const [provider, caller] = await Promise.all([connectToDaemon(ada.data), connectToDaemon(ben.data)]);
     const ended = new AbortController();
@@ -175,55 +224,6 @@ describe('a network of its founder', () => {
       provider.close();
       caller.close();
     }
-  });
-
-  it('proves balances and transactions to whoever has no node', async () => {
-    const file = (name: string): string => path.join(temp.dir, name);
-    await ben.cli('wallet', 'proof', 'EXC', '--out', file('balance.proof'));
-    const check = (...args: string[]) => cliJson<Record<string, unknown>>('', ['verify', ...args]);
-    const balanceProof = await check(file('balance.proof'));
-    expect(balanceProof).toMatchObject({
-      ok: true,
-      type: 'balance',
-      user: users.get(ben),
-      units: '50000500000',
-    });
-    const sent = await ada.cli<{ hash: string }>('wallet', 'send', users.get(ben)!, '1', 'EXC');
-    await ada.cli('tx', 'wait', sent.hash, '--timeout', '60');
-    await ada.cli('tx', 'show', sent.hash, '--proof', '--out', file('tx.proof'));
-    expect(await check(file('tx.proof'))).toMatchObject({ ok: true, type: 'tx', tx: sent.hash, code: '' });
-
-    const { height } = balanceProof as { height: number };
-    const { hash } = await ben.cli<{ hash: string }>('chain', 'block', String(height));
-    const trusted = ['--checkpoint', `${chain.chainId}:${hash}`];
-    expect(await check(file('balance.proof'), ...trusted)).toMatchObject({ ok: true });
-    expect(await code(check(file('tx.proof'), ...trusted))).not.toBe('ok');
-    const bytes = await readFile(file('balance.proof'));
-    for (const at of [0, bytes.length >> 1, bytes.length - 1]) {
-      const altered = Buffer.from(bytes);
-      altered[at]! ^= 1;
-      await writeFile(file('altered.proof'), altered);
-      const { ok } = JSON.parse((await runCli(['--json', 'verify', file('altered.proof')])).stdout) as {
-        ok: boolean;
-      };
-      expect(ok, `byte ${at}`).toBe(false);
-    }
-    await ben.cli('wallet', 'send', users.get(ada)!, '1', 'EXC');
-  });
-
-  it('takes commands before the last one is final: nonces queue', async () => {
-    const hashes: string[] = [];
-    for (let n = 1; n <= 5; n++) {
-      hashes.push(
-        (await ben.cli<{ hash: string }>('wallet', 'send', users.get(ada)!, String(n), 'EXC')).hash,
-      );
-    }
-    for (const hash of hashes) {
-      expect(await ben.cli('tx', 'wait', hash, '--timeout', '60')).toMatchObject({ hash, ok: true });
-    }
-    const left = Number((await balance(ben, 'EXC'))!.amount);
-    expect(left).toBeLessThan(49_985.5);
-    expect(left).toBeGreaterThan(49_985.4);
   });
 });
 

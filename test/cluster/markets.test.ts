@@ -212,7 +212,7 @@ describe('markets on a real node', () => {
     ]);
     expect((await ada.cli<Status>('storage', 'status')).host).toMatchObject({ copies: 1 });
     expect(await ada.cli('storage', 'earnings')).toEqual([
-      { symbol: 'EXC', paid: '0', waiting: '0', relays: '0' },
+      { symbol: 'EXC', paid: '0', waiting: '0', relays: '0', relaysWaiting: '0' },
     ]);
     expect(await code('storage', 'close', '0')).toBe('contract_running');
     expect(await code('storage', 'collect', 'EXC')).toBe('not_allowed');
