@@ -47,8 +47,7 @@ export function playLive(
     else setTimeout(() => hls.startLoad(), 500);
   });
   video.addEventListener('ended', on.ended, { once: true });
-  // It asks for parts, and is answered before a whole segment is there (docs/streams.md, "Watching").
-  hls.loadSource(`${url}?low-latency`);
+  hls.loadSource(url);
   hls.attachMedia(video);
   begin(video);
   const timer = setInterval(() => {

@@ -23,8 +23,6 @@ const looks = 250;
 const patience = 180_000;
 /** A dragged slider rests so long before something is loaded, ms. */
 const dragMs = 350;
-/** Says that this player plays parts: it is answered before a whole segment is there (docs/streams.md, "Watching"). */
-const playsParts = '?low-latency';
 /** How often the node is told that a better rendition is still wanted, ms. */
 const wishEvery = 4000;
 
@@ -84,7 +82,7 @@ export function createPlayer(options: {
   async function open(element: HTMLVideoElement, url: string): Promise<void> {
     base = url;
     past.value = false;
-    address = `${url}${playsParts}`;
+    address = url;
     await load(element);
   }
 
@@ -172,7 +170,7 @@ export function createPlayer(options: {
       close();
     });
     const sound = soundAlone.value ? options.sound() : null;
-    made.loadSource(sound ? new URL(`${sound.id}/index.m3u8${playsParts}`, address).href : address);
+    made.loadSource(sound ? new URL(`${sound.id}/index.m3u8`, address).href : address);
     made.attachMedia(element);
     void play();
     timer = window.setInterval(look, looks);
