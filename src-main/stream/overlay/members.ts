@@ -125,8 +125,8 @@ export function membersElsewhere(ctx: Ctx): Candidate[] {
   return drawCandidates(pool, 2 * bounds.others, usualFanOut, ctx.random);
 }
 
-/** Known members with a place for this node, best first. */
-export function placesKnown(ctx: Ctx, maxAgeMs: number): Known[] {
+/** Known members with a place for this node, best first; those to be avoided only if asked for. */
+export function placesKnown(ctx: Ctx, maxAgeMs: number, avoided = false): Known[] {
   const { s, now } = ctx;
   const { self, partMs } = s.options;
   const fit: { known: Known; cost: number }[] = [];
@@ -134,7 +134,7 @@ export function placesKnown(ctx: Ctx, maxAgeMs: number): Known[] {
     const { candidate } = known;
     if (
       now - known.heardAt <= maxAgeMs &&
-      known.avoidUntil <= now &&
+      known.avoidUntil > now === avoided &&
       candidate.branch !== self &&
       candidate.peer !== s.parent?.peer &&
       !s.children.has(candidate.peer) &&

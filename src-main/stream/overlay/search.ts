@@ -144,6 +144,18 @@ function confirmed(ctx: Ctx): Peer | null {
   return best?.candidate.peer ?? null;
 }
 
+/**
+ * Of those to be avoided the one that failed longest ago, if it has said since this search began that it has a place. Where repeaters
+ * come and go each of them has failed once: whoever has no parent takes one that answers again before none.
+ */
+function lastResort(ctx: Ctx): Peer | null {
+  const { search } = ctx.s;
+  const [best] = placesKnown(ctx, freshMs, true)
+    .filter(({ candidate, saidAt }) => search && saidAt >= search.since && !search.tried.has(candidate.peer))
+    .sort((a, b) => a.avoidUntil - b.avoidUntil);
+  return best?.candidate.peer ?? null;
+}
+
 /** The answers are in, or have taken too long: attach to the best, or ask on. */
 export function decide(ctx: Ctx): void {
   const { s, now, random, out } = ctx;
@@ -156,8 +168,9 @@ export function decide(ctx: Ctx): void {
   }
   const best =
     sure ??
-    placesKnown(ctx, freshMs).find(({ candidate }) => !search.tried.has(candidate.peer))?.candidate.peer;
-  if (best !== undefined) {
+    placesKnown(ctx, freshMs).find(({ candidate }) => !search.tried.has(candidate.peer))?.candidate.peer ??
+    lastResort(ctx);
+  if (best !== null) {
     attachTo(ctx, best, s.lostAt === null ? 'join' : 'repair');
     return;
   }
