@@ -268,9 +268,6 @@ describe.skipIf(chromium === null || !hasFfmpeg)('the app Channels, between two 
       params: { ...said, tip },
       maxFee: null,
     });
-    console.log('DEBUG', JSON.stringify(await b.node.client.transactions.show({ hash: gift, proof: false })));
-    await page.waitForTimeout(9000);
-    console.log('DEBUG', await page.locator('.talk').innerHTML());
     await page.locator('.said:not(.tip)', { hasText: '900 EXC' }).waitFor();
   });
 
