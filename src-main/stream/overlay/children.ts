@@ -91,7 +91,9 @@ function accept(ctx: Ctx, peer: Peer, message: Attach): void {
   const wanted = message.renditions.filter((rendition) => rendition < s.options.ladder.length);
   const best = windowOf(s, Math.max(Math.min(...wanted), s.lowered?.rendition ?? 0));
   const start = gopStart(best);
-  let from = message.from ?? (start < 0 ? edge + 1 : start);
+  // A player begins with a whole segment: newcomers get one at once, the GOP before the newest one.
+  const whole = start < 0 ? -1 : gopStart(best, start - 1);
+  let from = message.from ?? (whole >= 0 ? whole : start >= 0 ? start : edge + 1);
   if (from <= edge - longestBurst) from = Math.max(start, edge - longestBurst + 1);
   const child: Child = {
     peer,

@@ -52,9 +52,9 @@ export function giveUp(w: PartWindow, seq: number): void {
   if (inside(w, seq) && !isHere(w, seq)) w.marks[seq % size] = givenUp;
 }
 
-/** Where the newest GOP begins of which the first part is here or on its way; -1 for none. */
-export function gopStart(w: PartWindow): number {
-  for (let seq = w.edge; inside(w, seq); seq--) {
+/** Where the newest GOP begins, up to a part, of which the first one is here or on its way; -1 for none. */
+export function gopStart(w: PartWindow, upTo = w.edge): number {
+  for (let seq = upTo; inside(w, seq); seq--) {
     const marks = marksOf(w, seq);
     if (marks & independent && marks & (here | arriving)) return seq;
   }
