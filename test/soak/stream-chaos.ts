@@ -222,8 +222,10 @@ export async function streamChaos(options: ChaosOptions): Promise<ChaosResult> {
 const percent = (share: number): string => `${(100 * share).toFixed(2)} %`;
 
 /**
- * `npm run soak -- --stream-chaos 60`: so many seconds of it, then both negative controls for a third of the time. Fails when a
- * viewer is lost or takes something forged, when the controls show no difference, never by a figure that a busy machine decides.
+ * `npm run soak -- --stream-chaos 60`: so many seconds of it, then without backups and without repeaters for a third of the time. Fails
+ * when a viewer is lost or takes something forged, or when the source sends no more without repeaters; never by a figure that a busy
+ * machine decides. What is lost without backups is shown by the simulation (`test/simulation/stream.test.ts`): on one machine another
+ * parent is found anew sooner than a player runs dry.
  */
 export async function soakStreamChaos(
   seconds: number,
@@ -254,10 +256,6 @@ export async function soakStreamChaos(
     const wrong = [
       ...(real.lost > 0 ? [`${real.lost} viewers did not play again`] : []),
       ...(real.rejected > 0 ? ['parts were refused though nobody forged any'] : []),
-      // A player holds back more than a repair takes: short pauses are seen by nobody, and still are longer.
-      ...(alone.stalled <= real.stalled && alone.longestPauseMs <= real.longestPauseMs
-        ? ['without backups it stalled no more, and no pause was longer']
-        : []),
       // Four viewers and two that would repeat.
       ...(direct.copies < 3.5 ? ['without repeaters the source sent no more'] : []),
     ];
