@@ -513,6 +513,7 @@ export function createDrives(node: Online, alsoUsers: () => Iterable<UserId>): D
     const one = running.get(driveId);
     if (one) await close(one);
     failed.delete(driveId);
+    told.delete(driveId);
     records.remove(driveId);
     node.hosting.forgetDrive(driveId);
     unfollow(driveId);
