@@ -67,6 +67,8 @@ const blocksOptions: ProtocolOptions = {
 /** A subscriber says what it wants within this time, ms; and so long its card is waited for. */
 const helloMs = 10_000;
 const cardMs = 10_000;
+/** The same for a peer that has introduced itself: it may have no card at all. ms. */
+const lateCardMs = 2_000;
 /** Longest that announcing waits for slow takers, ms. */
 const earlyPatienceMs = 2_000;
 
@@ -87,6 +89,8 @@ export function createExchange(deps: ExchangeDeps, options: ExchangeOptions = {}
   /** Drives of which only parts are read. */
   const lookedAt = new Set<EntryId>();
   const serving = new Set<FrameStream>();
+  /** Peers that told who they are when they connected, or had their time for it. */
+  const introduced = new Set<DeviceId>();
   const ring = createEarlyRing(clock, options.earlyBytes ?? limits.earlyRingBytes, earlyPatienceMs);
   const progress = createProgress(clock, (totals) => events.emit('progress', totals));
   const refusals = createRefusals(clock, (peer) =>
@@ -172,9 +176,9 @@ export function createExchange(deps: ExchangeDeps, options: ExchangeOptions = {}
       throw new AppError('protocol_violation', 'A subscriber did not begin by saying what it wants.');
     }
     const asked = drives.get(hello.drive);
-    // A host may have no card at all.
     if (asked) {
-      await settle(() => membership.mayHave(asked.drive, peer) || membership.userOf(peer) !== null, cardMs);
+      const ready = (): boolean => membership.mayHave(asked.drive, peer) || membership.userOf(peer) !== null;
+      await settle(ready, introduced.has(peer) ? lateCardMs : cardMs);
     }
     const known = drives.get(hello.drive);
     if (!known || !running || !membership.mayHave(known.drive, peer)) {
@@ -248,11 +252,13 @@ export function createExchange(deps: ExchangeDeps, options: ExchangeOptions = {}
       bulk.start();
       off.push(
         network.on('peerConnected', ({ peerId }) => {
+          introduced.add(peerId);
           peersChanged();
           // Streams may have died with an older connection of a peer that never was quite away.
           for (const drive of drives.values()) drive.retry(peerId);
         }),
         network.on('peerDisconnected', ({ peerId }) => {
+          introduced.delete(peerId);
           membership.changed();
           // One of several connections may have ended.
           if (!membership.isConnected(peerId)) {

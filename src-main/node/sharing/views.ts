@@ -46,7 +46,7 @@ type Kept = View & {
   readonly secret: string;
   readonly borrowed: Borrowed;
   lastUsed: number;
-  /** A member has told its history to this view. */
+  /** Somebody gave its history to this view: a refusal after that is no misunderstanding at the beginning. */
   wasServed: boolean;
 };
 
@@ -132,8 +132,10 @@ export function createViews(node: Online): Views {
     let db: Database | null = null;
     let drive: Drive | null = null;
     try {
+      let wasServed = true;
       const entries = await exchange.fetchHistory(driveId, peers, limit).catch((error: unknown) => {
         if (kept === null) throw error;
+        wasServed = false;
         return kept;
       });
       await mkdir(dir, { recursive: true, mode: 0o700 });
@@ -180,7 +182,7 @@ export function createViews(node: Online): Views {
         secret: secretHex,
         borrowed,
         lastUsed: clock.now(),
-        wasServed: false,
+        wasServed,
       };
     } catch (error) {
       node.open.unfollow(driveId);
