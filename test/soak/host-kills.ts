@@ -3,6 +3,7 @@ import path from 'node:path';
 import type { DriveHosts } from '../../src-shared/contract/index.ts';
 import { startDaemon, tempDir, type Daemon } from '../support/daemon.ts';
 import { differences, readTree, seeded, seededBytes, until } from '../support/trees.ts';
+import { commitNow } from './commit.ts';
 
 /**
  * A drive of three copies, hosts that are killed while it is written to. In each round two of the three get SIGKILL at a random
@@ -12,7 +13,8 @@ import { differences, readTree, seeded, seededBytes, until } from '../support/tr
 export interface HostKills {
   /** One round; throws when something was lost. */
   round(): Promise<void>;
-  stop(): Promise<void>;
+  /** Ends all daemons. @param keep whether their folders, with their logs, are left; returns where those are (or were) */
+  stop(keep?: boolean): Promise<string>;
 }
 
 const copies = 3;
@@ -127,9 +129,10 @@ export async function startHostKills(seed: number, net: number): Promise<HostKil
         } else hosts.push(await startHost(victim.data));
       }
     },
-    async stop() {
+    async stop(keep = false) {
       await Promise.all([a.stop(), ...hosts.map((host) => host.stop())]);
-      await temp.remove();
+      if (!keep) await temp.remove();
+      return temp.dir;
     },
   };
 }
@@ -140,17 +143,27 @@ export async function soakHostKills(
   seed: number,
 ): Promise<{ summary: string; failed: number }> {
   const kills = await startHostKills(seed, 77);
+  const commit = await commitNow();
   let done = 0;
+  let failed = true;
   try {
     for (; done < count; done++) {
       await kills.round();
       console.error(`host kills: ${done + 1} of ${count}`);
     }
-    return { failed: 0, summary: `two of three hosts killed during writes: ${done} rounds, nothing lost` };
+    failed = false;
+    return {
+      failed: 0,
+      summary: `two of three hosts killed during writes: ${done} rounds (commit ${commit}), nothing lost`,
+    };
   } catch (error) {
     console.error(error);
-    return { failed: 1, summary: `two of three hosts killed during writes: round ${done + 1} FAILED` };
+    return {
+      failed: 1,
+      summary: `two of three hosts killed during writes: round ${done + 1} FAILED (commit ${commit})`,
+    };
   } finally {
-    await kills.stop();
+    const dir = await kills.stop(failed);
+    if (failed) console.error(`what the daemons logged is in ${dir}`);
   }
 }
