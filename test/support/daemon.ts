@@ -120,7 +120,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       }
     });
     void exited.then((code) => reject(new Error(`the daemon ended with ${code}: ${tail.join('')}`)));
-    setTimeout(() => reject(new Error(`no ready line in 60 s: ${tail.join('')}`)), 60_000).unref();
+    setTimeout(() => reject(new Error(`no ready line in 180 s: ${tail.join('')}`)), 180_000).unref();
   }).catch((error: unknown) => {
     child.kill('SIGKILL');
     throw error;
