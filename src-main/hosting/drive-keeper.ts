@@ -112,6 +112,8 @@ export function createDriveKeeper(deps: DriveKeeperDeps): DriveKeeper {
   const wantedPeers = new Set<DeviceId>();
   /** Hosts that may hold blocks of the drive that are not theirs (any more). */
   const untidy = new Set<DeviceId>();
+  /** Hosts without room for what the drive has by now: they keep what they have until another one has all. */
+  const full = new Set<DeviceId>();
 
   const rows = (): readonly HostRow[] => records.hosts(drive.id);
   const isConnected = (peer: DeviceId): boolean => network.peers().some(({ peerId }) => peerId === peer);
@@ -213,7 +215,7 @@ export function createDriveKeeper(deps: DriveKeeperDeps): DriveKeeper {
         lastSeen: row.lastSeen,
         complete: row.complete,
         // Whose person has become a member keeps the drive for himself.
-        leaving: isMember(row.host) || (deps.offers.get(row.host)?.leaving ?? false),
+        leaving: isMember(row.host) || full.has(row.host) || (deps.offers.get(row.host)?.leaving ?? false),
         disqualified: records.reputation(row.host).disqualified,
         missSince: row.missSince,
         broken: row.broken !== null,
@@ -318,6 +320,7 @@ export function createDriveKeeper(deps: DriveKeeperDeps): DriveKeeper {
           });
           put((now = { ...now, contract: number }));
         }
+        full.delete(row.host);
         const isTidied = now.sentSeq < 0;
         // It forgets what others keep only while they do.
         if (isTidied && !rows().every((one) => one.host === row.host || one.complete))
@@ -373,6 +376,10 @@ export function createDriveKeeper(deps: DriveKeeperDeps): DriveKeeper {
           ? new AppError('audit_failed', 'A host no longer keeps anything of the drive.', { cause: error })
           : error;
         noteBroken(row.host, failed);
+      } else if (isAppError(error, 'quota_exceeded')) {
+        // It need not lend more than it did: that is no breach.
+        if (!full.has(row.host)) again = true;
+        full.add(row.host);
       } else if (isAppError(error, 'forbidden') && clock.now() >= cardAt) {
         // The host may know a card of another computer of this user, which lacks this one.
         cardAt = clock.now() + cardMs;
@@ -400,6 +407,7 @@ export function createDriveKeeper(deps: DriveKeeperDeps): DriveKeeper {
       logger.debug({ host, error }, 'a host could not be told that it is released');
     }
     records.removeHost(drive.id, host);
+    full.delete(host);
   }
 
   async function keep(wanted: number): Promise<void> {

@@ -5,7 +5,7 @@ import type { ErrorCode } from '../../src-shared/errors.ts';
 import type { Clock, Logger } from '../../src-shared/runtime.ts';
 import type { BlockSource, Exchange } from '../exchange/index.ts';
 import type { EntryId } from '../history/index.ts';
-import type { DeviceId } from '../identity/index.ts';
+import type { DeviceId, UserId } from '../identity/index.ts';
 import type { Network } from '../network/index.ts';
 import { createChunkStore } from '../store/index.ts';
 import type { ChunkStore, Database } from '../store/index.ts';
@@ -17,6 +17,8 @@ import type { HostedDrive } from './hosted-drive.ts';
 import { createHostRecords } from './host-records.ts';
 import type { HostRecords } from './host-records.ts';
 import type { HostingTimes } from './drive-keeper.ts';
+import { offerToStranger, strangersBound } from './lending.ts';
+import type { StrangersBound } from './lending.ts';
 import { limits } from './limits.ts';
 import { createPaidCopies } from './paid-copies.ts';
 import type { PaidCopies } from './paid-copies.ts';
@@ -41,6 +43,10 @@ export interface HostDeps {
   readonly quota: () => number | null;
   /** What is wanted for keeping them; null: nothing. */
   readonly asks: () => Asks | null;
+  /** Share of that, in [0, 1], that one stranger may reserve for nothing; 1: there is no bound. Default: 1. */
+  readonly strangerShare?: () => number;
+  /** Who is no stranger: the bound is not for them. */
+  readonly isKnown?: (user: UserId) => boolean;
   readonly times: () => Pick<HostingTimes, 'pollMs'>;
 }
 
@@ -58,7 +64,8 @@ export interface Borrowed {
 export interface Host {
   start(): Promise<void>;
   stop(): Promise<void>;
-  offer(): Promise<Offer>;
+  /** @param to who asks: a stranger is offered no more than one may reserve; left out: somebody who is known here */
+  offer(to?: DeviceId): Promise<Offer>;
   /** Answers one request of a peer; throws AppError, which the peer is told as a refusal. */
   answer(peer: DeviceId, request: HostRequest): Promise<HostAnswer>;
   drives(): readonly HostedDriveInfo[];
@@ -70,6 +77,8 @@ export interface Host {
   contractOf(drive: EntryId): SignedContract | null;
   used(): number;
   reserved(): number;
+  /** What people who are not known here may reserve; null: whatever is free. */
+  strangers(): StrangersBound | null;
   /** Copies that contracts on ledgers pay for. */
   paid(): PaidCopies;
   /** A paid contract is over: what was to go while it ran goes now. */
@@ -104,7 +113,39 @@ export function createHost(deps: HostDeps): Host {
     [...drives.values()].reduce((sum, drive) => sum + drive.contract().contract.bytes, 0);
   const used = (): number => [...drives.values()].reduce((sum, drive) => sum + drive.status().bytes, 0);
 
-  async function offer(): Promise<Offer> {
+  const isKnown = (user: UserId | null): boolean => user !== null && (deps.isKnown?.(user) ?? false);
+  const userOf = ({ contract }: SignedContract): UserId | null => network.cards.userOf(contract.keeper);
+
+  /** Bytes reserved by strangers, and by this device's person among them. */
+  function reservedByStrangers(peer: DeviceId): { readonly own: number; readonly strangers: number } {
+    const user = network.cards.userOf(peer);
+    let [own, strangers] = [0, 0];
+    for (const hosted of drives.values()) {
+      const signed = hosted.contract();
+      const { keeper, bytes } = signed.contract;
+      const who = userOf(signed);
+      if (isKnown(who)) continue;
+      strangers += bytes;
+      if (keeper === peer || (who !== null && who === user)) own += bytes;
+    }
+    return { own, strangers };
+  }
+
+  function strangers(): StrangersBound | null {
+    const share = deps.strangerShare?.() ?? 1;
+    const quota = deps.quota();
+    // Who asks for pay is paid for what is reserved, or gets rid of it.
+    return quota === null || share >= 1 || deps.asks() !== null ? null : strangersBound(quota, share);
+  }
+
+  async function offer(to?: DeviceId): Promise<Offer> {
+    const all = await offerToAll();
+    const bound = strangers();
+    if (to === undefined || bound === null || isKnown(network.cards.userOf(to))) return all;
+    return { ...all, ...offerToStranger(all, bound, reservedByStrangers(to)) };
+  }
+
+  async function offerToAll(): Promise<Offer> {
     const quota = deps.quota();
     const addresses = network.addresses().slice(0, limits.addressesPerHost);
     if (quota === null) return { quota: 0, free: 0, leaving: true, asks: null, addresses };
@@ -199,7 +240,7 @@ export function createHost(deps: HostDeps): Host {
       }
     }
     const more = contract.bytes - (before?.contract().contract.bytes ?? 0);
-    const { free, leaving } = await offer();
+    const { free, leaving } = await offer(peer);
     if (!before && owed.isRefused(contract.drive, clock.now()))
       refuse('unpaid', 'This drive was kept here before, and nothing was paid for it.');
     if (leaving && !before) refuse('quota_exceeded', 'This computer lends no disk.');
@@ -337,7 +378,7 @@ export function createHost(deps: HostDeps): Host {
     async answer(peer, request) {
       switch (request.t) {
         case 'offer':
-          return { t: 'offered', ...(await offer()) };
+          return { t: 'offered', ...(await offer(peer)) };
         case 'others':
           // Answered where the offers of others are known.
           return { t: 'offers', offers: [] };
@@ -417,6 +458,7 @@ export function createHost(deps: HostDeps): Host {
     contractOf: (drive) => drives.get(drive)?.contract() ?? null,
     used,
     reserved,
+    strangers,
     paid: () => paid,
     endPaid,
   };

@@ -23,6 +23,7 @@ import type { DriveKeeper, HostingTimes } from './drive-keeper.ts';
 import { createHost } from './host.ts';
 import type { Borrowed, Host } from './host.ts';
 import { serveHostProtocol, talkTo } from './host-protocol.ts';
+import type { StrangersBound } from './lending.ts';
 import { createLeafPool } from './leaf-pool.ts';
 import { limits } from './limits.ts';
 import type { HostAnswer, HostRequest } from './messages.ts';
@@ -52,6 +53,10 @@ export interface HostingDeps {
   readonly quota: () => number | null;
   /** What is wanted for keeping them; null: nothing. */
   readonly asks: () => Asks | null;
+  /** Share of what is lent that one stranger may reserve for nothing, in [0, 1]. Default: 1, no bound. */
+  readonly strangerShare?: () => number;
+  /** Who is no stranger. */
+  readonly isKnown?: (user: UserId) => boolean;
   /** What a drive of this node pays for copies; null: nothing. */
   readonly pays: (drive: EntryId) => Asks | null;
   /** Who may read a drive of this node beside its members. Default: nobody. */
@@ -147,8 +152,8 @@ export interface Hosting extends Service, Events<HostingEvents> {
   /** And on the side that keeps copies for pay. */
   paid(): PaidCopies;
   endPaid(chain: string, contract: number): Promise<void>;
-  /** Bytes lent to others: on the disk, and promised. */
-  lent(): { readonly used: number; readonly reserved: number };
+  /** Bytes lent to others: on the disk, promised, and what strangers may be promised (null: whatever is free). */
+  lent(): { readonly used: number; readonly reserved: number; readonly strangers: StrangersBound | null };
 }
 
 /** A host that can be paid for what it keeps. */
@@ -436,6 +441,6 @@ export function createHosting(deps: HostingDeps): Hosting {
     hosted: () => host.drives(),
     openHosted: (drive) => host.contractOf(drive)?.contract.open ?? null,
     unpaid: () => host.unpaid(),
-    lent: () => ({ used: host.used(), reserved: host.reserved() }),
+    lent: () => ({ used: host.used(), reserved: host.reserved(), strangers: host.strangers() }),
   };
 }

@@ -6,6 +6,7 @@ import { createSigner, deviceIdOf } from '../identity/index.ts';
 import { entryId } from '../history/index.ts';
 import { hasTag, memberTags, openContract, signContract } from './contract.ts';
 import { createIdleHosts } from './idle-hosts.ts';
+import { offerToStranger, strangersBound } from './lending.ts';
 import { leafBytes, leafCount, leafRoot, proveLeaf, verifyLeaf } from '../history/index.ts';
 import { decodeHostAnswer, decodeHostRequest, encodeHostAnswer, encodeHostRequest } from './messages.ts';
 import type { HostAnswer, HostRequest } from './messages.ts';
@@ -216,6 +217,32 @@ describe('the plan of copies', () => {
         if (hosts.length === wanted && release.length === 0) expect(add.length).toBeLessThanOrEqual(wanted);
       }),
     );
+  });
+});
+
+describe('what a stranger is offered', () => {
+  it('is never more than is free, than one may reserve, or than strangers may together', () => {
+    const size = fc.nat({ max: 1_000_000_000_000 });
+    const share = fc.double({ min: 0, max: 1, noNaN: true });
+    fc.assert(
+      fc.property(size, size, size, size, share, (quota, free, own, others, part) => {
+        const bound = strangersBound(quota, part);
+        const reserved = { own, strangers: own + others };
+        const told = offerToStranger({ quota, free }, bound, reserved);
+        expect(told.free).toBeGreaterThanOrEqual(0);
+        expect(told.free).toBeLessThanOrEqual(free);
+        expect(told.quota).toBeLessThanOrEqual(quota);
+        if (told.free > 0) {
+          expect(own + told.free).toBeLessThanOrEqual(bound.each);
+          expect(own + others + told.free).toBeLessThanOrEqual(bound.together);
+        }
+        expect(bound.each).toBeLessThanOrEqual(bound.together);
+      }),
+    );
+    expect(strangersBound(1000, 0.25)).toEqual({ each: 250, together: 750 });
+    expect(
+      offerToStranger({ quota: 1000, free: 900 }, strangersBound(1000, 1), { own: 100, strangers: 100 }),
+    ).toEqual({ quota: 1000, free: 900 });
   });
 });
 

@@ -202,6 +202,11 @@ export async function createNode(options: NodeOptions): Promise<Node> {
         },
         quota: () => settings.get('hosting.quota'),
         asks: () => paying?.paidHosts.asks() ?? null,
+        strangerShare: () => settings.get('hosting.strangerShare'),
+        isKnown: (user) =>
+          user === identity.userId() ||
+          (people.given(nameOwner(), user)?.name ?? null) !== null ||
+          drives.list().some(({ drive }) => drive.roleOf(user) !== null),
         openness: opennessOf,
         pays: (drive) => paying?.paidDrives.asksMet(drive) ?? null,
         find: (drive, signal) => findHosts(network, drive, signal),

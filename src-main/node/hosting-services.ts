@@ -114,6 +114,7 @@ export function createHostingServices({
       offering: quota !== null,
       quota: quota ?? 0,
       ...hosting.lent(),
+      strangerShare: settings.get('hosting.strangerShare'),
       price: settings.get('hosting.price'),
       collateral: settings.get('hosting.collateral'),
       symbol: coins()?.symbol ?? null,
@@ -204,10 +205,11 @@ export function createHostingServices({
 
   return {
     hosting: {
-      offer({ quota, price, collateral }) {
+      offer({ quota, price, collateral, strangerShare }) {
         const { settings } = online();
         if (price !== undefined) settings.write('hosting.price', price);
         if (collateral !== undefined) settings.write('hosting.collateral', collateral);
+        if (strangerShare !== undefined) settings.write('hosting.strangerShare', strangerShare);
         settings.write('hosting.quota', quota);
         return status();
       },

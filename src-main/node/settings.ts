@@ -26,6 +26,8 @@ const declared = {
   'hosting.price': { schema: coins.nullable(), fallback: null },
   /** Base coins it puts down for a paid copy at the most. */
   'hosting.collateral': { schema: coins, fallback: '0' },
+  /** Share of what is lent that somebody who is not known here may reserve for nothing; 1: all of it. */
+  'hosting.strangerShare': { schema: z.number().min(0).max(1), fallback: 0.25 },
   'hosting.auditSeconds': { schema: z.number().min(1).max(86_400), fallback: 3600 },
   'hosting.silenceSeconds': { schema: z.number().min(1).max(604_800), fallback: 1800 },
   'hosting.repairSeconds': { schema: z.number().min(1).max(86_400), fallback: 300 },

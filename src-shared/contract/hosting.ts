@@ -86,6 +86,10 @@ export const hostStatus = z.object({
   used: count,
   /** Bytes that contracts promise to others. */
   reserved: count,
+  /** Bytes that somebody who is not known here may reserve, and all of them together; null: there is no bound, or pay is asked for. */
+  strangers: z.object({ each: count, together: count }).nullable(),
+  /** Share of what is lent from which that comes, in [0, 1]. */
+  strangerShare: z.number(),
   /** Base coins wanted for a GiB and hour; null: drives are kept for nothing, too. And what is put down at the most for a paid copy. */
   price: amount.nullable(),
   collateral: amount,
@@ -121,6 +125,8 @@ export const hosting = {
       /** null: for nothing, too; left out: as before. */
       price: coins.nullable().optional(),
       collateral: coins.optional(),
+      /** Share of it that somebody who is not known here may reserve for nothing; left out: as before. */
+      strangerShare: z.number().min(0).max(1).optional(),
     }),
     hostStatus,
   ),

@@ -157,6 +157,50 @@ it('places nothing where the quota leaves no room', async () => {
   expect((await small.node.hosting.status({}, never)).reserved).toBe(0);
 }, 90_000);
 
+it('lets strangers reserve their share and no more, known people what is free, and moves what outgrew its host', async () => {
+  const folder = await folderIn(temp.dir, 'outgrown');
+  await writeFile(path.join(folder, 'large.bin'), seededBytes(seeded(10), 30_000_000));
+  const [keeper, host, larger] = [
+    await start('stranger', 200),
+    await start('host-share', 201),
+    await start('host-large', 202),
+  ];
+  const { userId } = await keeper.node.identity.create({ words: 12 }, never);
+  // Three times of 16 MiB are reserved for the file: more than a quarter.
+  const offered = await host.node.hosting.offer({ quota: 200_000_000, strangerShare: 0.25 }, never);
+  expect(offered).toMatchObject({ strangers: { each: 50_000_000, together: 150_000_000 } });
+  await meet(keeper, host);
+  const { driveId: drive } = await keeper.node.drives.create(
+    { name: 'Outgrown', folder, visibility: 'private' },
+    never,
+  );
+  await keeper.node.drives.wait({ drive }, never);
+  await keeper.node.hosting.replicate({ drive, copies: 1 }, never);
+  expect((await hosts(keeper, drive)).hosts).toEqual([]);
+  expect((await host.node.hosting.status({}, never)).reserved).toBe(0);
+
+  await host.node.people.name({ user: userId, name: 'Ada' }, never);
+  await untilOn(keeper, drive, [host.peerId]);
+  const { reserved } = await host.node.hosting.status({}, never);
+  expect(reserved).toBeGreaterThan(50_000_000);
+
+  // A stranger again: what was promised is kept, and nothing more is.
+  await host.node.people.name({ user: userId, name: null }, never);
+  await writeFile(path.join(folder, 'more.bin'), seededBytes(seeded(12), 30_000_000));
+  await keeper.node.drives.wait({ drive }, never);
+  await until('no copy is whole', 30_000, async () => (await hosts(keeper, drive)).copies === 0);
+  expect((await host.node.hosting.status({}, never)).reserved).toBe(reserved);
+  expect((await hosts(keeper, drive)).hosts).toMatchObject([{ peerId: host.peerId, problem: null }]);
+
+  await larger.node.hosting.offer({ quota: 1_000_000_000 }, never);
+  await meet(keeper, larger);
+  await untilOn(keeper, drive, [larger.peerId]);
+  await until('the small one let go', 30_000, async () => {
+    const { drives } = await host.node.hosting.status({}, never);
+    return drives.length === 0;
+  });
+}, 180_000);
+
 it('lets who keeps a drive for others look at it, join it and leave it, and goes on keeping it', async () => {
   const keeper = await start('keeper-own', 195);
   await keeper.node.identity.create({ words: 12 }, never);

@@ -165,6 +165,14 @@ describe.skipIf(chromium === null)('sharing and hosting in two windows', () => {
     await lent.getByLabel('How much').fill('0.5');
     await lent.getByRole('button', { name: 'Save' }).click();
     await lent.getByText('500 MB lent').waitFor();
+    await lent.getByText("Somebody you don't know can reserve up to 125 MB").waitFor();
+    await lent.getByRole('button', { name: 'Change' }).click();
+    await lent.getByLabel('For one stranger').fill('a few');
+    await lent.getByRole('button', { name: 'Save' }).click();
+    await lent.getByText('0 to 100 percent').waitFor();
+    await lent.getByLabel('For one stranger').fill('10');
+    await lent.getByRole('button', { name: 'Save' }).click();
+    await lent.getByText('up to 50 MB').waitFor();
     expect(await browsers[1]!.accessibility()).toEqual([]);
     await lent.getByRole('button', { name: 'Stop' }).click();
     await page(1).getByRole('alertdialog').getByRole('button', { name: 'Stop lending' }).click();

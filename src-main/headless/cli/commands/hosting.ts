@@ -11,6 +11,14 @@ function hostAnswer(value: HostStatus) {
     ['lent', value.offering ? formatBytes(value.quota) : 'nothing'],
     ['promised', formatBytes(value.reserved)],
     ['used', formatBytes(value.used)],
+    ...(value.strangers === null
+      ? []
+      : [
+          [
+            'for strangers',
+            `${formatBytes(value.strangers.each)} each, ${formatBytes(value.strangers.together)} together`,
+          ] as [string, string],
+        ]),
     [
       'wanted for it',
       value.price === null ? 'nothing' : `${value.price} ${value.symbol ?? ''} for a GiB and hour`,
