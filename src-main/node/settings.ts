@@ -43,6 +43,8 @@ const declared = {
   'streams.uplink': { schema: z.int().positive().nullable(), fallback: null },
   'trash.days': { schema: z.int().min(1).max(3650), fallback: 30 },
   'versions.share': { schema: z.number().min(0).max(1), fallback: 0.1 },
+  /** Whether this computer tells connected people, when they ask about a provider, how calls to it went from here. */
+  'services.shareRatings': { schema: z.boolean(), fallback: true },
   /** How often new heads of drives are put into the ledger; null: never. Each time costs a fee. */
   'ledger.anchorSeconds': { schema: z.number().min(1).max(604_800).nullable(), fallback: 300 },
   /**

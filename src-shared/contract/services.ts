@@ -17,6 +17,8 @@ export const serviceProvider = z.object({
   /** Mean time of its answers, ms; null: never called from here. */
   ms: z.number().nullable(),
   calls: count,
+  /** What connected people told of their calls: the middle share that was answered, 0 to 1, and how many told; null: nobody. */
+  rating: z.object({ success: z.number(), raters: count }).nullable(),
 });
 /** A service that can be called from here, and who answers it. */
 export const serviceSummary = z.object({

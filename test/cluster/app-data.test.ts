@@ -250,6 +250,18 @@ describe('services', () => {
       await until('B knows C', 10_000, async () =>
         (await b.node.net.peers({}, never)).every((one) => one.userId !== null),
       );
+      // C never called A's adder; B did, tells how it went, and shows A's word that it has called.
+      await meet(c, a);
+      await until('C hears what B says of A', 20_000, async () => {
+        const [adder] = await c.node.services.list({ search: 'add', interface: null }, never);
+        return adder?.providers[0]?.rating !== undefined && adder.providers[0].rating !== null;
+      });
+      const seen = async (at: LocalNode) =>
+        (await at.node.services.list({ search: who.a, interface: null }, never))[0]!.providers[0]!;
+      const { success, calls } = await seen(b);
+      expect(calls).toBeGreaterThan(0);
+      expect((await seen(c)).calls).toBe(0);
+      expect((await seen(c)).rating).toEqual({ success: Math.round(success * 1000) / 1000, raters: 1 });
       const one = await provide(c, 'adder-too', 'C');
       await until(
         'both are known',

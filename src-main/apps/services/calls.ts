@@ -11,6 +11,7 @@ import { checkInterface, checkJson } from './interface.ts';
 import type { CheckedInterface } from './interface.ts';
 import type { Offer, Offers } from './offers.ts';
 import { offerShown } from './server.ts';
+import type { RatedProvider, ServiceRatings } from './ratings.ts';
 import type { ServiceRecords } from './records.ts';
 
 /** A service as it is known here, and one computer that answers it. */
@@ -47,6 +48,8 @@ export interface CallOutcome {
 export interface ServiceCalls {
   /** Everything that is offered by this computer, connected ones and in the ledger. */
   known(signal: AbortSignal): Promise<readonly KnownOffer[]>;
+  /** Asks others about the providers of these offers, and waits a little for what they say. */
+  askRatings(offers: readonly KnownOffer[]): Promise<void>;
   interfaceOf(hash: string, signal: AbortSignal): Promise<CheckedInterface>;
   call(request: CallRequest, signal: AbortSignal): AsyncGenerator<JsonValue, CallOutcome>;
   /** Pays what is owed to one provider, and tells it. */
@@ -60,6 +63,8 @@ const connectMs = 1000;
 const listFresh = 3000;
 /** A peer that is slow to say what it offers is taken at its earlier word, ms. */
 const listPatience = 300;
+/** Interfaces whose providers others are asked about at a time. */
+const mostRatedInterfaces = 16;
 const mostInterfaces = 128;
 /** Providers tried for one call. */
 const mostTries = 6;
@@ -83,6 +88,7 @@ export function createServiceCalls(deps: {
   readonly network: Network;
   readonly offers: Offers;
   readonly records: ServiceRecords;
+  readonly ratings: Pick<ServiceRatings, 'told' | 'ask' | 'noteCall'>;
   readonly user: () => UserId;
   readonly device: () => Signer;
   readonly clock: Clock;
@@ -182,6 +188,21 @@ export function createServiceCalls(deps: {
     return [...here, ...others.flat(), ...ledger.filter((one) => one.peer !== network.peerId)];
   }
 
+  async function askRatings(found: readonly KnownOffer[]): Promise<void> {
+    const groups = new Map<string, RatedProvider[]>();
+    for (const { peer, owner, interface: hash } of found) {
+      if (peer === null) continue;
+      const group = groups.get(hash) ?? [];
+      if (!group.some((one) => one.peer === peer)) group.push({ peer, owner });
+      groups.set(hash, group);
+    }
+    const work = [...groups]
+      .slice(0, mostRatedInterfaces)
+      .map(([hash, group]) => deps.ratings.ask(hash, group));
+    // Who is slow is heard the next time.
+    await promptly(Promise.all(work), []);
+  }
+
   function named(service: string): (one: WireOffer) => boolean {
     if (/^[0-9a-f]{64}$/.test(service)) return (one) => one.interface === service;
     const slash = service.indexOf('/');
@@ -206,6 +227,7 @@ export function createServiceCalls(deps: {
             offer,
             peer,
             rating: records.rating(peer, offer.interface),
+            told: deps.ratings.told(peer, offer.interface),
             rtt: info.get(peer)?.rtt ?? null,
             connected: info.has(peer),
             price: offer.price && { symbol: offer.price.symbol, amount: BigInt(offer.price.amount) },
@@ -303,6 +325,7 @@ export function createServiceCalls(deps: {
         if (step.done) {
           definition.check(request.method, 'result', step.value.value);
           records.keep(deps.user(), peer, step.value.receipt);
+          deps.ratings.noteCall(peer, step.value.receipt);
           return step.value;
         }
         definition.check(request.method, 'item', step.value);
@@ -351,7 +374,10 @@ export function createServiceCalls(deps: {
     try {
       const local = offers.list().find((one) => named(request.service)(offerShown(one)));
       if (local) return yield* callHere(local, request, params, signal);
-      const list = candidates(await known(signal), request.service);
+      const offered = await known(signal);
+      const there = offered.filter((one) => one.peer !== null && named(request.service)(one));
+      if (new Set(there.map(({ peer }) => peer)).size > 1) await askRatings(there);
+      const list = candidates(offered, request.service);
       if (list.length === 0) {
         throw new AppError('not_found', `Nobody who is known here offers ${request.service.slice(0, 100)}.`);
       }
@@ -400,6 +426,7 @@ export function createServiceCalls(deps: {
 
   return {
     known,
+    askRatings,
     async interfaceOf(hash, signal) {
       const found = interfaces.get(hash) ?? offers.interfaceOf(hash);
       if (found) return found;

@@ -10,6 +10,14 @@ export interface Rating {
 /** What counts of a provider that nobody has tried. */
 export const unrated: Rating = { success: 0.9, ms: null, calls: 0 };
 
+/** How others fared with a provider. */
+export interface Told {
+  /** 0 to 1: the middle one of what they told. */
+  readonly success: number;
+  /** How many people told. */
+  readonly raters: number;
+}
+
 /** How much the newest call counts. */
 const weight = 0.2;
 /** ms: where neither a call nor a round trip was measured. */
@@ -27,6 +35,8 @@ export function rated(before: Rating, ok: boolean, ms: number): Rating {
 export interface Candidate {
   readonly peer: string;
   readonly rating: Rating;
+  /** null: nobody told anything. */
+  readonly told: Told | null;
   /** Round trip of the connection, ms; null: not connected, or not measured. */
   readonly rtt: number | null;
   readonly connected: boolean;
@@ -34,10 +44,21 @@ export interface Candidate {
   readonly price: { readonly symbol: string; readonly amount: bigint } | null;
 }
 
+/** Own calls and other people count up to so many: own experience soon weighs most, and identities that cost nothing gain little. */
+const ownCounts = 10;
+const othersCount = 3;
+
+/** The share of calls that a provider is expected to answer: of own experience, and of what others told. */
+export function expectedSuccess({ success, calls }: Rating, told: Told | null): number {
+  const own = 1 + Math.min(calls, ownCounts - 1);
+  const others = Math.min(told?.raters ?? 0, othersCount);
+  return (success * own + (told?.success ?? 0) * others) / (own + others);
+}
+
 /** ms that a call is expected to take, with failed ones counted as so much slower. */
-function cost({ rating, rtt, connected }: Candidate): number {
+function cost({ rating, told, rtt, connected }: Candidate): number {
   const ms = Math.max(1, rating.ms ?? rtt ?? unknownMs) + (connected ? 0 : 100);
-  return ms / Math.max(0.05, rating.success) ** 4;
+  return ms / Math.max(0.05, expectedSuccess(rating, told)) ** 4;
 }
 
 /** The order in which providers are tried: free before paid, the cheaper before the dearer by half, then the nearest and best-rated. */

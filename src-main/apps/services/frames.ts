@@ -68,7 +68,7 @@ const request = z.discriminatedUnion('method', [
 export type ServiceRequest = z.infer<typeof request>;
 
 /** What a provider signs after a call: what was asked, what was answered (by hash), and what it costs. */
-const receipt = z.strictObject({
+export const receipt = z.strictObject({
   owner: user,
   service: slug,
   interface: hex32,
@@ -84,6 +84,18 @@ const receipt = z.strictObject({
   sig: signature,
 });
 export type Receipt = z.infer<typeof receipt>;
+
+/** What a provider signs for who has a receipt of it: the word that makes their rating of it count. It says nothing of what was asked. */
+export const useOnWire = z.strictObject({
+  owner: user,
+  service: slug,
+  interface: hex32,
+  caller: user,
+  /** Days since 1970. */
+  day: z.int().min(0),
+  sig: signature,
+});
+export type Use = z.infer<typeof useOnWire>;
 
 export const offerOnWire = z.strictObject({
   owner: user,
@@ -176,6 +188,9 @@ export const callBytes = (provider: string, { params, ...call }: Omit<CallParams
 /** What the provider's device signs after a call. */
 export const receiptBytes = (one: Omit<Receipt, 'sig'>): Uint8Array =>
   signed('service receipt', canonicalJson(one));
+
+/** What the provider's device signs for its `Use`. */
+export const useBytes = (one: Omit<Use, 'sig'>): Uint8Array => signed('service use', canonicalJson(one));
 
 /** An error as it crosses: JSON-RPC's number, a sentence, our word. */
 export function failureOf(error: unknown): z.infer<typeof failure> {

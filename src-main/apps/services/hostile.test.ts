@@ -123,6 +123,7 @@ test('providers are tried by price, then by how fast and how surely they answer'
   const one = (peer: string, more: object) => ({
     peer,
     rating: unrated,
+    told: null,
     rtt: null,
     connected: true,
     price: null,
@@ -140,4 +141,12 @@ test('providers are tried by price, then by how fast and how surely they answer'
   let good = failing;
   for (let n = 0; n < 30; n++) good = rated(good, true, 4);
   expect(names(inOrder([slow, { ...broken, rating: good }, near]))).toBe('bns');
+  // What others say moves a provider that was never tried here, and no crowd of them one that was.
+  const blamed = one('x', { rtt: 5, told: { success: 0.2, raters: 3 } });
+  const praised = one('y', { rtt: 9, told: { success: 1, raters: 3 } });
+  expect(names(inOrder([blamed, praised, near]))).toBe('nyx');
+  const crowd = { success: 0, raters: 1000 };
+  expect(names(inOrder([one('c', { rtt: 5, rating: good, told: crowd }), slow, broken]))).toBe('csb');
+  const friends = { success: 1, raters: 1000 };
+  expect(names(inOrder([{ ...broken, told: friends }, near]))).toBe('nb');
 });

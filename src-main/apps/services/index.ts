@@ -6,6 +6,8 @@ export { createServiceServer } from './server.ts';
 export type { Credit } from './server.ts';
 export { createServiceCalls } from './calls.ts';
 export type { CallOutcome, CallRequest, KnownOffer, ServiceCalls } from './calls.ts';
+export { createServiceRatings } from './ratings.ts';
+export type { ServiceRatings } from './ratings.ts';
 export { createServiceRecords } from './records.ts';
 export type { Debt, ServiceRecords } from './records.ts';
 export type { Receipt, WirePrice } from './frames.ts';

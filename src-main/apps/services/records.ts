@@ -3,7 +3,7 @@ import { migrate } from '../../store/index.ts';
 import type { UserId } from '../../identity/index.ts';
 import { unrated } from './choice.ts';
 import type { Rating } from './choice.ts';
-import type { Receipt } from './frames.ts';
+import type { Receipt, Use } from './frames.ts';
 
 const migrations = [
   `CREATE TABLE service_ratings (peer TEXT NOT NULL, interface TEXT NOT NULL, success REAL NOT NULL, ms REAL, calls INTEGER NOT NULL,
@@ -17,6 +17,8 @@ const migrations = [
    CREATE TABLE service_untold (user TEXT NOT NULL, owner TEXT NOT NULL, peer TEXT NOT NULL, tx TEXT NOT NULL,
      PRIMARY KEY (user, owner, peer, tx)) STRICT, WITHOUT ROWID;
    CREATE TABLE service_payments (owner TEXT NOT NULL, tx TEXT NOT NULL, time INTEGER NOT NULL, PRIMARY KEY (owner, tx)) STRICT, WITHOUT ROWID`,
+  `CREATE TABLE service_uses (user TEXT NOT NULL, peer TEXT NOT NULL, interface TEXT NOT NULL, day INTEGER NOT NULL, word TEXT NOT NULL,
+     PRIMARY KEY (user, peer, interface)) STRICT, WITHOUT ROWID`,
 ];
 
 /** Receipts and ratings kept; the oldest give way. */
@@ -39,6 +41,13 @@ export function createServiceRecords(db: Database) {
   const rate = db.prepare('INSERT OR REPLACE INTO service_ratings VALUES (?, ?, ?, ?, ?, ?)');
   const thinRatings = db.prepare(
     `DELETE FROM service_ratings WHERE time < (SELECT time FROM service_ratings ORDER BY time DESC LIMIT 1 OFFSET ${mostRatings})`,
+  );
+  const use = db.prepare<[string, string, string], { word: string }>(
+    'SELECT word FROM service_uses WHERE user = ? AND peer = ? AND interface = ?',
+  );
+  const setUse = db.prepare('INSERT OR REPLACE INTO service_uses VALUES (?, ?, ?, ?, ?)');
+  const thinUses = db.prepare(
+    `DELETE FROM service_uses WHERE day < (SELECT day FROM service_uses ORDER BY day DESC LIMIT 1 OFFSET ${mostRatings})`,
   );
   const insert = db.prepare(
     `INSERT INTO service_receipts (user, peer, app, owner, service, method, symbol, amount, time, receipt)
@@ -82,6 +91,15 @@ export function createServiceRecords(db: Database) {
     rate(peer: string, hash: string, { success, ms, calls }: Rating, time: number): void {
       rate.run(peer, hash, success, ms, calls, time);
       if (calls % 100 === 1) thinRatings.run();
+    },
+    /** The word of a provider that this user has called it; null: none. */
+    use(user: UserId, peer: string, hash: string): Use | null {
+      const row = use.get(user, peer, hash);
+      return row ? (JSON.parse(row.word) as Use) : null;
+    },
+    keepUse(user: UserId, peer: string, word: Use): void {
+      setUse.run(user, peer, word.interface, word.day, JSON.stringify(word));
+      thinUses.run();
     },
     /** Keeps a receipt; what it costs is owed from now on. */
     keep(user: UserId, peer: string, receipt: Receipt): void {

@@ -5,6 +5,7 @@ import {
   checkManifest,
   createOffers,
   createServiceCalls,
+  createServiceRatings,
   createServiceRecords,
   createServiceServer,
 } from '../../apps/index.ts';
@@ -95,10 +96,20 @@ export function createNodeServicesOfApps(
     clock,
     logger,
   });
+  const ratings = createServiceRatings({
+    network,
+    records,
+    user: () => identity.userId(),
+    device: () => identity.deviceSigner,
+    shares: () => node.settings.get('services.shareRatings'),
+    clock,
+    logger,
+  });
   const calls = createServiceCalls({
     network,
     offers,
     records,
+    ratings,
     user,
     device: () => identity.deviceSigner,
     clock,
@@ -144,7 +155,9 @@ export function createNodeServicesOfApps(
       registered: group.some((one) => one.source === 'ledger'),
       providers: [...peers].map((peerId) => {
         const { success, ms, calls: made } = records.rating(peerId ?? '', first.interface);
-        return { peerId, connected: peerId === null || connected.has(peerId), success, ms, calls: made };
+        const rating = peerId === null ? null : ratings.told(peerId, first.interface);
+        const reached = peerId === null || connected.has(peerId);
+        return { peerId, connected: reached, success, ms, calls: made, rating };
       }),
     };
   }
@@ -203,11 +216,14 @@ export function createNodeServicesOfApps(
         .toLowerCase()
         .split(/\s+/)
         .filter((word) => word !== '');
-      const groups = new Map<string, KnownOffer[]>();
-      for (const one of await calls.known(signal)) {
-        if (hash !== null && one.interface !== hash) continue;
+      const found = (await calls.known(signal)).filter((one) => {
+        if (hash !== null && one.interface !== hash) return false;
         const text = `${one.slug} ${one.title} ${one.text} ${one.owner}`.toLowerCase();
-        if (!words.every((word) => text.includes(word))) continue;
+        return words.every((word) => text.includes(word));
+      });
+      await calls.askRatings(found);
+      const groups = new Map<string, KnownOffer[]>();
+      for (const one of found) {
         const key = `${one.owner}/${one.slug} ${one.interface}`;
         groups.set(key, [...(groups.get(key) ?? []), one]);
       }
@@ -217,6 +233,7 @@ export function createNodeServicesOfApps(
       ended.abort();
       cancel();
       server.stop();
+      ratings.stop();
       calls.stop();
     },
   };

@@ -27,6 +27,13 @@ async function readManifest(file: string): Promise<unknown> {
 const priceText = (price: { symbol: string; amount: string } | null): string =>
   price ? `${price.amount} ${price.symbol}` : 'free';
 
+/** The best that others say of a provider of it, as `92 % (3)`: the share of their calls it answered, and how many people say so. */
+function ratingText(providers: readonly { rating: { success: number; raters: number } | null }[]): string {
+  const told = providers.flatMap(({ rating }) => (rating ? [rating] : []));
+  const [best] = told.sort((a, b) => b.success - a.success);
+  return best ? `${Math.round(best.success * 100)} % (${best.raters})` : '';
+}
+
 /** `12.5 EXC` or `12.5EXC`. */
 function parseFee(text: string): { symbol: string; amount: string } {
   const match = /^(\d+(?:\.\d+)?)\s*([A-Z0-9]{2,12})$/.exec(text.trim());
@@ -117,10 +124,11 @@ export function addServiceCommands(program: Command, run: Run): void {
           one.title,
           priceText(one.price),
           one.providers.filter(({ connected }) => connected).length,
+          ratingText(one.providers),
           one.registered ? 'yes' : 'no',
           one.service,
         ]);
-        const head = ['title', 'price', 'reachable', 'in the ledger', 'service'];
+        const head = ['title', 'price', 'reachable', 'others say', 'in the ledger', 'service'];
         return { value, text: () => formatTable(head, rows, 'No service is known here.') };
       }),
     );
