@@ -51,6 +51,7 @@ import { serveInvites } from './sharing/invite-protocol.ts';
 import { createDirectory, type Directory } from './sharing/directory.ts';
 import { createOpenAccess } from './sharing/open-access.ts';
 import { createPeopleSync, type PeopleSync } from './people-sync.ts';
+import { createRecovery, type Recovery } from './recovery/recovery.ts';
 import { createPeople } from './people.ts';
 import { createPublished } from './sharing/published.ts';
 import { createSharedWithMe, type SharedWithMe } from './sharing/shared-with-me.ts';
@@ -66,6 +67,9 @@ import { createTransfers, type Transfers } from './transfers.ts';
 const version = (
   JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
 ).version;
+/** Names of people in a recovery record, and how long its network is looked for, ms. */
+const mostNamesWritten = 512;
+const joinNetworkMs = 60_000;
 const keystoreStates = { none: 'unprotected', password: 'password', keychain: 'keychain' } as const;
 
 /** What runs once the keystore is open, and how to end it. */
@@ -84,6 +88,7 @@ interface Session extends Online {
   readonly anchors: Anchors;
   readonly chores: LedgerChores;
   readonly shared: SharedWithMe;
+  readonly recovery: Recovery;
   readonly names: PeopleSync;
   readonly freeSpace: FreeSpace;
   readonly streams: NodeStreams;
@@ -128,6 +133,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     base,
     () => session,
     () => session?.drives ?? null,
+    () => session?.recovery.keepers() ?? null,
   );
   const people = createPeople(db);
   const trafficLog = createTrafficLog(db, clock);
@@ -286,7 +292,26 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       const anchors = createAnchors({ node: parts, drives, chains, wallet, keys });
       const chores = createLedgerChores(parts, chains, wallet, keys, () => session?.streams.records ?? null);
       paying = chores;
+      const recovery = createRecovery(parts, {
+        drives: () => drives,
+        network() {
+          const inUse = chains.current();
+          return inUse && !inUse.record.provisional ? chains.linkOf(inUse) : null;
+        },
+        names: (user) => people.page(user, '', mostNamesWritten),
+        found: {
+          drives: (user, device, notices) => shared.recovered(user, device, notices),
+          names(user, given) {
+            if (people.merge(user, given).length > 0) events.emit('people', {});
+          },
+          async network(link) {
+            if (chains.current()?.record.provisional === false) return;
+            await chains.join(link, 'full', AbortSignal.timeout(joinNetworkMs));
+          },
+        },
+      });
       undo.push(
+        () => recovery.stop(),
         () => anchors.stop(),
         () => chores.stop(),
         () => cardWatch.stop(),
@@ -304,6 +329,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
           yield* openDriveKeys(drives);
           yield* openHostedKeys(hosting);
           if (settings.get('hosting.quota') !== null) yield hostKey(network.peerId);
+          yield* recovery.announced();
         }),
       );
       const freeSpace = keepSpaceFree(parts, drives);
@@ -325,6 +351,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
         anchors,
         chores,
         shared,
+        recovery,
         names,
         freeSpace,
         streams,
@@ -398,9 +425,11 @@ export async function createNode(options: NodeOptions): Promise<Node> {
         await online().appData.actorChanged();
         apps.standing.refresh();
         online().names.actorChanged();
+        online().recovery.actorChanged();
         events.emit('status', {});
         events.emit('people', {});
       },
+      restored: (user) => online().recovery.restored(user),
       async deviceRevoked(device) {
         online().keys.deviceRevoked(device);
         await online().revocations.sweep();

@@ -18,8 +18,16 @@ export interface Health extends Pick<NodeServices, 'doctor'> {
   stop(): void;
 }
 
-/** Looks at the node as a helpful friend would: what is well, what isn't, and what to do. */
-export function createHealth(base: Base, online: () => Online | null, drives: () => Drives | null): Health {
+/**
+ * Looks at the node as a helpful friend would: what is well, what isn't, and what to do.
+ * @param recordKeepers computers that keep this person's recovery record; null: there is nothing to come back to
+ */
+export function createHealth(
+  base: Base,
+  online: () => Online | null,
+  drives: () => Drives | null,
+  recordKeepers: () => number | null,
+): Health {
   const delay = monitorEventLoopDelay({ resolution });
   let since = performance.now();
   let startedUp: NodeJS.Timeout | null = null;
@@ -105,6 +113,25 @@ export function createHealth(base: Base, online: () => Online | null, drives: ()
     ];
   }
 
+  function recovery(): Check[] {
+    const keepers = recordKeepers();
+    if (keepers === null) return [];
+    return [
+      keepers > 0
+        ? {
+            name: 'recovery',
+            level: 'ok',
+            message: `${keepers} other computer(s) keep the sealed list of your drives: with the recovery phrase alone you find them again.`,
+          }
+        : {
+            name: 'recovery',
+            level: 'warning',
+            message:
+              'No other computer has the list of your drives: with the recovery phrase alone you would not find them. Put copies on hosts, or share a drive.',
+          },
+    ];
+  }
+
   function folders(): Check[] {
     return [
       ...(drives()?.list() ?? []).map(({ drive, sync }): Check => {
@@ -125,7 +152,7 @@ export function createHealth(base: Base, online: () => Online | null, drives: ()
   }
 
   async function check(): Promise<{ ok: boolean; checks: Check[] }> {
-    const checks = [eventLoop(), keystore(), await disk(), ...network(), ...folders()];
+    const checks = [eventLoop(), keystore(), await disk(), ...network(), ...recovery(), ...folders()];
     return { ok: checks.every((one) => one.level !== 'failed'), checks };
   }
 

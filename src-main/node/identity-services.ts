@@ -17,6 +17,8 @@ interface Parts {
   readonly locking: () => Promise<void>;
   /** Another actor is in use: drives belong to actors. */
   readonly actorChanged: () => Promise<void>;
+  /** An identity came back from its phrase. */
+  readonly restored: (user: UserId) => void;
   /** A device of ours was cut off: every drive it could write to must know. */
   readonly deviceRevoked: (device: string) => Promise<void>;
 }
@@ -95,6 +97,7 @@ export function createIdentityServices(parts: Parts): Pick<NodeServices, 'identi
       async restore({ phrase }) {
         const user = await identity.restore(phrase);
         await parts.actorChanged();
+        parts.restored(user);
         // The card with our other devices and the newest encryption key may be known out there.
         const { network } = parts.online();
         await network.cards.find(user).then(

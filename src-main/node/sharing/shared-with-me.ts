@@ -18,6 +18,11 @@ export interface SharedDrive extends SharedNotice {
 export interface SharedWithMe {
   /** Newest first. */
   list(): readonly SharedDrive[];
+  /**
+   * What a computer of this user, perhaps one that is gone, had written down of its drives: as if it said so itself, now.
+   * @returns how many of them were not known before
+   */
+  recovered(user: UserId, device: DeviceId, drives: readonly SharedNotice[]): number;
   /** Not shown any more, until it is shared anew by somebody else. */
   hide(driveId: string): void;
   /** Is any device of this user known to have the drive? Told by having exchanged its history with one of them. */
@@ -183,6 +188,12 @@ export function createSharedWithMe(node: Online, drives: () => Drives): SharedWi
   ];
 
   return {
+    recovered(user, device, notices) {
+      if (user !== identity.userId()) return 0;
+      const fresh = notices.filter(({ driveId }) => !known.get(user, driveId) && !keptHere(driveId)).length;
+      take(`recovery ${device}`, user, notices);
+      return fresh;
+    },
     list() {
       const user = identity.userId();
       if (user === null) return [];
