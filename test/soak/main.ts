@@ -6,6 +6,7 @@
  *   --plans 1000000     the planner on so many random trees, from --seed on
  *   --simulations 2000  simulated computers, networks and disks on so many seeds, from --seed on
  *   --consensus 20000   simulated validators on so many seeds, from --seed on
+ *   --large-consensus 4 the same with 100 validators, minutes of processor time a seed
  *   --host-kills 50     two of a drive's three hosts killed while it is written to, so many times
  *   --stream-chaos 60   seconds in which a stream's repeaters are killed, frozen and slowed, from --seed on
  *   --stream-minutes 60 minutes of a stream in which no process may grow, and sound and pictures not drift apart
@@ -27,7 +28,7 @@ import { soakMarkets } from './markets.ts';
 import { soakMounts } from './mounts.ts';
 import { soakStreamChaos } from './stream-chaos.ts';
 import { soakStreamLong } from './stream-long.ts';
-import { consensus, plans, simulations, soakSeeds } from './seeds.ts';
+import { consensus, largeConsensus, plans, simulations, soakSeeds } from './seeds.ts';
 
 const { values } = parseArgs({
   options: {
@@ -36,6 +37,7 @@ const { values } = parseArgs({
     plans: { type: 'string' },
     simulations: { type: 'string' },
     consensus: { type: 'string' },
+    'large-consensus': { type: 'string' },
     'host-kills': { type: 'string' },
     markets: { type: 'string' },
     minutes: { type: 'string' },
@@ -49,6 +51,7 @@ const { values } = parseArgs({
 const parts = [values.crashes, values.mounts, values.plans, values.simulations, values.consensus];
 const all = [
   ...parts,
+  values['large-consensus'],
   values['host-kills'],
   values.markets,
   values['stream-chaos'],
@@ -60,6 +63,7 @@ const mounts = count(values.mounts, 40);
 const planned = count(values.plans, 1_000_000);
 const simulated = count(values.simulations, 2000);
 const decided = count(values.consensus, 20_000);
+const decidedByMany = count(values['large-consensus'], 4);
 const traded = count(values.markets, 100_000);
 const chaos = count(values['stream-chaos'], 60);
 const streamed = count(values['stream-minutes'], 60);
@@ -80,6 +84,8 @@ if (mounts > 0) await minutes(() => soakMounts(mounts));
 if (planned > 0) await minutes(() => soakSeeds(plans, planned, Number(values.seed), values.state));
 if (simulated > 0) await minutes(() => soakSeeds(simulations, simulated, Number(values.seed), values.state));
 if (decided > 0) await minutes(() => soakSeeds(consensus, decided, Number(values.seed), values.state));
+if (decidedByMany > 0)
+  await minutes(() => soakSeeds(largeConsensus, decidedByMany, Number(values.seed), values.state));
 if (traded > 0)
   await minutes(() => soakMarkets(traded, Number(values.seed), Number(values.minutes ?? Infinity)));
 if (chaos > 0) await minutes(() => soakStreamChaos(chaos, Number(values.seed)));

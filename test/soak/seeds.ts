@@ -143,3 +143,21 @@ export const consensus: SeedSoak = {
     await appendFile(file, `${JSON.stringify({ seed, runs, error, commit } satisfies Line)}\n`);
   },
 };
+
+/** Validators as many as a set may have, over faults as long as those of the smaller sets: minutes of processor time a seed. */
+export const largeConsensus: SeedSoak = {
+  what: 'consensus of 100 validators',
+  file: 'consensus-large.jsonl',
+  chunk: 1,
+  replay: (seed) =>
+    `EXTRACHAIN_CONSENSUS_SEED=${seed} EXTRACHAIN_CONSENSUS_RUNS=1000 npx vitest run ${consensusTest} -t '100 validators'`,
+  async run(seed, runs, file, commit) {
+    const code = await runVitest([consensusTest, '-t', '100 validators'], {
+      // More than 200: the test's long form, of one seed.
+      EXTRACHAIN_CONSENSUS_RUNS: '1000',
+      EXTRACHAIN_CONSENSUS_SEED: String(seed),
+    });
+    const error = code === 0 ? null : 'the test has printed the seed';
+    await appendFile(file, `${JSON.stringify({ seed, runs, error, commit } satisfies Line)}\n`);
+  },
+};
