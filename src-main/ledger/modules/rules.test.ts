@@ -426,6 +426,17 @@ describe('validators', () => {
     expect(chain.ledger.validators().next.length).toBe(2);
   });
 
+  it('do not shake off what they missed by leaving and coming back', () => {
+    const chain = withTwo();
+    chain.block();
+    for (let n = 0; n < 11; n++) {
+      if (n % 4 === 3) chain.add('ada', [message('validator.leave', {}), message('validator.unjail', {})]);
+      chain.block({ silent: [id] });
+    }
+    expect(chain.faults()).toEqual([]);
+    expect(validatorOf(chain.ledger.state, who('ada')).jailed).toBe(true);
+  });
+
   const vote = (chain: TestChain, height: number, fill: number, round = 0): Vote => {
     const facts = { type: 'precommit' as const, height, round, blockId: new Uint8Array(32).fill(fill) };
     return { ...facts, validator: id, sig: signer.sign(voteSignBytes(chain.ledger.chainId, facts)) };

@@ -364,7 +364,7 @@ export const stakingModule = {
         }
         settleValidatorPool(ctx, ctx.sender);
         const row = validatorOf(ctx.state, ctx.sender);
-        ctx.state.set(validators, bytesKey(ctx.sender), { ...row, left: true, missed: 0 });
+        ctx.state.set(validators, bytesKey(ctx.sender), { ...row, left: true });
       },
     }),
     'validator.unjail': kind({
@@ -387,7 +387,8 @@ export const stakingModule = {
           });
         }
         settleValidatorPool(ctx, ctx.sender);
-        ctx.state.set(validators, bytesKey(ctx.sender), { ...row, jailed: false, left: false, missed: 0 });
+        // What it missed stays counted: else who leaves and comes back in time would never be jailed for absence.
+        ctx.state.set(validators, bytesKey(ctx.sender), { ...row, jailed: false, left: false });
       },
     }),
   },
