@@ -221,13 +221,16 @@ export interface Application {
   commit(executed: ExecutedBlock, commit: Commit): void;
 }
 
-/** The fee of a transaction as it is due now. */
+/** What the fee of a transaction takes from one place as it is due now. */
 export interface FeeDue {
-  readonly payer: Address;
-  readonly asset: TokenSymbol;
-  /** Smallest units of the asset. */
+  /**
+   * Names the place: the payer's account, what its delegated key may still spend, and for a fee in another token the fund or pool that
+   * pays the validators. All that waits and names the same takes from the same.
+   */
+  readonly of: string;
+  /** Smallest units. */
   readonly amount: Amount;
-  /** What the payer has of it by the committed state. */
+  /** What is there by the committed state. */
   readonly owned: Amount;
 }
 
@@ -245,8 +248,8 @@ export interface TxInfo {
    * the payer has it, and up to 8 times the fee due now: what is offered beyond the fee is never taken.
    */
   readonly feeRate: bigint;
-  /** Compared with all that waits of its payer. */
-  readonly due: FeeDue;
+  /** Each is compared with all that waits and takes from the same place. */
+  readonly dues: readonly FeeDue[];
   readonly bytes: number;
 }
 

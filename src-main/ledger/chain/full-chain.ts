@@ -50,6 +50,8 @@ const viewEvery = 250;
 /** Empty blocks after which their interval is the longest in any case: it doubles every tenth. */
 const quietBeyond = 280;
 const maxBlockBytes = 2 * 1024 * 1024;
+/** Blocks' worth of transactions that a proposal is chosen from: what others make impossible at the last moment must not empty it. */
+const candidates = 4;
 
 /** A chain whose blocks are executed here: roles `full` and `validator`. */
 export async function createFullChain(deps: ChainDeps, options: ChainOptions): Promise<Chain> {
@@ -105,7 +107,10 @@ export async function createFullChain(deps: ChainDeps, options: ChainOptions): P
     signer: guard && own ? { id: own, guard } : null,
     log,
     maxBlockBytes,
-    content: (height, maxBytes) => ({ txs: mempool.pick(maxBytes), evidence: evidence.pending(height) }),
+    content: (height, maxBytes) => ({
+      txs: mempool.pick(candidates * maxBytes),
+      evidence: evidence.pending(height),
+    }),
     sendVote: (vote) => gossip.sendVote(vote),
     sendProposal: (proposal, block) => gossip.sendProposal(proposal, block),
     fetch: (blockId) => gossip.fetch(blockId),

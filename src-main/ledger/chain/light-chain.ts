@@ -240,7 +240,7 @@ export async function createLightChain(deps: ChainDeps, options: ChainOptions): 
             committedNonce: body.nonce,
             validUntil: body.validUntil,
             feeRate: 0n,
-            due: { payer: body.feePayer ?? body.sender, asset: body.feeAsset, amount: 0n, owned: 0n },
+            dues: [],
             bytes: bytes.length,
           };
         }

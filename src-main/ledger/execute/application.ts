@@ -20,12 +20,9 @@ import {
   zeroHash,
 } from '../codec/index.ts';
 import type { Genesis, HistoryPeaks } from '../codec/index.ts';
-import { accountOf } from '../modules/account.ts';
-import type { BlockContext } from '../modules/context.ts';
 import { applyGenesis, beginBlock, dueAt, endBlock, restartFrom } from '../modules/index.ts';
 import { sameSet, sets } from '../modules/validators.ts';
 import type { SetName } from '../modules/validators.ts';
-import { account, balanceOf } from '../modules/value.ts';
 import { createSnapshots } from '../snapshot/snapshots.ts';
 import type { SnapshotOptions } from '../snapshot/snapshots.ts';
 import { bytesOf, migrateLedger } from '../state/database.ts';
@@ -47,7 +44,6 @@ import type {
   Slices,
   SnapshotInfo,
   SnapshotSource,
-  TxInfo,
   TxResult,
   ValidatorSet,
 } from '../types.ts';
@@ -56,10 +52,11 @@ import type { OverlayContext, Simulation } from './block-context.ts';
 import { createBlockRecords, partiesOf } from './block-records.ts';
 import type { TxPlace } from './block-records.ts';
 import { forgetTimes, noteTime, punish } from './evidence.ts';
-import { adjustPrice, feePriceOf, priceScale } from './fees.ts';
+import { adjustPrice, feePriceOf } from './fees.ts';
 import { admitTx, chargeTx, isFault, runTx, tolerant, wholly } from './transaction.ts';
-import type { AdmittedTx, PreparedTx } from './transaction.ts';
+import type { PreparedTx } from './transaction.ts';
 import type { TxChecker } from './tx-checker.ts';
+import { checkWaiting, infoOf } from './waiting.ts';
 
 export interface ApplicationDeps {
   /** Of this chain alone; writes are made fully synchronous. */
@@ -123,13 +120,8 @@ interface Pending {
 const atOnce = 64;
 /** Candidates of one height that are kept; more rounds than that fail rarely. */
 const maxCandidates = 8;
-/** Of an offered fee counts up to so many times the fee due now. */
-const maxOffer = 8n;
-/** What waits for a block may be so many blocks and numbers early, not more: it takes room that it does not pay for until then. */
-const maxWaitBlocks = 10_000;
-/** Of a transaction that several people sign: a week of full blocks, as they are not all there at once. */
-const maxGatherBlocks = 604_800;
-const maxNoncesAhead = 64;
+/** Bytes, and so weight, that hardly any transaction is below. */
+const leastTx = 200;
 const genesisName = 'genesis';
 /** Bodies that stay however large they are: for peers who are a little behind. */
 const leastBlocks = 1000;
@@ -361,11 +353,14 @@ export function createApplication(deps: ApplicationDeps, options: ApplicationOpt
     const room = Math.min(input.maxBytes, params.maxBlockBytes);
     for (const [i, candidate] of input.txs.entries()) {
       if (i > 0 && i % atOnce === 0) yield* pause(begun);
+      // Full: there are more candidates than fit, as not all of them may stand in the block when their turn comes.
+      if (room - bytes < leastTx || params.maxBlockWeight - weight < leastTx) break;
       if (bytes + candidate.length > room) continue;
       try {
         const tx = checker.prepare(candidate);
-        if (weight + tx.weight > params.maxBlockWeight || !checker.signed(tx)) continue;
+        if (weight + tx.weight > params.maxBlockWeight) continue;
         const admitted = admitTx(ctx, tx, false);
+        if (!checker.signed(tx)) continue;
         chargeTx(ctx, tx, admitted);
         results.push(runTx(ctx, tx, admitted));
         txs.push(tx);
@@ -485,7 +480,7 @@ export function createApplication(deps: ApplicationDeps, options: ApplicationOpt
         const ctx = upcoming();
         const admitted = admitTx(ctx, tx, true);
         const info = infoOf(ctx, tx, admitted);
-        checkWaiting(ctx, info, tx.sigs.length > 1 ? maxGatherBlocks : maxWaitBlocks);
+        checkWaiting(ctx, tx, info);
         chargeTx(ctx, tx, admitted);
         return { ok: true, info };
       } catch (error) {
@@ -616,51 +611,8 @@ export function createApplication(deps: ApplicationDeps, options: ApplicationOpt
     });
   }
 
-  /** Of a transaction that is not charged yet. */
-  function infoOf(ctx: BlockContext, tx: PreparedTx, { fee }: AdmittedTx): TxInfo {
-    const { feeAsset, feeMax, feePayer, sender, nonce, validUntil } = tx.body;
-    const payer = feePayer ?? sender;
-    const owned = balanceOf(ctx.state, account(payer), feeAsset);
-    const offered = [feeMax, owned, fee.amount * maxOffer].reduce((least, one) =>
-      one < least ? one : least,
-    );
-    // At what the fee itself comes to now, whichever way it is paid: by the owner's rate or through a pool.
-    const inBase = fee.amount === 0n ? 0n : (offered * fee.base) / fee.amount;
-    const bytes = tx.bytes.length;
-    return {
-      hash: tx.hash,
-      sender,
-      nonce,
-      committedNonce: accountOf(ctx.state, sender).nonce,
-      validUntil,
-      feeRate: (inBase * priceScale) / BigInt(bytes),
-      due: { payer, asset: feeAsset, amount: fee.amount, owned },
-      bytes,
-    };
-  }
-
   open();
   return application;
-}
-
-/** Rules of waiting, not of blocks. @throws AppError `tx_expired`, `nonce_too_high` */
-function checkWaiting(
-  { height }: BlockContext,
-  { validUntil, nonce, committedNonce }: TxInfo,
-  blocks: number,
-): void {
-  if (validUntil > height + blocks) {
-    throw new AppError(
-      'tx_expired',
-      `The transaction would be valid until block ${validUntil}; the last that may be named now is ${height + blocks}.`,
-    );
-  }
-  if (nonce > committedNonce + maxNoncesAhead) {
-    throw new AppError(
-      'nonce_too_high',
-      `The account's next transaction has number ${committedNonce}; ${nonce} is too far ahead to wait for it.`,
-    );
-  }
 }
 
 /** Where in the block the transactions stand that concern each account. */

@@ -2,8 +2,10 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { isAppError } from '../../../src-shared/errors.ts';
-import { maxTxBytes, signTx, txHash } from '../codec/index.ts';
+import { decodeTx, maxTxBytes, signTx, txHash } from '../codec/index.ts';
 import type { TxBody, WireMessage } from '../codec/index.ts';
+import { createMempool } from '../mempool/index.ts';
+import { accountOf } from '../modules/account.ts';
 import { message } from '../modules/index.ts';
 import { validatorProofBytes } from '../modules/validators.ts';
 import { addressOfName, createTestChain, signerOf } from '../testing.ts';
@@ -137,6 +139,88 @@ test('what may not wait: valid for too long, too far ahead; and an offer counts 
   ]);
   chain.block();
   expect(rate(10_000n * due, 'poor')).toBeLessThanOrEqual(most / 2n);
+});
+
+test('what pays the validators for many must be enough for all of them: a fund, a pool, what a key may spend', () => {
+  const chain = funded();
+  const { ledger } = chain;
+  const names = ['dan', 'eve', 'fay'];
+  const spec = {
+    ...{ symbol: 'TEA', name: 'Tea', decimals: 0, max: 10n ** 30n },
+    flags: { mint: false, burn: false, freeze: false },
+    mining: {
+      schedule: { type: 'none' as const },
+      periodMs: 1000,
+      split: { stakers: 10_000, hosts: 0, relays: 0, liquidity: 0, treasury: 0 },
+      unclaimed: 'unminted' as const,
+    },
+    staking: null,
+    treasury: who('ada'),
+  };
+  const give = (name: string, symbol: string, amount: bigint): WireMessage =>
+    message('bank.send', { to: who(name), symbol, amount, memo: '' });
+  chain.add('ada', [
+    message('token.create', { spec, initial: 10n ** 24n }),
+    message('token.setFeeRate', { symbol: 'TEA', rate: { num: 1n, den: 1n } }),
+    ...names.map((name) => give(name, 'TEA', 10n ** 20n)),
+  ]);
+  const lent = signerOf('lent key');
+  chain.block();
+  const inTea = { feeAsset: 'TEA', feeMax: 10n ** 20n, nonce: 0 };
+  const msgs = (name: string): WireMessage[] => [give(name, 'TEA', 1n)];
+  const fee = ledger.simulate(chain.tx('ben', msgs('dan'))).fee.amount;
+
+  const taken = (txs: readonly Uint8Array[]): string[] => {
+    const waiting = createMempool({ check: (tx) => ledger.checkTx(tx), onDropped: () => {} });
+    return txs.map((tx) => codeOf(() => waiting.add(tx)));
+  };
+  const three = (): Uint8Array[] => names.map((name) => chain.tx(name, msgs(name), inTea));
+  chain.add('ada', [message('token.fundFees', { symbol: 'TEA', amount: fee + fee / 2n })]);
+  chain.block();
+  expect(taken(three())).toEqual(['', 'underfunded', 'underfunded']);
+
+  chain.add('ada', [
+    message('token.setFeeRate', { symbol: 'TEA', rate: null }),
+    message('pool.create', { a: 'EXC', b: 'TEA', feeBp: 30, amountA: 2n * fee + 1n, amountB: 10n ** 9n }),
+  ]);
+  chain.block();
+  expect(taken(three())).toEqual(['', '', 'underfunded']);
+
+  const cap = { symbol: 'EXC', amount: fee + fee / 2n };
+  const expiry = ledger.last().time + 600_000;
+  const terms = { key: lent.publicKey, scopes: ['anchor'], caps: [cap], expiry };
+  chain.add('ada', [message('account.delegateKey', terms)]);
+  chain.block();
+  const card = (nonce: number): Uint8Array => {
+    const root = decodeTx(
+      chain.tx('ada', [message('anchor.card', { number: nonce, hash: new Uint8Array(32) })], { nonce }),
+    );
+    return signTx(root.body, lent);
+  };
+  const { nonce } = accountOf(ledger.state, who('ada'));
+  expect(taken([card(nonce), card(nonce + 1)])).toEqual(['', 'underfunded']);
+  expect(chain.faults()).toEqual([]);
+});
+
+test('candidates that became impossible leave a block to those behind them, as far as it has room', () => {
+  const chain = funded();
+  const { ledger } = chain;
+  // The first takes all that the sender has; what follows it waited rightly and can't pay any more.
+  const { fee } = ledger.simulate(chain.tx('ben', [send(1n)]));
+  chain.block();
+  const first = chain.tx('ben', [send(50_000n * exc - fee.amount)]);
+  const doomed = Array.from({ length: 300 }, () => chain.tx('ben', [send(1n)]));
+  const good = Array.from({ length: 3 }, () => chain.tx('ada', [send(1n)]));
+  const room = 2 * first.length + 200;
+  const propose = (maxBytes: number) =>
+    ledger.propose({
+      ...{ height: ledger.last().height + 1, time: ledger.last().time + 1000 },
+      proposer: ledger.validators().current[0]!.id,
+      lastCommit: ledger.signedHeaderAt(ledger.last().height)!.commit,
+      ...{ evidence: [], txs: [first, ...doomed, ...good], maxBytes },
+    });
+  expect(propose(10 * room).block.txs).toEqual([first, ...good]);
+  expect(propose(room).block.txs).toEqual([first, good[0]]);
 });
 
 test('a transaction that does more than fits into a block', () => {

@@ -1,35 +1,38 @@
 import type { FeeDue } from '../types.ts';
 
 /**
- * What the waiting transactions of each payer come to together, in each token: one balance must not stand for many offers, or a
- * crowd of transactions waits and crowds others out that only the first of them could pay for.
+ * What the waiting transactions take together from each place that fees come from: one balance, fund or allowance must not stand for
+ * many offers, or a crowd of transactions waits and crowds others out that only the first of them could pay for.
  */
 export interface Dues {
-  add(due: FeeDue): void;
-  remove(due: FeeDue): void;
-  /** Whether the payer has enough for this one and all that wait. @param instead of one that waits */
-  fits(due: FeeDue, instead: FeeDue | null): boolean;
-  /** Whether the payer has enough for all that wait, by what was seen of his balance last. */
-  covered(due: FeeDue): boolean;
+  add(dues: readonly FeeDue[]): void;
+  remove(dues: readonly FeeDue[]): void;
+  /** Whether there is enough everywhere for this one and all that wait. @param instead of one that waits */
+  fits(dues: readonly FeeDue[], instead: readonly FeeDue[]): boolean;
+  /** Whether there is enough for all that wait, by what was seen of these places last. */
+  covered(dues: readonly FeeDue[]): boolean;
 }
-
-const keyOf = ({ payer, asset }: FeeDue): string => `${Buffer.from(payer).toString('latin1')} ${asset}`;
 
 export function createDues(): Dues {
   const sums = new Map<string, bigint>();
-  const sumOf = (due: FeeDue): bigint => sums.get(keyOf(due)) ?? 0n;
-  function change(due: FeeDue, by: bigint): void {
-    const sum = sumOf(due) + by;
-    if (sum > 0n) sums.set(keyOf(due), sum);
-    else sums.delete(keyOf(due));
+  const sumOf = (of: string): bigint => sums.get(of) ?? 0n;
+  function change(of: string, by: bigint): void {
+    const sum = sumOf(of) + by;
+    if (sum > 0n) sums.set(of, sum);
+    else sums.delete(of);
   }
   return {
-    add: (due) => change(due, due.amount),
-    remove: (due) => change(due, -due.amount),
-    fits(due, instead) {
-      const freed = instead && keyOf(instead) === keyOf(due) ? instead.amount : 0n;
-      return sumOf(due) - freed + due.amount <= due.owned;
+    add(dues) {
+      for (const { of, amount } of dues) change(of, amount);
     },
-    covered: (due) => sumOf(due) <= due.owned,
+    remove(dues) {
+      for (const { of, amount } of dues) change(of, -amount);
+    },
+    fits: (dues, instead) =>
+      dues.every(({ of, amount, owned }) => {
+        const freed = instead.find((one) => one.of === of)?.amount ?? 0n;
+        return sumOf(of) - freed + amount <= owned;
+      }),
+    covered: (dues) => dues.every(({ of, owned }) => sumOf(of) <= owned),
   };
 }

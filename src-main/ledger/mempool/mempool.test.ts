@@ -31,7 +31,7 @@ const infoOf = (tx: Uint8Array, committedNonce = 0, owned = 1000n): TxInfo => {
     committedNonce,
     validUntil: until,
     feeRate: BigInt(fee),
-    due: { payer: address(payer), asset: 'EXC', amount: BigInt(due), owned },
+    dues: [{ of: `account ${payer}`, amount: BigInt(due), owned }],
     bytes,
   };
 };

@@ -36,7 +36,7 @@ export interface Mempool {
   /**
    * Takes a transaction that `check` passes.
    * @throws AppError of `check`; `tx_known`; `tx_underpriced` when it does not pay enough more than the one of the same nonce, or
-   * than the cheapest of a full mempool; `mempool_full`; `underfunded` when its payer can't pay for it and all else that waits
+   * than the cheapest of a full mempool; `mempool_full`; `underfunded` when what pays for it can't pay for all else that waits, too
    */
   add(tx: Uint8Array): TxInfo;
   /**
@@ -124,7 +124,7 @@ export function createMempool(deps: MempoolDeps, limits: MempoolLimits = default
   function remove(entry: Entry): void {
     byHash.delete(entry.key);
     bytes -= entry.info.bytes;
-    dues.remove(entry.info.due);
+    dues.remove(entry.info.dues);
     const queue = senders.get(entry.sender);
     if (queue?.entries.get(entry.info.nonce) !== entry) return;
     queue.entries.delete(entry.info.nonce);
@@ -169,9 +169,9 @@ export function createMempool(deps: MempoolDeps, limits: MempoolLimits = default
     if (senders.get(sender) === queue) changed(sender, queue);
   }
 
-  /** Its payer has less than before: the last of the sender's give way until the rest can be paid. */
-  function dropUncovered({ sender, info: { due } }: Entry): void {
-    while (!dues.covered(due)) {
+  /** There is less to pay it from than before: the last of the sender's give way until the rest can be paid. */
+  function dropUncovered({ sender, info }: Entry): void {
+    while (!dues.covered(info.dues)) {
       const queue = senders.get(sender);
       if (!queue) return;
       drop(lastOf(queue), 'underfunded');
@@ -216,7 +216,7 @@ export function createMempool(deps: MempoolDeps, limits: MempoolLimits = default
   function insert(entry: Entry): void {
     byHash.set(entry.key, entry);
     bytes += entry.info.bytes;
-    dues.add(entry.info.due);
+    dues.add(entry.info.dues);
     const { nonce, committedNonce } = entry.info;
     const queue = senders.get(entry.sender) ?? {
       entries: new Map<number, Entry>(),
@@ -264,10 +264,10 @@ export function createMempool(deps: MempoolDeps, limits: MempoolLimits = default
         throw new AppError('nonce_too_low', `The account's next transaction has number ${queue.committed}.`);
       }
       const same = queue?.entries.get(info.nonce);
-      if (!dues.fits(info.due, same?.info.due ?? null)) {
+      if (!dues.fits(info.dues, same?.info.dues ?? [])) {
         throw new AppError(
           'underfunded',
-          'The fees of all transactions that wait come to more than the account has.',
+          'The fees of all transactions that wait come to more than there is to pay them from.',
         );
       }
       if (same) {
@@ -346,9 +346,9 @@ export function createMempool(deps: MempoolDeps, limits: MempoolLimits = default
           continue;
         }
         entry.checkedAt = next;
-        dues.remove(entry.info.due);
+        dues.remove(entry.info.dues);
         entry.info = result.info;
-        dues.add(entry.info.due);
+        dues.add(entry.info.dues);
         // What it pays, seen from today, may have changed.
         changed(entry.sender, senders.get(entry.sender) as Queue);
         learn(entry.sender, result.info.committedNonce);

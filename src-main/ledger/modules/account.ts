@@ -105,6 +105,17 @@ export function authorise(
   };
 }
 
+/** What a delegated key may still spend of a token. */
+export function leftToSpend(
+  state: StateView,
+  address: Address,
+  signer: Uint8Array,
+  symbol: TokenSymbol,
+): Amount {
+  const caps = state.get(delegates, delegateKey(address, signer))?.caps ?? [];
+  return caps.find((one) => one.symbol === symbol)?.amount ?? 0n;
+}
+
 function checkKey(bytes: Uint8Array): void {
   if (!isSigningKey(bytes)) throw new AppError('invalid_argument', 'This is not a signing key.');
 }

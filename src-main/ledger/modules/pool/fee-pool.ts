@@ -24,6 +24,17 @@ const baseIn = (key: Key, pool: PoolRow, base: TokenSymbol): Amount =>
 export const feePoolOf = (state: StateView, symbol: TokenSymbol): number | null =>
   state.get(feePools, symbol);
 
+/** How much base coin lies in a token's pool with that fee. */
+export function baseOfFeePool(
+  { state, base }: Pick<BlockContext, 'state' | 'base'>,
+  symbol: TokenSymbol,
+  feeBp: number,
+): Amount {
+  const key = poolKeyOf(symbol, base, feeBp);
+  const pool = state.get(tradingPools, key);
+  return pool ? baseIn(key, pool, base) : 0n;
+}
+
 /** After liquidity of a pool changed. */
 export function noteFeePool(ctx: BlockContext, key: Key): void {
   const { state, base } = ctx;
@@ -31,11 +42,7 @@ export function noteFeePool(ctx: BlockContext, key: Key): void {
   if (a !== base && b !== base) return;
   const symbol = a === base ? b : a;
   const noted = state.get(feePools, symbol);
-  const depth = (fee: number): Amount => {
-    const at = poolKeyOf(a, b, fee);
-    const pool = state.get(tradingPools, at);
-    return pool ? baseIn(at, pool, base) : 0n;
-  };
+  const depth = (fee: number): Amount => baseOfFeePool(ctx, symbol, fee);
   let best = noted ?? feeBp;
   if (noted !== feeBp) {
     if (noted === null || depth(feeBp) > depth(noted)) best = feeBp;
