@@ -80,8 +80,8 @@ describe('invitations by link', () => {
     await bob.cli('drive', 'leave', driveId);
     await alice.cli('drive', 'unshare', driveId, await userOf(bob));
     const once = await invite('reader', '--uses', '1');
-    // Long enough to get there on a busy machine.
-    const soon = await alice.cli<typeof once>('drive', 'link', driveId, '--expires', '12s');
+    // It ends while the one use of the other one is made.
+    const soon = await alice.cli<typeof once>('drive', 'link', driveId, '--expires', '3s');
     const back = await invite('reader');
     // The one use is Carol's.
     const carol = await startDaemon({ data: path.join(temp.dir, 'carol'), host: '127.0.0.5' });
@@ -238,8 +238,9 @@ describe('a public drive', () => {
       await until('a provider', 60_000, async () =>
         (await pathsOf(fresh, driveId).catch((): string[] => [])).includes('film.mp4'),
       );
-      // Its neighbour told it by name, who had it from the one that keeps it.
+      // Its neighbour told it by name, who had it from the one that keeps it. Searching has neighbours asked.
       await until('the list of public drives', 60_000, async () => {
+        await guest.cli('directory', 'search', 'fil');
         const found = await fresh.cli<{ driveId: string; holders: number }[]>('directory', 'search', 'fil');
         return found.some((one) => one.driveId === driveId && one.holders >= 1);
       });

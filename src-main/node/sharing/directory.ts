@@ -31,7 +31,7 @@ export interface ListedDrive {
 
 /** The public drives this node has heard of, until the ledger keeps a directory. */
 export interface Directory {
-  /** Whose name contains the words, newest first. */
+  /** Whose name contains the words, newest first. Has the neighbours asked anew, for the next search, unless they were just now. */
   search(text: string, limit: number): readonly ListedDrive[];
   stop(): void;
 }
@@ -44,6 +44,8 @@ const options: ProtocolOptions = {
   maxRate: 20,
 };
 const askEvery = 30_000;
+/** While somebody searches. ms. */
+const askSoonest = 2_000;
 const askMs = 10_000;
 /** Peers asked at one time. */
 const peersAtOnce = 8;
@@ -70,6 +72,8 @@ export function createDirectory(node: Online, drives: Pick<Drives, 'list'>): Dir
   const perDevice = new Map<DeviceId, number>();
   const heardFrom = new Map<DeviceId, { list: string; upTo: number }>();
   let places = 0;
+  let askedAt = Number.NEGATIVE_INFINITY;
+  let asking = false;
   let stopped = false;
   let cancel = (): void => {};
 
@@ -127,6 +131,7 @@ export function createDirectory(node: Online, drives: Pick<Drives, 'list'>): Dir
       if (frame === null) return;
       const message = decodeDirectory(frame);
       if (message.t !== 'ask') return;
+      sayOwn();
       const after = message.list === list ? message.after : 0;
       const next = [...known.values()].filter(({ place }) => place > after).slice(0, mostAnnouncements);
       const announcements = next.map(({ said }) => said.signed);
@@ -180,11 +185,18 @@ export function createDirectory(node: Online, drives: Pick<Drives, 'list'>): Dir
     forgetOld();
     sayOwn();
     const peers = network.peers().map((one) => one.peerId);
-    for (let at = 0; at < peers.length && !stopped; at += peersAtOnce)
-      await Promise.all(peers.slice(at, at + peersAtOnce).map(tryAsk));
+    askedAt = clock.now();
+    asking = true;
+    try {
+      for (let at = 0; at < peers.length && !stopped; at += peersAtOnce)
+        await Promise.all(peers.slice(at, at + peersAtOnce).map(tryAsk));
+    } finally {
+      asking = false;
+    }
   }
 
   function later(ms: number): void {
+    cancel();
     cancel = clock.after(ms, () => {
       void look()
         .catch((error: unknown) => logger.warn({ err: error }, 'public drives could not be looked for'))
@@ -207,6 +219,7 @@ export function createDirectory(node: Online, drives: Pick<Drives, 'list'>): Dir
   return {
     search(text, limit) {
       sayOwn();
+      if (!stopped && !asking && clock.now() - askedAt >= askSoonest) later(0);
       const words = text.normalize('NFC').toLowerCase().split(/\s+/).filter(Boolean);
       const found = new Map<string, { best: Announcement; holders: number; addresses: string[] }>();
       for (const { said } of known.values()) {
