@@ -1,52 +1,26 @@
 import path from 'node:path';
 import { mkdir, rm } from 'node:fs/promises';
 import { AppError, isAppError } from '../../src-shared/errors.ts';
-import {
-  createDrive,
-  openDrive,
-  rootNode,
-  type Drive,
-  type DriveDeps,
-  type DriveStorage,
-} from '../drive/index.ts';
+import { openDrive, type Drive, type DriveDeps, type DriveStorage } from '../drive/index.ts';
 import type { EntryId } from '../history/index.ts';
-import type { Borrowed } from '../hosting/index.ts';
 import type { UserId } from '../identity/index.ts';
-import {
-  createCheckpointer,
-  createChunkStore,
-  openDatabase,
-  type ChunkStore,
-  type Database,
-} from '../store/index.ts';
-import { createFolderSync, createSyncState, type FolderSync } from '../sync/index.ts';
+import { createCheckpointer, openDatabase, type Database } from '../store/index.ts';
 import type { Online } from './core.ts';
 import { driveIdentity } from './drive-identity.ts';
-import { parseDriveLink, type DriveLink } from './drive-link.ts';
-import { createDriveRecords, type DriveRecord, type MountPlace } from './drive-records.ts';
-import { createMounts, type Mounts } from './mounts.ts';
+import { parseDriveLink } from './drive-link.ts';
+import { createDriveRecords, type DriveRecord } from './drive-records.ts';
+import { createArrivals } from './drives/arrivals.ts';
+import { createFollowing, reachMs } from './drives/following.ts';
+import { createLauncher } from './drives/launcher.ts';
+import type { BrokenDrive, OpenDrive, Running } from './drives/running.ts';
 import { createFolderPlaces, type FolderPlaces } from './folder-places.ts';
 import { claimFolder } from './folders.ts';
-import { followOthers } from './sharing/follow-others.ts';
-import { createFollowedLinks } from './sharing/followed-links.ts';
-import { claimInvite } from './sharing/invite-protocol.ts';
-import { recentAudits } from './hosting-services.ts';
 import { createMemberWatch, type MemberWatch } from './members.ts';
-import { createOwnFeedCheck } from './own-feed.ts';
+import { createMounts, type Mounts } from './mounts.ts';
+import { createFollowedLinks } from './sharing/followed-links.ts';
 import { createWriterKeys } from './writer-keys.ts';
 
-/** A drive at work: what it is made of. */
-export interface OpenDrive {
-  readonly record: DriveRecord;
-  readonly drive: Drive;
-  readonly sync: FolderSync;
-}
-
-/** A drive that could not be opened, with why. */
-export interface BrokenDrive {
-  readonly record: DriveRecord;
-  readonly error: AppError;
-}
+export type { BrokenDrive, OpenDrive } from './drives/running.ts';
 
 /** All drives of this node: kept in node.db, opened at start, made, joined and left. */
 export interface Drives {
@@ -86,26 +60,16 @@ export interface Drives {
   unshare(idOrName: string, user: UserId): Promise<void>;
 }
 
-export interface Running extends OpenDrive {
-  readonly db: Database;
-  readonly chunks: ChunkStore;
-  readonly off: (() => void)[];
-  /** What is kept here of this drive for others. */
-  readonly borrowed: Borrowed;
-  endCheckpoints: () => Promise<void>;
-}
-
-const joinPatience = 30_000;
 /** A drive that could not be opened (its disk may not be mounted yet) is tried again after this time, ms. */
 const reopenAfter = 15_000;
 
 /** @param alsoUsers people to keep in touch with besides the members of drives */
 export function createDrives(node: Online, alsoUsers: () => Iterable<UserId>): Drives {
-  const { db: nodeDb, identity, exchange, network, clock, random, logger, events, activity, settings } = node;
+  const { db: nodeDb, identity, exchange, clock, random, logger, events, activity } = node;
   const records = createDriveRecords(nodeDb);
   const checkpointer = createCheckpointer({ clock, logger });
   const writerKeys = createWriterKeys(nodeDb, identity, random);
-  const followed = createFollowedLinks(nodeDb, identity, random);
+  const links = createFollowedLinks(nodeDb, identity, random);
   const running = new Map<EntryId, Running>();
   const failed = new Map<EntryId, BrokenDrive>();
   /** Why a drive could not be opened, as it was told last. */
@@ -124,8 +88,8 @@ export function createDrives(node: Online, alsoUsers: () => Iterable<UserId>): D
   const drivesDir = path.join(node.dataDir, 'drives');
   const dirOf = (driveId: EntryId): string => path.join(drivesDir, driveId);
 
-  function deps(user: UserId, driveId: EntryId | null): DriveDeps {
-    const secret = driveId === null ? null : (followed.get(driveId)?.secret ?? null);
+  function driveDeps(user: UserId, driveId: EntryId | null): DriveDeps {
+    const secret = driveId === null ? null : (links.get(driveId)?.secret ?? null);
     return {
       identity: driveIdentity(identity, user, secret),
       writerKeys,
@@ -152,127 +116,42 @@ export function createDrives(node: Online, alsoUsers: () => Iterable<UserId>): D
     return { dir, db: openDatabase(path.join(dir, 'drive.db')) };
   }
 
-  /** Puts the parts of one drive together and starts them. */
-  async function launch(record: DriveRecord, drive: Drive, db: Database): Promise<Running> {
-    const { mount } = record;
-    const chunks = createChunkStore({
-      dir: path.join(dirOf(record.driveId), 'chunks'),
-      budget: settings.get('versions.bytes'),
-    });
-    await chunks.start();
-    const { driveId } = record;
-    const borrowed = await node.hosting.borrow(driveId);
-    const guarded = createOwnFeedCheck({ drive, exchange, network, clock, logger });
-    const sync = createFolderSync({
-      drive: guarded.drive,
-      exchange,
-      content: node.content,
-      db,
-      chunks,
-      folder: record.folder,
-      clock,
-      random,
-      logger,
-      ...(mount && {
-        marked: mount.state === 'mounted' || mount.state === 'ending',
-        ignoredAbove: (inner, dir) => ignoredAbove(mount, inner, dir),
-      }),
-      options: {
-        trashDays: settings.get('trash.days'),
-        versionsShare: settings.get('versions.share'),
-        versionsBytes: settings.get('versions.bytes'),
-      },
-      copies: () => settings.get('free.copies'),
-      hosts: () => node.hosting.safeCopies(driveId, recentAudits(settings)),
-      hostAway: (ms) => node.hosting.isHostAway(driveId, ms),
-      kept: async (id) => (await borrowed.source.read([id]))[0] ?? null,
-    });
-    const changed = (): void => events.emit('drives', { driveId });
-    const off = [
-      sync.on('status', () => {
-        changed();
-        mounts.look();
-      }),
-      drive.on('tree', () => mounts.look()),
-      sync.on('problem', (error) =>
-        events.emit('activity', activity.add({ kind: 'problem', driveId, message: error.message })),
-      ),
-      drive.on('access', () => {
-        members.refresh();
-        changed();
-        mounts.look();
-      }),
-      drive.on('fork', (fork) =>
-        events.emit(
-          'activity',
-          activity.add({
-            kind: 'fork',
-            driveId,
-            message: `A device signed two different entries at one place (${fork.seq}) of its history. Both are kept.`,
-          }),
-        ),
-      ),
-      () => guarded.stop(),
-    ];
-    const one: Running = { record, drive, sync, db, chunks, off, borrowed, endCheckpoints: async () => {} };
-    running.set(driveId, one);
-    try {
-      exchange.addDrive(guarded.drive, node.hosting.serving(drive, sync.blocks, borrowed.source));
-      node.hosting.addDrive(drive, sync.blocks, borrowed.source, record.user);
-      if (record.paused) sync.pause();
-      await sync.start();
-    } catch (error) {
-      await withdraw(one);
-      throw error;
-    }
-    one.endCheckpoints = checkpointer.add(db);
-    members.refresh();
-    changed();
-    mounts.look();
-    return one;
-  }
-
-  /** The rules of the drive around one go on counting in its folder. */
-  function ignoredAbove({ parent, node: folder }: MountPlace, inner: string, dir: boolean): boolean {
-    const above = running.get(parent)?.sync;
-    const at = above?.mounts.path(folder) ?? null;
-    return above !== undefined && at !== null && above.ignored(`${at}/${inner}`, dir);
-  }
-
-  /** Takes a drive out of everything that works with it. */
-  async function withdraw(one: Running): Promise<void> {
-    const { driveId } = one.record;
-    running.delete(driveId);
-    for (const end of one.off) end();
-    await node.hosting.removeDrive(driveId);
-    await one.sync.stop();
-    await exchange.removeDrive(driveId);
-    one.borrowed.release();
-  }
-
-  /** @param last done when nothing else works with it any more */
-  async function close(one: Running, last?: (one: Running) => void): Promise<void> {
-    await withdraw(one);
-    await one.chunks.stop();
-    one.drive.close();
-    await one.endCheckpoints();
-    try {
-      last?.(one);
-    } finally {
-      one.db.close();
-    }
-  }
+  const { launch, close } = createLauncher({
+    node,
+    running,
+    checkpointer,
+    dirOf,
+    membersChanged: () => members.refresh(),
+    look: () => mounts.look(),
+  });
+  const following = createFollowing({
+    node,
+    links,
+    behind: (driveId) => !stopped && running.get(driveId)?.sync.status().state !== 'in_step',
+  });
+  const { make, bring, joinBy } = createArrivals({
+    node,
+    records,
+    running,
+    links,
+    following,
+    launch,
+    driveDeps,
+    dirOf,
+    storage,
+    claim,
+  });
 
   async function open(kept: DriveRecord): Promise<void> {
     let db: Database | null = null;
     let record = kept;
     try {
       record = mounts.placed(kept);
-      follow(record.driveId);
+      following.resume(record.driveId);
       const place = await storage(record.driveId);
       db = place.db;
       const drive = await openDrive({
-        ...deps(record.user, record.driveId),
+        ...driveDeps(record.user, record.driveId),
         ...place,
         driveId: record.driveId,
       });
@@ -294,37 +173,6 @@ export function createDrives(node: Online, alsoUsers: () => Iterable<UserId>): D
         activity.add({ kind: 'problem', driveId: record.driveId, message: error.message }),
       );
     }
-  }
-
-  /** A drive kept by its link: who may have it, and why we may read it. */
-  function follow(driveId: EntryId): void {
-    const link = followed.get(driveId);
-    if (!link) return;
-    node.open.follow(driveId, link.secret, []);
-    const { secret, addresses } = link;
-    const reaching: DriveLink = { driveId, addresses, power: { t: 'read', secret } };
-    void node.sources
-      .reach(reaching, AbortSignal.timeout(joinPatience))
-      .then((peers) => {
-        node.open.follow(driveId, link.secret, peers);
-        exchange.sourcesChanged();
-      })
-      .catch((error: unknown) =>
-        logger.debug({ err: error, driveId }, 'nobody who has this drive is reached'),
-      )
-      .finally(() => followOthers(node, reaching, () => lacksSome(driveId)));
-  }
-
-  /** A drive kept by its link of which something is still to come. */
-  function lacksSome(driveId: EntryId): boolean {
-    return (
-      !stopped && followed.get(driveId) !== null && running.get(driveId)?.sync.status().state !== 'in_step'
-    );
-  }
-
-  function unfollow(driveId: EntryId): void {
-    followed.remove(driveId);
-    node.open.unfollow(driveId);
   }
 
   async function openAll(): Promise<void> {
@@ -367,144 +215,8 @@ export function createDrives(node: Online, alsoUsers: () => Iterable<UserId>): D
     throw new AppError('drive_unknown', `There is no drive ${idOrName} on this computer.`);
   }
 
-  /**
-   * Those we have just met may know a card of ours from another computer, which lacks this one: until both are merged they
-   * can't tell that this computer is ours.
-   */
-  async function findOwnCard(user: UserId, signal: AbortSignal): Promise<void> {
-    try {
-      identity.acceptCard(await network.cards.find(user, signal));
-    } catch (error) {
-      logger.debug({ err: error }, 'nobody here knows a card of ours');
-    }
-  }
-
   async function claim(folder: string): Promise<string> {
     return claimFolder(folder, [node.dataDir, ...records.all().map((record) => record.folder)]);
-  }
-
-  /** Drives on their way here. Two at once would share one folder of data, and the one that fails would delete it. */
-  const arriving = new Set<EntryId>();
-  /** Brings a drive kept by others here: its history, then its files. `prepare` is called before its engine starts. */
-  async function bring(
-    record: DriveRecord,
-    entries: readonly Uint8Array[],
-    prepare?: (drive: Drive, db: Database) => Promise<void>,
-  ): Promise<Running> {
-    const { driveId } = record;
-    if (arriving.has(driveId) || running.has(driveId)) {
-      throw new AppError('already_exists', 'This drive is on this computer already, or on its way here.');
-    }
-    arriving.add(driveId);
-    try {
-      return await bringOne(record, entries, prepare);
-    } finally {
-      arriving.delete(driveId);
-    }
-  }
-  async function bringOne(
-    record: DriveRecord,
-    entries: readonly Uint8Array[],
-    prepare?: (drive: Drive, db: Database) => Promise<void>,
-  ): Promise<Running> {
-    const { driveId } = record;
-    const place = await storage(driveId);
-    try {
-      const drive = await openDrive({
-        ...deps(record.user, driveId),
-        ...place,
-        driveId,
-        genesis: entries[0]!,
-      });
-      for (let at = 1; at < entries.length; at += 256) await drive.ingest(entries.slice(at, at + 256));
-      await prepare?.(drive, place.db);
-      records.add(record);
-      return await launch(record, drive, place.db);
-    } catch (error) {
-      if (!running.has(driveId)) await abandon(driveId, place.db);
-      throw error;
-    }
-  }
-
-  /** Leaves nothing of a drive that did not come about: whoever tries again finds the place free. */
-  async function abandon(driveId: EntryId, db: Database): Promise<void> {
-    if (db.open) db.close();
-    records.remove(driveId);
-    unfollow(driveId);
-    await rm(dirOf(driveId), { recursive: true, force: true });
-  }
-
-  /** @param borrowed what is kept here of the drive for others: enough when nobody else is there */
-  async function joinBy(
-    link: DriveLink,
-    folder: string,
-    user: UserId,
-    onlineOnly: boolean,
-    borrowed: Borrowed,
-    limit: AbortSignal,
-  ): Promise<Running> {
-    const { driveId, power } = link;
-    const kept = borrowed.entries();
-    let peers = await node.sources.reach(link, limit).catch((error: unknown) => {
-      if (kept === null) throw error;
-      return [];
-    });
-    if (power?.t === 'invite') {
-      const host = await claimInvite(node, driveId, power.secret, peers, limit);
-      peers = [host, ...peers.filter((peer) => peer !== host)];
-    } else if (power?.t === 'read') {
-      followed.put(driveId, { secret: power.secret, addresses: link.addresses });
-      node.open.follow(driveId, power.secret, peers);
-    } else if (power === null) {
-      // It may be a public one.
-      node.open.follow(driveId, null, peers);
-    }
-    const [entries, real] = await (async () => {
-      await findOwnCard(user, limit);
-      const fetched = exchange.fetchHistory(driveId, peers, limit).catch((error: unknown) => {
-        if (kept === null) throw error;
-        return kept;
-      });
-      return [await fetched, await claim(folder)] as const;
-    })().catch((error: unknown) => {
-      unfollow(driveId);
-      throw error;
-    });
-    const record: DriveRecord = { driveId, folder: real, user, paused: false, mount: null };
-    return bring(record, entries, async (drive, db) => {
-      // A host is given the history whether or not its person may read it.
-      if (kept !== null) requireReadable(drive);
-      if (power === null) {
-        if (drive.roleOf(user) !== null || drive.visibility() !== 'public') node.open.unfollow(driveId);
-        else followed.put(driveId, { secret: null, addresses: link.addresses });
-      }
-      followOthers(node, link, () => lacksSome(driveId));
-      // Said before anything is brought here.
-      if (onlineOnly) createSyncState(db).policy.set(rootNode, false);
-    });
-  }
-
-  async function make(
-    name: string,
-    at: Pick<DriveRecord, 'folder' | 'user' | 'mount'>,
-    prepare?: (drive: Drive, db: Database) => Promise<void>,
-  ): Promise<Running> {
-    let place: DriveStorage | null = null;
-    const drive = await createDrive({
-      ...deps(at.user, null),
-      name,
-      storage: async (driveId) => (place = await storage(driveId)),
-    });
-    const { db } = place!;
-    try {
-      await prepare?.(drive, db);
-      const record: DriveRecord = { driveId: drive.id, ...at, paused: false };
-      records.add(record);
-      return await launch(record, drive, db);
-    } catch (error) {
-      await abandon(drive.id, db);
-      throw error;
-    }
   }
 
   /** Forgets a drive; its files stay. */
@@ -516,7 +228,7 @@ export function createDrives(node: Online, alsoUsers: () => Iterable<UserId>): D
     told.delete(driveId);
     records.remove(driveId);
     node.hosting.forgetDrive(driveId);
-    unfollow(driveId);
+    following.forget(driveId);
     await rm(dirOf(driveId), { recursive: true, force: true });
     // The files are the person's and stay; what the engine kept for itself beside them goes.
     if (marked) await rm(path.join(record.folder, '.extrachain', 'marker.json'), { force: true });
@@ -592,13 +304,13 @@ export function createDrives(node: Online, alsoUsers: () => Iterable<UserId>): D
       if (running.has(driveId) || failed.has(driveId)) {
         throw new AppError('already_exists', 'This drive is on this computer already.');
       }
-      const limit = AbortSignal.any([signal, AbortSignal.timeout(joinPatience)]);
+      const limit = AbortSignal.any([signal, AbortSignal.timeout(reachMs)]);
       const again = await mounts.accept(driveId, folder, limit);
       if (again) return again;
       // It may be one that is kept here for others.
       const borrowed = await node.hosting.borrow(driveId);
       try {
-        return await joinBy(link, folder, user, onlineOnly, borrowed, limit);
+        return await joinBy(link, { folder, user, onlineOnly, borrowed }, limit);
       } finally {
         borrowed.release();
       }
@@ -632,13 +344,4 @@ export function createDrives(node: Online, alsoUsers: () => Iterable<UserId>): D
       await mounts.unshared(one, user);
     },
   };
-}
-
-/** Throws `forbidden` when this person has no key of the drive. */
-function requireReadable(drive: Drive): void {
-  try {
-    drive.currentEpoch();
-  } catch (cause) {
-    throw new AppError('forbidden', 'You have no right to this drive.', { cause });
-  }
 }

@@ -5,7 +5,7 @@ import type { Clock } from '../../src-shared/runtime.ts';
 import type { EntryId } from '../history/index.ts';
 import { checkRoot, createRealFs, forgetFolder, markRoot } from '../sync/index.ts';
 import type { DriveRecords } from './drive-records.ts';
-import type { Running } from './drives.ts';
+import type { Running } from './drives/running.ts';
 import { claimFolder } from './folders.ts';
 
 export interface FolderPlacesDeps {

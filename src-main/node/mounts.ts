@@ -1,20 +1,17 @@
-import path from 'node:path';
 import { lstatSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import { AppError, isAppError } from '../../src-shared/errors.ts';
-import type { Drive, Mount, NodeId } from '../drive/index.ts';
-import { rootNode } from '../drive/index.ts';
+import type { Mount } from '../drive/index.ts';
 import type { EntryId } from '../history/index.ts';
 import type { DeviceId, UserId } from '../identity/index.ts';
-import type { Database } from '../store/index.ts';
-import { createSyncState, rowsBeneath, seed, type DriveMode, type HandedRow } from '../sync/index.ts';
 import type { Online } from './core.ts';
-import type { DriveRecord, DriveRecords, MountPlace } from './drive-records.ts';
-import type { Running } from './drives.ts';
-
-type Prepare = (drive: Drive, db: Database) => Promise<void>;
-/** The drive and folder that held the files so far, what is on disk of them, and until when it may take. */
-type Source = [from: Drive, folder: NodeId, rows: () => Iterable<HandedRow>, signal?: AbortSignal];
+import type { DriveRecord, DriveRecords } from './drive-records.ts';
+import type { Prepare } from './drives/arrivals.ts';
+import type { Running } from './drives/running.ts';
+import { createBringing } from './mounts/bringing.ts';
+import { createEnding } from './mounts/ending.ts';
+import { letIn } from './mounts/handing-over.ts';
+import { createMaking } from './mounts/making.ts';
+import { createMountPlaces } from './mounts/places.ts';
 
 /** What a drive that has its place in a folder of another one needs of those who keep drives. */
 export interface MountsDeps {
@@ -61,11 +58,10 @@ const soon = 50;
 /** A drive nobody gave us is asked for again after this time, ms, doubling up to the longest. */
 const firstRetry = 1000;
 const longestRetry = 60_000;
-const fetchMs = 30_000;
 
 export function createMounts(deps: MountsDeps): Mounts {
   const { records, find } = deps;
-  const { exchange, clock, logger, events, activity } = deps.node;
+  const { clock, logger } = deps.node;
   const retries = new Map<EntryId, { at: number; wait: number }>();
   const ended = new AbortController();
   let started = false;
@@ -73,135 +69,12 @@ export function createMounts(deps: MountsDeps): Mounts {
   let cancel: (() => void) | null = null;
   let waiting = false;
 
-  const mounted = (parent: EntryId): readonly DriveRecord[] =>
-    records.all().filter((record) => record.mount?.parent === parent);
-
-  const nameOf = (parent: Running, node: NodeId): string => parent.drive.wholeTree.path(node) ?? '';
-
-  function folderOf(parent: Running, node: NodeId): string | null {
-    const inside = parent.sync.mounts.path(node);
-    return inside === null ? null : path.join(parent.record.folder, inside);
-  }
-
-  function setPlace(record: DriveRecord, state: MountPlace['state'], folder = record.folder): void {
-    if (record.mount) records.setPlace(record.driveId, folder, { ...record.mount, state });
-  }
-
-  function tell(driveId: EntryId, message: string): void {
-    events.emit('activity', activity.add({ kind: 'drive', driveId, message }));
-  }
-
-  // ---- making one
-
-  async function share(parent: Running, folder: string, signal: AbortSignal): Promise<Running> {
-    const role = parent.drive.ownRole();
-    if (role !== 'owner' && role !== 'manager')
-      throw new AppError('forbidden', 'Only its owner and managers share a folder of a drive by itself.');
-    refuseOneWay(parent);
-    await parent.sync.scan();
-    await parent.sync.settled(signal);
-    const node = checkFolder(parent, folder);
-    const place = folderOf(parent, node.id);
-    if (place === null) throw new AppError('not_found', `${folder} is not on this computer yet.`);
-    refuseOnlineOnly(parent, node.id, folder);
-    const begun = mounted(parent.record.driveId).find((record) => record.mount?.node === node.id);
-    if (!begun) {
-      const mount: MountPlace = { parent: parent.record.driveId, node: node.id, state: 'making' };
-      await deps.make(node.name, { folder: place, user: parent.record.user, mount }, (drive, db) =>
-        takeOver(drive, db, parent.drive, node.id, parent.sync.mounts.rows(node.id), 'send-receive'),
-      );
-    }
-    for (;;) {
-      signal.throwIfAborted();
-      const record = mounted(parent.record.driveId).find((one) => one.mount?.node === node.id);
-      const one = record && find(record.driveId);
-      if (!record) throw new AppError('cancelled', 'The new drive was left before it was ready.');
-      if (one && record.mount?.state === 'mounted') return one;
-      if (one) await one.sync.settled(signal);
-      await looked();
-      if (records.get(record.driveId)?.mount?.state === 'making') await pause(100);
-    }
-  }
-
-  /** The other drive is told of the files by this computer, which has to have them for that. */
-  function refuseOnlineOnly({ sync }: Running, node: NodeId, shown: string): void {
-    for (const { local } of sync.mounts.rows(node)) {
-      if (local === null || local.held === 'here') continue;
-      throw new AppError(
-        'not_allowed',
-        `${shown} holds files that are online-only on this computer; bring them here first (file fetch).`,
-      );
-    }
-  }
-
-  function checkFolder(parent: Running, folder: string) {
-    const { tree } = parent.drive;
-    const node = tree.resolve(folder);
-    if (node?.kind !== 'dir') throw new AppError('not_found', `There is no folder ${folder} in this drive.`);
-    if (node.id === rootNode)
-      throw new AppError('invalid_argument', 'The whole drive is a drive already; share that.');
-    if (node.mount !== null) throw new AppError('already_exists', `${folder} is a drive of its own already.`);
-    const inside = tree.mounts().find((mount) => tree.path(mount.node)?.startsWith(`${folder}/`));
-    if (inside) {
-      throw new AppError(
-        'invalid_argument',
-        `${tree.path(inside.node)}, which lies in it, is a drive of its own; end that first.`,
-      );
-    }
-    return node;
-  }
-
-  /** A computer that only sends or only receives can't speak for what the folder holds. */
-  function refuseOneWay(one: Running): void {
-    if (one.sync.status().mode === 'send-receive') return;
-    throw new AppError('not_allowed', 'This computer only sends or only receives; do it from another one.');
-  }
-
-  /** Gives a new engine what the one before it knew of the files. */
-  async function takeOver(
-    drive: Drive,
-    db: Database,
-    from: Drive,
-    fromFolder: NodeId,
-    rows: Iterable<HandedRow>,
-    mode: DriveMode,
-  ): Promise<void> {
-    const state = createSyncState(db);
-    // What this computer does not send or take of the drive around it, it does not of this one.
-    state.setMeta('mode', mode);
-    await seed(state, { from, to: drive, fromFolder, toFolder: rootNode, newer: false }, rows);
-  }
-
-  /** Everybody who is in the parent is let in, those removed here before excepted. */
-  async function letIn(one: Running, parent: Drive): Promise<void> {
-    const own = one.drive.ownRole();
-    if (own !== 'owner' && own !== 'manager') return;
-    for (const { userId, role } of parent.members()) {
-      const key = parent.encKeyOf(userId);
-      if (key === null || one.drive.everMember(userId)) continue;
-      // Managers can't make managers: its owner's computer may raise the role later.
-      const most = own === 'owner' ? 'manager' : 'editor';
-      await one.drive.share(userId, key, role === 'owner' || role === 'manager' ? most : role);
-    }
-  }
-
-  /** Its files are taken in: tells the parent. */
-  async function finish(one: Running, parent: Running, mount: MountPlace): Promise<void> {
-    const { state } = one.sync.status();
-    if (state !== 'in_step') return;
-    // What was taken off the disk meanwhile looks deleted to the new drive's engine; nobody is told of that.
-    refuseOnlineOnly(parent, mount.node, nameOf(parent, mount.node));
-    await letIn(one, parent.drive);
-    if (parent.drive.tree.get(mount.node)?.mount !== one.record.driveId) {
-      await parent.drive.commit([{ t: 'mount', node: mount.node, drive: one.record.driveId }]);
-    }
-    setPlace(one.record, 'mounted', folderOf(parent, mount.node) ?? one.record.folder);
-    await parent.sync.mounts.letGo(mount.node);
-    tell(parent.record.driveId, `“${nameOf(parent, mount.node)}” is a drive of its own now.`);
-    events.emit('drives', { driveId: one.record.driveId });
-  }
-
-  // ---- following what a parent says
+  const pause = (ms: number): Promise<void> => new Promise((done) => void clock.after(ms, done));
+  const places = createMountPlaces(records, deps.node);
+  const { mounted, folderOf, setPlace, tell } = places;
+  const { share, finish } = createMaking(deps, places, looked, pause);
+  const { bring, replace } = createBringing(deps, places, ended.signal);
+  const { unshare, end, close } = createEnding(deps, places, looked, pause);
 
   function mayTry(driveId: EntryId): boolean {
     return (retries.get(driveId)?.at ?? 0) <= clock.now();
@@ -213,44 +86,20 @@ export function createMounts(deps: MountsDeps): Mounts {
     logger.debug({ err: error, driveId }, 'a drive in a folder of another one could not be brought here');
   }
 
-  /** Mounts that are being brought here: what follows the parent and a person may want the same one at once. */
-  const arriving = new Map<EntryId, Promise<Running | null>>();
-  function bring(parent: Running, mount: Mount, ...rest: Source): Promise<Running | null> {
-    const before = arriving.get(mount.drive);
-    if (before) return before;
-    const work = bringOnce(parent, mount, ...rest).finally(() => arriving.delete(mount.drive));
-    arriving.set(mount.drive, work);
-    return work;
-  }
-  async function bringOnce(
-    parent: Running,
-    { node, drive: driveId }: Mount,
-    ...[from, fromFolder, rows, signal = ended.signal]: Source
-  ): Promise<Running | null> {
-    const folder = folderOf(parent, node);
-    const peers = exchange.members(parent.record.driveId).map((member) => member.peerId);
-    if (folder === null || peers.length === 0) return null;
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(fetchMs)]);
-    const mount: MountPlace = { parent: parent.record.driveId, node, state: 'joining' };
-    const record: DriveRecord = { driveId, folder, user: parent.record.user, paused: false, mount };
-    const one = await deps.fetch(record, peers, limit, (drive, db) =>
-      takeOver(drive, db, from, fromFolder, rows(), parent.sync.status().mode),
-    );
-    setPlace(record, 'mounted');
-    await parent.sync.mounts.letGo(node);
-    retries.delete(driveId);
-    tell(parent.record.driveId, `“${nameOf(parent, node)}” is a drive of its own now.`);
-    return one;
-  }
-
   async function follow(parent: Running, mount: Mount): Promise<void> {
     const { driveId } = parent.record;
     const here = mounted(driveId).find((record) => record.mount?.node === mount.node);
-    if (here && here.driveId !== mount.drive) return replace(parent, mount, here);
+    if (here && here.driveId !== mount.drive) {
+      if (!mayTry(mount.drive)) return;
+      await replace(parent, mount, here);
+      retries.delete(mount.drive);
+      return;
+    }
     const record = records.get(mount.drive);
     if (!record) {
       if (records.declined(driveId, mount.drive) || !mayTry(mount.drive)) return;
-      await bring(parent, mount, parent.drive, mount.node, () => parent.sync.mounts.rows(mount.node));
+      const rows = () => parent.sync.mounts.rows(mount.node);
+      if (await bring(parent, mount, parent.drive, mount.node, rows)) retries.delete(mount.drive);
       return;
     }
     // It is kept in a folder of its own, or in that of another parent, and stays there.
@@ -275,89 +124,6 @@ export function createMounts(deps: MountsDeps): Mounts {
       await letIn(one, parent.drive);
     }
   }
-
-  /** Two managers made a drive of one folder at the same time, and the other one counts. */
-  async function replace(parent: Running, mount: Mount, old: DriveRecord): Promise<void> {
-    const one = find(old.driveId);
-    if (!one || !mayTry(mount.drive) || records.get(mount.drive)) return;
-    await one.sync.stop();
-    try {
-      await rm(path.join(old.folder, '.extrachain', 'marker.json'), { force: true });
-      const brought = await bring(parent, mount, one.drive, rootNode, () =>
-        rowsBeneath(createSyncState(one.db), rootNode),
-      );
-      if (!brought) throw new AppError('unreachable', 'Nobody who has the other drive is connected.');
-    } catch (error) {
-      // Marks the folder anew.
-      setPlace(old, 'joining');
-      await deps.restart(old.driveId);
-      setPlace(old, old.mount?.state ?? 'mounted');
-      throw error;
-    }
-    // The mark in the folder is the other drive's by now.
-    await deps.forget(old, { marked: false });
-  }
-
-  // ---- ending one
-
-  async function unshare(one: Running, signal: AbortSignal): Promise<Running> {
-    const { mount } = one.record;
-    const parent = mount && find(mount.parent);
-    if (!mount || !parent)
-      throw new AppError('invalid_argument', 'This drive has a folder of its own, not one in another drive.');
-    const role = parent.drive.ownRole();
-    if (role !== 'owner' && role !== 'manager')
-      throw new AppError('forbidden', 'Only owner and managers of the drive around it can do that.');
-    refuseOneWay(parent);
-    refuseOneWay(one);
-    const inside = new Set(parent.drive.members().map((member) => member.userId));
-    const outside = one.drive.members().filter((member) => !inside.has(member.userId));
-    if (outside.length > 0 && one.drive.ownRole() !== 'owner' && one.drive.ownRole() !== 'manager')
-      throw new AppError('forbidden', 'Others have a role in it whom only its owner can remove.');
-    await one.sync.scan();
-    await one.sync.settled(signal);
-    refuseOnlineOnly(one, rootNode, 'The folder');
-    for (const { userId } of outside) await one.drive.unshare(userId);
-    if (one.drive.visibility() !== 'private') await one.drive.setVisibility('private');
-    setPlace(one.record, 'ending');
-    for (;;) {
-      await looked();
-      signal.throwIfAborted();
-      const open = parent.drive.tree.get(mount.node)?.mount === one.record.driveId;
-      if (!open && !records.get(one.record.driveId)) return parent;
-      await pause(100);
-    }
-  }
-
-  /**
-   * Hands the files back to the parent's engine.
-   * @param newer this computer brings the parent up to date; otherwise somebody has done so
-   */
-  async function end(parent: Running, record: DriveRecord, newer: boolean): Promise<void> {
-    const { mount } = record;
-    const one = find(record.driveId);
-    if (!mount || !one) return;
-    // Handed back before the program ended: the parent's engine has gone on since.
-    if (!parent.sync.mounts.opened().includes(mount.node)) {
-      await one.sync.stop();
-      const rows = rowsBeneath(createSyncState(one.db), rootNode);
-      await parent.sync.mounts.takeBack(mount.node, one.drive, rows, newer);
-    }
-    await deps.forget(record);
-    if (!newer) tell(parent.record.driveId, `“${nameOf(parent, mount.node)}” is an ordinary folder again.`);
-  }
-
-  /** Folders taken back here: once everything in them is told, their mount ends for everybody. */
-  async function close(parent: Running): Promise<void> {
-    const opened = parent.sync.mounts.opened();
-    if (opened.length === 0 || parent.sync.status().state !== 'in_step') return;
-    await parent.drive.commit(opened.map((node) => ({ t: 'mount', node, drive: null })));
-    for (const node of opened) {
-      tell(parent.record.driveId, `“${nameOf(parent, node)}” is an ordinary folder again.`);
-    }
-  }
-
-  // ---- looking
 
   async function lookAt(parent: Running): Promise<void> {
     const { tree } = parent.drive;
@@ -411,8 +177,6 @@ export function createMounts(deps: MountsDeps): Mounts {
       });
     return turn;
   }
-
-  const pause = (ms: number): Promise<void> => new Promise((done) => void clock.after(ms, done));
 
   function look(): void {
     if (!started || waiting || ended.signal.aborted) return;
@@ -513,8 +277,9 @@ export function createMounts(deps: MountsDeps): Mounts {
           () => parent.sync.mounts.rows(mount.node),
           signal,
         );
-        if (one) return one;
-        throw new AppError('unreachable', 'No computer that has this drive can be reached now.');
+        if (!one) throw new AppError('unreachable', 'No computer that has this drive can be reached now.');
+        retries.delete(driveId);
+        return one;
       }
       return null;
     },
