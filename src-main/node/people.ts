@@ -1,5 +1,5 @@
 import { AppError } from '../../src-shared/errors.ts';
-import { parseUserId, type UserId } from '../identity/index.ts';
+import { parseUserId, type Identity, type UserId } from '../identity/index.ts';
 import { migrate, type Database } from '../store/index.ts';
 
 /** What somebody calls a user since when; null: nothing any more. Times in ms; the latest word counts. */
@@ -46,6 +46,11 @@ const mostNames = 10_000;
 /** Whether `a` is the later word than `b`; of the same moment the name last in order counts, on all computers. */
 function isLater(a: NameGiven, b: NameGiven): boolean {
   return a.time !== b.time ? a.time > b.time : (a.name ?? '') > (b.name ?? '');
+}
+
+/** Whose names for people are shown: those of the actor in use; '' while the keystore is locked or there is none. */
+export function nameOwner(identity: Pick<Identity, 'status' | 'userId'>): UserId {
+  return (identity.status().state === 'open' ? identity.userId() : null) ?? '';
 }
 
 export function createPeople(db: Database): People {
