@@ -360,13 +360,20 @@ export type WalletAct = z.infer<typeof walletAct>;
 export const chain = {
   /**
    * Founds a network of one validator: this computer. `genesis`: the text of a genesis file. `continues`: the network begins with the
-   * whole state of one that stands still, and those of its validators go on that these users run.
+   * whole state of one that stands still, and those of its validators go on that these users run. `newKey`: this computer takes the place
+   * of the one that validated for its user and is gone.
    */
   create: command(
     z.object({
       name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/),
       genesis: z.string().max(4_194_304).nullable().default(null),
-      continues: z.object({ chain: chainId, validators: z.array(userId).min(1).max(100) }).optional(),
+      continues: z
+        .object({
+          chain: chainId,
+          validators: z.array(userId).min(1).max(100),
+          newKey: z.boolean().default(false),
+        })
+        .optional(),
     }),
     z.object({ chainId, link: z.string() }),
   ),

@@ -63,7 +63,7 @@ const code = (run: () => unknown): string => {
 test('a network that stands still goes on under another name with all that was in it', () => {
   const old = standing();
   const { height, stateRoot, time } = old.ledger.last();
-  const restart = { name: 'again', time: time + 86_400_000, operators: [who('founder')] };
+  const restart = { name: 'again', time: time + 86_400_000, operators: [who('founder')], newKey: null };
   const genesis = decodeGenesis(encodeGenesis(genesisFrom(old.ledger, restart)));
   const origin = { name: old.genesis.name, time: old.genesis.time };
   expect(genesis.continues).toEqual({ chainId: old.ledger.chainId, height, stateRoot, origin });
@@ -100,7 +100,7 @@ test('only that very state is continued, by validators it knows', () => {
   const old = standing();
   const { time } = old.ledger.last();
   const from = (operators: readonly Uint8Array[]) =>
-    genesisFrom(old.ledger, { name: 'again', time, operators });
+    genesisFrom(old.ledger, { name: 'again', time, operators, newKey: null });
   expect(code(() => from([who('ben')]))).toBe('validator_unknown');
   const genesis = from([who('founder'), who('ada')]);
   const begin = (changed: typeof genesis) =>
@@ -113,15 +113,20 @@ test('only that very state is continued, by validators it knows', () => {
   // The old network went on by a block here.
   old.block();
   expect(createTestChain(genesis, [], { previous: rowsOf(old.db) }).ledger.founded()).toBe(false);
-  expect(code(() => genesisFrom(createTestChain().ledger, { name: 'x', time, operators: [] }))).toBe(
-    'not_found',
-  );
+  expect(
+    code(() => genesisFrom(createTestChain().ledger, { name: 'x', time, operators: [], newKey: null })),
+  ).toBe('not_found');
 });
 
 test('who did not follow the old network begins with a snapshot of the first block', async () => {
   const old = standing();
   const { time } = old.ledger.last();
-  const genesis = genesisFrom(old.ledger, { name: 'again', time, operators: [who('founder')] });
+  const genesis = genesisFrom(old.ledger, {
+    name: 'again',
+    time,
+    operators: [who('founder')],
+    newKey: null,
+  });
   const chain = createTestChain(genesis, [], {
     previous: rowsOf(old.db),
     snapshots: { every: 1000, keep: 3 },
@@ -149,4 +154,25 @@ test('who did not follow the old network begins with a snapshot of the first blo
     fresh.commit(fresh.execute(stored.block), stored.commit);
   }
   expect(fresh.last()).toEqual(chain.ledger.last());
+});
+
+test('whose computer is gone goes on with the key of another, never with one that was used', () => {
+  const old = standing();
+  const { time } = old.ledger.last();
+  const from = (key: Uint8Array) =>
+    genesisFrom(old.ledger, {
+      name: 'again',
+      time,
+      operators: [who('founder')],
+      newKey: { operator: who('founder'), key },
+    });
+  const fresh = signerOf('founder/another computer').publicKey;
+  const chain = createTestChain(from(fresh), ['founder/another computer'], { previous: rowsOf(old.db) });
+  expect(chain.ledger.validators().current.map(({ key }) => key)).toEqual([fresh]);
+  expect(chain.faults()).toEqual([]);
+  chain.add('ben', [message('bank.send', { to: who('cyd'), symbol: 'EXC', amount: exc, memo: '' })]);
+  expect(chain.block().results.map(({ ok }) => ok)).toEqual([true]);
+  expect(chain.faults()).toEqual([]);
+  const taken = signerOf('ada/consensus').publicKey;
+  expect(code(() => createTestChain(from(taken), [], { previous: rowsOf(old.db) }))).toBe('key_taken');
 });

@@ -2,7 +2,7 @@ import { AppError } from '../../../src-shared/errors.ts';
 import { openDatabase } from '../../store/index.ts';
 import type { Database } from '../../store/index.ts';
 import type { Genesis } from '../codec/index.ts';
-import { hexOf } from '../codec/index.ts';
+import { hexOf, sameBytes } from '../codec/index.ts';
 import { poolOf } from '../modules/staking-pools.ts';
 import { validatorOf } from '../modules/validators.ts';
 import { tokenOf } from '../modules/value.ts';
@@ -22,6 +22,8 @@ export interface Restart {
   readonly time: number;
   /** Who runs the validators that go on, with the keys and stakes they have; all others have left. */
   readonly operators: readonly Address[];
+  /** A consensus key that takes the place of the one an operator had, whose computer is gone; null: all keep theirs. */
+  readonly newKey: { readonly operator: Address; readonly key: Uint8Array } | null;
 }
 
 /**
@@ -29,7 +31,7 @@ export interface Restart {
  * at that block.
  * @throws AppError `not_found` before the first block, `validator_unknown`, `validator_tombstoned`, `invalid_argument`
  */
-export function genesisFrom(old: LedgerReader, { name, time, operators }: Restart): Genesis {
+export function genesisFrom(old: LedgerReader, { name, time, operators, newKey }: Restart): Genesis {
   const { height, stateRoot, time: lastTime } = old.last();
   if (height === 0) throw new AppError('not_found', 'The network has no block that could be continued.');
   const base = (old.genesis.tokens[0] as Genesis['tokens'][0]).spec.symbol;
@@ -57,7 +59,8 @@ export function genesisFrom(old: LedgerReader, { name, time, operators }: Restar
           );
         }
         const bond = poolOf(old.state, base, operator)?.tokens ?? 0n;
-        return { operator, key: row.key, name: row.name, commissionBp: row.commissionBp, bond };
+        const key = newKey && sameBytes(newKey.operator, operator) ? newKey.key : row.key;
+        return { operator, key, name: row.name, commissionBp: row.commissionBp, bond };
       }),
   };
 }

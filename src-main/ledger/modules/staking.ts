@@ -38,6 +38,7 @@ import {
   lastStanding,
   moving,
   movingKey,
+  replaceKey,
   rewardProposer,
   sameSet,
   settleValidatorPool,
@@ -243,8 +244,8 @@ function claim(ctx: TxContext, symbol: TokenSymbol, of: PoolOf): void {
 }
 
 /**
- * In the state of a chain that stood still: those named go on as validators, all others have left; heights of the old chain say nothing
- * in the new one. @throws AppError `invalid_argument` when the genesis names others, or other stakes, than the state knows
+ * In the state of a chain that stood still: those named go on as validators, with the keys the genesis gives them, all others have left; heights of
+ * the old chain say nothing in the new one. @throws AppError `invalid_argument` when the genesis names others, or other stakes, than the state knows
  */
 function restartStaking(ctx: BlockContext, genesis: Genesis): void {
   const { state } = ctx;
@@ -256,6 +257,10 @@ function restartStaking(ctx: BlockContext, genesis: Genesis): void {
       missed: 0,
       ...(goesOn ? { jailed: false, jailedUntil: 0, left: false } : { left: true }),
     });
+  }
+  for (const { operator, key } of genesis.validators) {
+    const row = state.get(validators, bytesKey(operator));
+    if (row && !row.left && !sameBytes(row.key, key)) replaceKey(ctx, operator, key);
   }
   for (const [key] of [...state.rows(leavingOf)]) state.set(leavingOf, key, null);
   for (const [key, row] of [...state.rows(leaving)]) {

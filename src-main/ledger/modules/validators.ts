@@ -111,12 +111,7 @@ export function addValidator(
   if (state.get(validators, bytesKey(operator))) {
     throw new AppError('validator_exists', 'This account runs a validator already.');
   }
-  if (!isSigningKey(key)) throw new AppError('invalid_argument', 'This is not a signing key.');
-  const id = bytesKey(validatorIdOf(key));
-  if (state.get(consensusKeys, id)) {
-    throw new AppError('key_taken', 'Another validator uses or used this consensus key.');
-  }
-  state.set(consensusKeys, id, operator);
+  takeKey(ctx, operator, key);
   state.set(validators, bytesKey(operator), {
     key,
     name,
@@ -130,6 +125,23 @@ export function addValidator(
     missed: 0,
   });
   state.set(pools, poolKey(ctx.base, operator), emptyPool(ctx.time));
+}
+
+/** Gives a validator another consensus key: the computer that had the old one is gone. @throws AppError `key_taken`, `invalid_argument` */
+export function replaceKey(ctx: BlockContext, operator: Address, key: Uint8Array): void {
+  takeKey(ctx, operator, key);
+  const row = validatorOf(ctx.state, operator);
+  ctx.state.set(validators, bytesKey(operator), { ...row, key });
+}
+
+/** Notes whose key it is from now on. A key that was ever another validator's, or this one's before, is refused. */
+function takeKey({ state }: BlockContext, operator: Address, key: Uint8Array): void {
+  if (!isSigningKey(key)) throw new AppError('invalid_argument', 'This is not a signing key.');
+  const id = bytesKey(validatorIdOf(key));
+  if (state.get(consensusKeys, id)) {
+    throw new AppError('key_taken', 'Another validator uses or used this consensus key.');
+  }
+  state.set(consensusKeys, id, operator);
 }
 
 /** @throws AppError `bad_signature` */

@@ -116,6 +116,7 @@ export function createChainServices(
             : {
                 chainId: continues.chain,
                 operators: continues.validators.map((user) => hashOfUserId(user as UserId)),
+                newKey: continues.newKey,
               },
         );
         return { chainId: open.record.chainId, link: chains().linkOf(open) };

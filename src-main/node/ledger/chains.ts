@@ -72,11 +72,7 @@ export interface Chains {
   /** The active one if there is one. */
   current(): OpenChain | null;
   /** @param continues a network that stands still, whose state this one begins with, and who runs the validators that go on */
-  create(
-    name: string,
-    genesisText: string | null,
-    continues?: { readonly chainId: string; readonly operators: readonly Address[] } | null,
-  ): Promise<OpenChain>;
+  create(name: string, genesisText: string | null, continues?: Continuation | null): Promise<OpenChain>;
   /** Follows a network in that role. One that is followed already becomes the active one; `light` makes one that checks every block here light. */
   join(link: string, role: Role, signal: AbortSignal): Promise<OpenChain>;
   /** The network a link names; null: none. Nothing is asked of anybody. */
@@ -97,6 +93,14 @@ export interface Chains {
   ): Promise<{ ok: boolean; height: number; from: number; message: string }>;
   start(): Promise<void>;
   stop(): Promise<void>;
+}
+
+/** A network that is continued. */
+export interface Continuation {
+  readonly chainId: string;
+  readonly operators: readonly Address[];
+  /** This user is one of them, and this computer takes the place of the one that validated for the user and is gone. */
+  readonly newKey: boolean;
 }
 
 const homeName = 'home';
@@ -283,7 +287,7 @@ export function createChains(node: Online, others: Others): Chains {
   }
 
   /** Founds a network that goes on with the state of one that stands still. */
-  async function continued(name: string, chainId: string, operators: readonly Address[]): Promise<OpenChain> {
+  async function continued(name: string, { chainId, operators, newKey }: Continuation): Promise<OpenChain> {
     const { ledger } = byId(chainId);
     if (!ledger) {
       throw new AppError(
@@ -291,10 +295,27 @@ export function createChains(node: Online, others: Others): Chains {
         'A light node keeps no state of the ledger; change its role to full.',
       );
     }
-    const genesis = genesisFrom(ledger, { name, time: clock.now(), operators });
-    const own = keyFor(genesis.continues?.origin ?? genesis).publicKey;
+    const { name: first, time } = ledger.genesis.continues?.origin ?? ledger.genesis;
+    const own = keyFor({ name: first, time }).publicKey;
+    const genesis = genesisFrom(ledger, {
+      name,
+      time: clock.now(),
+      operators,
+      newKey: newKey ? { operator: ownOperator(operators), key: own } : null,
+    });
     const validates = genesis.validators.some(({ key }) => sameBytes(key, own));
     return begin(genesis, validates ? 'validator' : 'full', false);
+  }
+
+  /** @throws AppError `not_allowed` when this user, whose phrase is here, is none of them */
+  function ownOperator(operators: readonly Address[]): Address {
+    const user = identity.userId();
+    const own = user === null || identity.status().linked ? null : hashOfUserId(user);
+    if (own && operators.some((one) => sameBytes(one, own))) return own;
+    throw new AppError(
+      'not_allowed',
+      'A new key is for a validator of your own, on a computer that has its recovery phrase.',
+    );
   }
 
   async function found(name: string, text: string | null, provisional: boolean): Promise<OpenChain> {
@@ -509,7 +530,7 @@ export function createChains(node: Online, others: Others): Chains {
     },
     current,
     create: (name, text, continues = null) =>
-      continues ? continued(name, continues.chainId, continues.operators) : found(name, text, false),
+      continues ? continued(name, continues) : found(name, text, false),
 
     join,
     inLink(link) {

@@ -99,15 +99,20 @@ export function addChainCommands(program: Command, run: Run): void {
     .option('--genesis-file <file>', 'parameters, tokens and balances to begin with (see docs/ledger.md)')
     .option('--continue <chain>', 'begins with the whole state of a network that stands still')
     .option('--validators <users>', 'who runs the validators that go on there, user ids with commas between')
-    .action((name, { genesisFile, continue: old, validators }) =>
+    .option('--new-key', 'this computer validates there in place of yours that is gone')
+    .action((name, { genesisFile, continue: old, validators, newKey = false }) =>
       run(async ({ client, signal }) => {
         if ((old === undefined) !== (validators === undefined))
           throw new AppError('invalid_argument', 'Give --continue and --validators together.');
+        if (newKey && old === undefined)
+          throw new AppError('invalid_argument', 'A new key goes with --continue.');
         const genesis = genesisFile === undefined ? null : await readGenesis(genesisFile);
         const continues =
           old === undefined
             ? {}
-            : { continues: { chain: old, validators: (validators ?? '').split(',').filter(Boolean) } };
+            : {
+                continues: { chain: old, validators: (validators ?? '').split(',').filter(Boolean), newKey },
+              };
         const value = await (await client()).chain.create({ name, genesis, ...continues }, { signal });
         return {
           value,
