@@ -96,7 +96,11 @@ export function createHealth(
     const relayed = peers.filter((peer) => peer.relayed).length;
     return [
       addresses.length > 0
-        ? { name: 'addresses', level: 'ok', message: `Reachable at ${addresses.length} address(es).` }
+        ? {
+            name: 'addresses',
+            level: 'ok',
+            message: `Reachable at ${addresses.length === 1 ? 'one address' : `${addresses.length} addresses`}.`,
+          }
         : {
             name: 'addresses',
             level: 'failed',

@@ -79,6 +79,17 @@ export function formatTime(time: string | number, locale: string, now: number = 
   return days === 0 || days === 1 ? `${day} ${clockText(time, locale)}` : day;
 }
 
+/** `Today 10:41:07`, `14 Nov 2026, 10:41:07`: where several things happen in one minute. */
+export function exactTime(time: string | number, locale: string, now: number = Date.now()): string {
+  const days = daysAgo(new Date(time), now);
+  const clock = once(
+    locale,
+    'seconds',
+    () => new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit', second: '2-digit' }),
+  ).format(new Date(time));
+  return `${dayText(time, locale, now)}${days === 0 || days === 1 ? '' : ','} ${clock}`;
+}
+
 /** Date and time in full, for titles. */
 export function fullTime(time: string | number, locale: string): string {
   return once(
@@ -106,12 +117,9 @@ export function spanText(seconds: number, locale: string): string {
   }).format(value);
 }
 
+/** `43 %`, as all texts of the window write it, in English too. */
 export function percentText(share: number, locale: string): string {
-  return once(
-    locale,
-    'percent',
-    () => new Intl.NumberFormat(locale, { style: 'percent', maximumFractionDigits: 0 }),
-  ).format(share);
+  return `${numbers(locale, 0).format(share * 100)}\u00a0%`;
 }
 
 /** An id without its middle: `exc1zp2…9hta`. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { mapRadius, mapSize, placeDots } from './map-dots.ts';
+import { mapRadius, mapRings, mapSize, placeDots, ringAngle } from './map-dots.ts';
 import type { MapDot } from './map-dots.ts';
 
 const dot = (id: string, rtt: number | null): MapDot => ({ id, name: id, rtt, look: 'direct', keeps: false });
@@ -33,4 +33,19 @@ test('no name lies on another, wherever the dots are', () => {
       },
     ),
   );
+});
+
+test('the words of the rings leave the names alone', () => {
+  // Two computers, one of them down left, where the words stand otherwise.
+  const placed = placeDots([dot('a', 12), { ...dot('b', 30), name: 'Juniper' }]);
+  const angle = ringAngle(placed);
+  for (const ms of mapRings) {
+    const y = mapSize.y + Math.sin(angle) * mapRadius(ms);
+    const x = mapSize.x + Math.cos(angle) * mapRadius(ms);
+    for (const { label, name } of placed) {
+      const near = label.end ? x > label.x - name.length * 6 - 18 && x < label.x + 18 : x > label.x - 18;
+      expect(near && Math.abs(y - label.y + 4) < 12).toBe(false);
+    }
+  }
+  expect(ringAngle([])).toBeCloseTo(0.75 * Math.PI);
 });

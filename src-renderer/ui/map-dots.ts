@@ -101,3 +101,46 @@ export function placeDots(dots: readonly MapDot[]): readonly PlacedDot[] {
   }
   return placed.map((dot) => result.get(dot.id) ?? dot);
 }
+
+/** About what a letter of a name takes, and what the words of a ring do. */
+const letter = 6;
+const ringWords = { width: 36, height: 13 };
+
+/**
+ * The direction in which the words of the rings stand freest: those of no ring shall lie on a dot or its name.
+ * @returns radians, clockwise from the right
+ */
+export function ringAngle(placed: readonly PlacedDot[]): number {
+  const taken = placed.flatMap(({ x, y, name, label }) => {
+    const width = Math.min(name.length, 16) * letter;
+    return [
+      { left: x - 8, right: x + 8, top: y - 8, bottom: y + 8 },
+      {
+        left: label.end ? label.x - width : label.x,
+        right: label.end ? label.x : label.x + width,
+        top: label.y - lineHeight,
+        bottom: label.y + 3,
+      },
+    ];
+  });
+  const room = (angle: number): number =>
+    Math.min(
+      ...mapRings.flatMap((ms) => {
+        const x = mapSize.x + Math.cos(angle) * mapRadius(ms);
+        const y = mapSize.y + Math.sin(angle) * mapRadius(ms);
+        return taken.map(({ left, right, top, bottom }) => {
+          const dx = Math.max(left - x, x - right, 0) - ringWords.width / 2;
+          const dy = Math.max(top - y, y - bottom, 0) - ringWords.height / 2;
+          return Math.max(dx, dy);
+        });
+      }),
+      mapSize.width,
+    );
+  // Down left where nothing speaks against it; below or above rather than beside, where words of several rings would lie in one line.
+  const angles = [0.75, 0.7, 0.8, 0.3, 0.25, 0.2, 0.65, 0.35, 0.86, 0.14].map((part) => part * Math.PI);
+  const upper = angles.map((angle) => -angle);
+  let best = angles[0]!;
+  for (const angle of [...angles, ...upper])
+    if (room(angle) > Math.max(2, room(best)) && room(best) < 2) best = angle;
+  return best;
+}

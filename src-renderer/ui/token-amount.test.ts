@@ -4,6 +4,7 @@ import { amountParts, amountText, lessText } from './token-amount.ts';
 test('amounts are grouped and cut, never rounded up', () => {
   expect(amountParts('1234567.9999', 'en-GB')).toEqual({ sign: '', whole: '1,234,567', fraction: '.999' });
   expect(amountParts('-40', 'en-GB')).toEqual({ sign: '\u2212', whole: '40', fraction: '.000' });
+  expect(amountParts('+0.5', 'en-GB')).toEqual({ sign: '+', whole: '0', fraction: '.500' });
   expect(amountParts('5', 'en-GB', 0)).toEqual({ sign: '', whole: '5', fraction: '' });
   expect(amountText('340282366920938463463.374607431768211455', 'de-DE')).toBe(
     '340.282.366.920.938.463.463,374607431768211455',

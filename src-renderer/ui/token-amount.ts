@@ -19,16 +19,16 @@ function marksOf(locale: string) {
 
 /**
  * Cuts, never rounds up: nobody must see more than there is. Works on the text, as numbers lose digits from 2^53 on.
- * @param text such as `-1234.500001`
+ * @param text such as `-1234.500001`; a plus is kept, too
  * @param digits shown behind the point; null: all there are
  */
 export function amountParts(text: string, locale: string, digits: number | null = 3): AmountParts {
   const { group, point } = marksOf(locale);
-  const negative = text.startsWith('-');
-  const [whole = '0', fraction = ''] = text.replace(/^-/, '').split('.');
+  const sign = text.startsWith('-') ? '\u2212' : text.startsWith('+') ? '+' : '';
+  const [whole = '0', fraction = ''] = text.replace(/^[-+]/, '').split('.');
   const grouped = whole.replace(/\B(?=(\d{3})+(?!\d))/g, group);
   const shown = digits === null ? fraction : fraction.slice(0, digits).padEnd(digits, '0');
-  return { sign: negative ? '\u2212' : '', whole: grouped, fraction: shown === '' ? '' : point + shown };
+  return { sign, whole: grouped, fraction: shown === '' ? '' : point + shown };
 }
 
 /** The same as one text. */

@@ -4,6 +4,7 @@ import {
   bytesText,
   clockText,
   dayText,
+  exactTime,
   formatBytes,
   formatTime,
   fullTime,
@@ -26,16 +27,17 @@ export function useFormat() {
     time: (value: string | number) => formatTime(value, tag.value),
     clock: (value: string | number) => clockText(value, tag.value),
     day: (value: string | number) => dayText(value, tag.value),
+    exactTime: (value: string | number) => exactTime(value, tag.value),
     fullTime: (value: string | number) => fullTime(value, tag.value),
     span: (seconds: number) => spanText(seconds, tag.value),
     percent: (share: number) => percentText(share, tag.value),
     number: (value: number) => numberText(value, tag.value),
     /** Large numbers in few characters, such as 1.4M. */
-    compact: (value: number) =>
+    compact: (value: number, digits = 4) =>
       // British English writes a million as m, which reads as metres.
       new Intl.NumberFormat(locale.value === 'de' ? 'de-DE' : 'en-US', {
         notation: 'compact',
-        maximumSignificantDigits: 4,
+        maximumSignificantDigits: digits,
       }).format(value),
   };
 }

@@ -251,7 +251,7 @@ describe.skipIf(chromium === null)('the window of a desktop without a keychain',
     await page.getByText('Looking for a newer version.').waitFor();
     host.become({ state: 'downloading', version: '0.2.0', percent: 43 });
     await page.getByText('Version 0.2.0 is being downloaded.').waitFor();
-    await page.getByText('43%').waitFor();
+    await page.getByText('43\u00a0%').waitFor();
     await browser.picture('update');
     host.become({ state: 'failed', percent: null, message: 'net::ERR_FAILED' });
     await page.getByText('The update could not be fetched.').waitFor();

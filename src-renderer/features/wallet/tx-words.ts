@@ -18,7 +18,7 @@ export interface Deed {
   /** Key of a sentence; `who` names the other side where it has one. */
   readonly word: string;
   readonly who: string | null;
-  /** With a minus when it left. */
+  /** With a minus when it left, with a plus when it came; without a sign when it is the person's before and after. */
   readonly amount: string | null;
   readonly symbol: string | null;
 }
@@ -92,6 +92,22 @@ const known = new Set([
   'beacon.reveal',
 ]);
 
+/** What leaves the account with its message. */
+const gives = new Set([
+  'pool.swapIn',
+  'pool.create',
+  'pool.deposit',
+  'vault.deposit',
+  'storage.buyFuel',
+  'relay.fund',
+  'stake.bond',
+  'token.burn',
+  'validator.create',
+]);
+/** What comes into it. The rest, as stake on its way back, is neither. */
+const brings = new Set(['pool.swapOut', 'pool.withdraw', 'vault.withdraw', 'token.create', 'token.mint']);
+const signOf = (type: string): string => (gives.has(type) ? '-' : brings.has(type) ? '+' : '');
+
 /** @param user whose wallet it is */
 export function deedOf(one: TxMessage, user: string): Deed {
   if (one.type === 'bank.send') {
@@ -100,23 +116,15 @@ export function deedOf(one: TxMessage, user: string): Deed {
       icon: out ? ArrowUpRight : ArrowDownLeft,
       word: out ? 'wallet.did.sent' : 'wallet.did.received',
       who: out ? one.to : one.from,
-      amount: one.amount === null ? null : out ? `-${one.amount}` : one.amount,
+      amount: one.amount === null ? null : `${out ? '-' : '+'}${one.amount}`,
       symbol: one.symbol,
     };
   }
-  const gone =
-    one.type === 'pool.swapIn' ||
-    one.type === 'vault.deposit' ||
-    one.type === 'storage.buyFuel' ||
-    one.type === 'relay.fund' ||
-    one.type === 'stake.bond' ||
-    one.type === 'token.burn' ||
-    one.type === 'validator.create';
   return {
     icon: icons[one.type] ?? Settings2,
     word: known.has(one.type) ? `wallet.did.${one.type.replace('.', '_')}` : 'wallet.did.other',
     who: null,
-    amount: one.amount === null ? null : gone ? `-${one.amount}` : one.amount,
+    amount: one.amount === null ? null : signOf(one.type) + one.amount,
     symbol: one.symbol,
   };
 }
