@@ -40,7 +40,8 @@ export async function appSession(
   });
   session.setDevicePermissionHandler(() => false);
   session.setBluetoothPairingHandler((_, answer) => answer({ confirmed: false }));
-  session.setDisplayMediaRequestHandler((_, answer) => answer({}));
+  // Null refuses. A choice without a picture throws in the main process, which tells the person of an error.
+  session.setDisplayMediaRequestHandler((_, answer) => answer(null));
   session.on('will-download', (event) => event.preventDefault());
   await session.setProxy({ mode: 'fixed_servers', proxyRules: deadProxy, proxyBypassRules: '<-loopback>' });
   return session;

@@ -155,6 +155,13 @@ describe('the window of an app', () => {
       expect([event, prevented]).toEqual([event, true]);
     }
     let downloads = true;
+    let screen: unknown = 'not answered';
+    session.screen!({ videoRequested: true }, (choice) => {
+      if (choice && !choice.video)
+        throw new TypeError('Video was requested, but no video stream was provided');
+      screen = choice;
+    });
+    expect(screen).toBeNull();
     session.emit('will-download', { preventDefault: () => (downloads = false) });
     expect(downloads).toBe(false);
     windows.stop();

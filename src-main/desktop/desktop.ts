@@ -22,14 +22,15 @@ export async function runDesktop(options: DesktopOptions): Promise<void> {
   const { electron, clock, log } = options;
   const { app } = electron;
 
-  // Kept on this computer only: what a crash of Electron itself leaves, for a person who wants help with it.
+  // Beside the node's data: one application a data folder, and on macOS no clash of two folders of nearly one name.
+  app.setPath('userData', path.join(options.dataDir, 'window'));
+  // Kept on this computer only: what a crash of Electron itself leaves, for a person who wants help with it. After the path:
+  // where the reports lie is settled here.
   electron.crashReporter.start({ uploadToServer: false });
   app.enableSandbox();
   // That of the shortcut the installer makes: without it Windows shows no notifications and a second icon.
   if (options.platform === 'win32') app.setAppUserModelId(appId);
   registerSchemes(electron);
-  // Beside the node's data: one application a data folder, and on macOS no clash of two folders of nearly one name.
-  app.setPath('userData', path.join(options.dataDir, 'window'));
   if (!app.requestSingleInstanceLock()) {
     app.exit(0);
     return;

@@ -27,33 +27,32 @@ export function guardScreenCapture(
       if (!request.userGesture || !isTrustedFrame(request.frame, true)) return answer(null);
       desktopCapturer
         .getSources({ types: ['screen', 'window'], thumbnailSize: { width: 0, height: 0 } })
-        .then(
-          (sources) => {
-            let chosen: (typeof sources)[number] | null = null;
-            const menu = Menu.buildFromTemplate([
-              { label: title(), enabled: false },
-              { type: 'separator' },
-              ...sources.map((source) => ({ label: source.name, click: () => void (chosen = source) })),
-            ]);
-            // A click comes just before or just after the menu closes, depending on the system.
-            menu.popup({
-              callback: () =>
-                setTimeout(
-                  () =>
-                    answer(
-                      chosen && {
-                        video: chosen,
-                        // Only there does the system give its own sound.
-                        ...(request.audioRequested &&
-                          process.platform === 'win32' && { audio: 'loopback' as const }),
-                      },
-                    ),
-                  50,
-                ),
-            });
-          },
-          () => answer(null),
-        );
+        .then((sources) => {
+          let chosen: (typeof sources)[number] | null = null;
+          const menu = Menu.buildFromTemplate([
+            { label: title(), enabled: false },
+            { type: 'separator' },
+            ...sources.map((source) => ({ label: source.name, click: () => void (chosen = source) })),
+          ]);
+          // A click comes just before or just after the menu closes, depending on the system.
+          menu.popup({
+            callback: () =>
+              setTimeout(
+                () =>
+                  answer(
+                    chosen && {
+                      video: chosen,
+                      // Only there does the system give its own sound.
+                      ...(request.audioRequested &&
+                        process.platform === 'win32' && { audio: 'loopback' as const }),
+                    },
+                  ),
+                50,
+              ),
+          });
+        })
+        // No list of screens, or no window that has the focus: without an answer the page would wait for ever.
+        .catch(() => answer(null));
     },
     { useSystemPicker: true },
   );

@@ -144,7 +144,10 @@ export function createFakeElectron(options: { readonly keyring?: boolean } = {})
     setPermissionCheckHandler = () => {};
     setDevicePermissionHandler = () => {};
     setBluetoothPairingHandler = () => {};
-    setDisplayMediaRequestHandler = () => {};
+    /** As Electron: a choice without the picture that was asked for throws, `null` refuses. */
+    screen: ((request: object, answer: (choice: { video?: unknown } | null) => void) => void) | null = null;
+    setDisplayMediaRequestHandler = (handler: NonNullable<FakeSession['screen']>) =>
+      void (this.screen = handler);
   }
   const sessions = new Map<string, FakeSession>();
 

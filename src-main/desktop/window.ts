@@ -84,7 +84,8 @@ export function createMainWindow(options: MainWindowOptions): MainWindow {
     });
     made.loadURL(indexUrl).catch((error: unknown) => {
       log.error({ error: String(error) }, 'the page could not be loaded');
-      made.show();
+      // Quitting while it loads ends here as well, with no window left to show.
+      if (!made.isDestroyed()) made.show();
     });
     return made;
   }
