@@ -23,6 +23,9 @@ const steady: Clock = {
 /** Of the one service that the manifests of test apps name. */
 export const echoInterface = { name: 'Echo', methods: { say: { params: true, result: true } } };
 
+/** The hash that the node of tests says of any service. */
+export const testInterface = 'ab'.repeat(32);
+
 /** What reached the node: the name of a call and what it was about. */
 export interface Reached {
   readonly call: string;
@@ -141,8 +144,11 @@ export function createTestHost(
     },
     services: {
       list: async (query) => seen('services.list', [])(query),
-      describe: async () => no(),
-      call: async () => no(),
+      describe: async () => ({ interface: testInterface, definition: echoInterface, price: null }),
+      call: async (_, input) => {
+        reach('services.call', { path: input.interface ?? '' });
+        return no();
+      },
       callStream: (_, input) => nothingYet('services.callStream', input),
       provide: (app) => nothingYet('services.provide', { path: app }),
       reply: (app) => reach('services.reply', { path: app }),

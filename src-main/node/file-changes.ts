@@ -250,7 +250,8 @@ function taken(name: string): AppError {
 function split(target: string): [folder: string, name: string] {
   const at = target.lastIndexOf('/');
   const name = target.slice(at + 1);
-  const own = target.split('/').includes('.extrachain');
+  // Where case does not count it is the same folder.
+  const own = target.split('/').some((part) => part.toLowerCase() === '.extrachain');
   if (own || !target.split('/').every(isName)) {
     throw new AppError('invalid_argument', 'This name cannot be used in a drive.', { details: { name } });
   }

@@ -45,6 +45,8 @@ const declared = {
   'versions.share': { schema: z.number().min(0).max(1), fallback: 0.1 },
   /** Whether this computer tells connected people, when they ask about a provider, how calls to it went from here. */
   'services.shareRatings': { schema: z.boolean(), fallback: true },
+  /** On how many hosts copies of the collections of apps that this person owns are kept, so that they are there while all members are off. */
+  'collections.copies': { schema: z.int().min(0).max(16), fallback: 0 },
   /** How often new heads of drives are put into the ledger; null: never. Each time costs a fee. */
   'ledger.anchorSeconds': { schema: z.number().min(1).max(604_800).nullable(), fallback: 300 },
   /**

@@ -4,6 +4,7 @@ export const disclosureNames = [
   'signInApp',
   'membersSeeAll',
   'membersLearnYou',
+  'memberManages',
   'folderWrite',
   'folderRead',
   'linkWrites',

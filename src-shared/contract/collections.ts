@@ -1,5 +1,5 @@
 import { z } from './zod.ts';
-import { count, done, driveId, role, time, userId } from './common.ts';
+import { count, done, driveId, peerId, role, time, userId } from './common.ts';
 import { command, query, subscription } from '../rpc/contract.ts';
 
 /** 52 small letters and digits; see docs/apps.md. */
@@ -17,6 +17,8 @@ export const collectionSummary = z.object({
   members: count,
   /** Keys that have a value. */
   keys: count,
+  /** Complete copies on computers of others. */
+  copies: count,
 });
 export type CollectionSummary = z.infer<typeof collectionSummary>;
 
@@ -34,6 +36,23 @@ export const collectionEntry = z.object({
 });
 export type CollectionEntry = z.infer<typeof collectionEntry>;
 
+/** Copies of a collection on computers that are no members and cannot read it. */
+export const collectionHosts = z.object({
+  wanted: count,
+  copies: count,
+  hosts: z.array(
+    z.object({
+      peerId,
+      userId: userId.nullable(),
+      connected: z.boolean(),
+      /** It has everything that was written. */
+      complete: z.boolean(),
+      bytes: count,
+      /** An error code when it does not count any more. */
+      problem: z.string().nullable(),
+    }),
+  ),
+});
 export const collectionMember = z.object({ userId, role, since: time });
 export const collectionInvitation = z.object({
   collection,
@@ -89,6 +108,9 @@ export const collections = {
     collectionChanges,
   ),
   members: query(z.object(which), z.array(collectionMember)),
+  /** On how many hosts copies are kept; null: as the setting `collections.copies` says. */
+  replicate: command(z.object({ ...which, copies: z.int().min(0).max(16).nullable() }), collectionHosts),
+  hosts: query(z.object(which), collectionHosts),
   share: command(
     z.object({ ...which, user: userId, role: z.enum(['manager', 'editor', 'reader']).default('editor') }),
     done,

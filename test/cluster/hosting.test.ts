@@ -1,7 +1,8 @@
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { DriveHosts } from '../../src-shared/contract/index.ts';
+import { connectToDaemon } from '../../src-main/headless/client.ts';
 import { startDaemon, tempDir, type Daemon } from '../support/daemon.ts';
 import { differences, readTree, seeded, seededBytes, until } from '../support/trees.ts';
 
@@ -50,7 +51,7 @@ beforeAll(async () => {
   await a.cli('settings', 'set', 'hosting.auditSeconds', '2');
   await a.cli('settings', 'set', 'hosting.silenceSeconds', '5');
   await Promise.all([1, 2, 3].map(startHost));
-});
+}, 240_000);
 afterAll(async () => {
   await Promise.all([a?.stop(), ...[...hosts.values()].map((host) => host.stop())]);
   await temp.remove();
@@ -95,6 +96,73 @@ describe('a drive and its hosts', () => {
     );
     expect((await hostsOf()).hosts.map((one) => one.peerId)).toContain(host!.ready.peerId);
   });
+
+  it('keep a collection of an app for members who are never on at one time, and cannot read it', async () => {
+    const app = 'a'.repeat(52);
+    const written = async (at: Daemon, collection: string): Promise<string[]> => {
+      const page = await at.cli<{ entries: { key: string }[] }>('collection', 'entries', collection);
+      return page.entries.map(({ key }) => key);
+    };
+    const api = await connectToDaemon(a.data);
+    const { collection } = await api.client.collections.create({ app, name: 'Sunday walk' });
+    await api.client.collections.write({
+      app,
+      collection,
+      writes: [{ key: 'm/1', value: 'A word for members.' }],
+    });
+    await a.cli('settings', 'set', 'collections.copies', '2');
+    const kept = () =>
+      a.cli<{ wanted: number; copies: number; hosts: { problem: string | null }[] }>(
+        'collection',
+        'hosts',
+        collection,
+      );
+    await until('two hosts have it', 60_000, async () => (await kept()).copies === 2);
+
+    const m = await startDaemon({ data: data('member'), host: '127.0.0.29' });
+    try {
+      const { userId } = await m.cli<{ userId: string }>('id', 'create');
+      await m.cli('net', 'ping', a.ready.addresses[0]!);
+      await api.client.collections.share({ app, collection, user: userId, role: 'editor' });
+      api.close();
+      const invited = async (): Promise<number> => {
+        const there = await connectToDaemon(m.data);
+        const list = await there.client.collections.invitations({ app });
+        there.close();
+        return list.length;
+      };
+      await until('the member is invited', 30_000, async () => (await invited()) === 1);
+      await until('two hosts know of the member', 60_000, async () => (await kept()).copies === 2);
+      await a.stop();
+
+      // A member's computer that has nothing of it gets it from hosts alone, and leaves there what it writes.
+      const there = await connectToDaemon(m.data);
+      await there.client.collections.join({ app, collection });
+      expect(await written(m, collection)).toEqual(['m/1']);
+      await there.client.collections.write({ app, collection, writes: [{ key: 'm/2', value: 'Another.' }] });
+      const complete = async (): Promise<number> =>
+        (await there.client.collections.hosts({ app, collection })).copies;
+      await until('two hosts have what was added', 60_000, async () => (await complete()) === 2);
+      there.close();
+      await m.stop();
+
+      a = await startDaemon({ data: data('a'), host: '127.0.0.20' });
+      await until('A has it though the member is off', 60_000, async () =>
+        (await written(a, collection)).includes('m/2'),
+      );
+      for (const host of hosts.values()) {
+        const dir = path.join(host.data, 'hosting');
+        const files = await readdir(dir, { recursive: true, withFileTypes: true });
+        for (const one of files.filter((file) => file.isFile())) {
+          const bytes = await readFile(path.join(one.parentPath, one.name));
+          for (const secret of ['word for members', 'Sunday walk'])
+            expect(bytes.includes(secret)).toBe(false);
+        }
+      }
+    } finally {
+      await m.stop();
+    }
+  }, 180_000);
 
   it('replaces a host that went away, and with A gone hosts give everything to who has only the phrase', async () => {
     const [peerId, gone] = [...hosts][1]!;

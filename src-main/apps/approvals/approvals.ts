@@ -25,7 +25,7 @@ export interface Approvals extends Events<{ changed: Record<string, never> }> {
    * Asks, and waits.
    * @param signal the app's page went away: the question is withdrawn
    * @throws AppError `rejected` for a no, for no answer in 10 minutes, and for apps that go on asking after several noes;
-   * `rate_limited` when too many wait already
+   * `rate_limited` when too many wait already, or were withdrawn
    */
   ask(question: Question, signal: AbortSignal): Promise<Decision>;
   /** @throws AppError `not_found`, and what the question's own check throws */
@@ -39,6 +39,8 @@ const mostWaiting = 3;
 const lifetime = 600_000;
 /** After so many noes within ten minutes an app is not heard any more. */
 const mostNoes = 3;
+/** So many questions withdrawn within ten minutes count as noes: a page that asks, goes and comes again. */
+const mostWithdrawn = 12;
 
 interface Waiting {
   readonly approval: Approval;
@@ -50,11 +52,13 @@ export function createApprovals(clock: Clock): Approvals {
   const events = createEmitter<{ changed: Record<string, never> }>();
   const waiting = new Map<string, Waiting>();
   const noes = new Map<string, number[]>();
+  const withdrawn = new Map<string, number[]>();
 
-  function refused(appId: string): number[] {
-    const recent = (noes.get(appId) ?? []).filter((time) => time > clock.now() - lifetime);
-    noes.set(appId, recent);
-    return recent;
+  /** Times within the last ten minutes, to add to. */
+  function recent(times: Map<string, number[]>, appId: string): number[] {
+    const found = (times.get(appId) ?? []).filter((time) => time > clock.now() - lifetime);
+    times.set(appId, found);
+    return found;
   }
 
   return {
@@ -62,8 +66,14 @@ export function createApprovals(clock: Clock): Approvals {
     list: () => [...waiting.values()].map(({ approval }) => approval),
     async ask({ check, ...question }, signal) {
       if (signal.aborted) throw new AppError('cancelled', 'The page is gone.');
-      if (refused(question.appId).length >= mostNoes) {
+      if (recent(noes, question.appId).length >= mostNoes) {
         throw new AppError('rejected', 'You said no several times; this app may ask again in ten minutes.');
+      }
+      if (recent(withdrawn, question.appId).length >= mostWithdrawn) {
+        throw new AppError(
+          'rate_limited',
+          'This app asked again and again and went away; it may ask again in ten minutes.',
+        );
       }
       const own = [...waiting.values()].filter(({ approval }) => approval.appId === question.appId);
       if (own.length >= mostWaiting) {
@@ -96,8 +106,11 @@ export function createApprovals(clock: Clock): Approvals {
           events.emit('changed', {});
         });
         if (decision) return decision;
-        if (signal.aborted) throw new AppError('cancelled', 'The page is gone.');
-        refused(appId).push(clock.now());
+        if (signal.aborted) {
+          recent(withdrawn, appId).push(clock.now());
+          throw new AppError('cancelled', 'The page is gone.');
+        }
+        recent(noes, appId).push(clock.now());
         throw new AppError('rejected', 'The person said no.');
       } finally {
         end();

@@ -45,6 +45,12 @@ type Watching<G extends keyof AppContract, K extends keyof AppContract[G]> = {
 };
 type Later<T> = T | Promise<T>;
 
+/** A call of a service in the name of an app. */
+export type ServiceCallInput = ParsedInputOf<AppContract['services']['call']> & {
+  /** Whoever answers has to have this interface. */
+  readonly interface?: string;
+};
+
 /** What the handlers of methods need of the node. */
 export interface AppNode {
   readonly drives: Group<'drives', 'list' | 'link' | 'shareFolder' | 'visibility' | 'setVisibility'>;
@@ -89,7 +95,7 @@ export interface AppNode {
   };
   readonly collections: Group<
     'collections',
-    Exclude<keyof AppContract['collections'], 'watch' | 'watchList'>
+    Exclude<keyof AppContract['collections'], 'watch' | 'watchList' | 'replicate' | 'hosts'>
   > &
     Watching<'collections', 'watch'>;
   readonly messages: Group<'messages', 'send' | 'done'> & Watching<'messages', 'watch'>;
@@ -105,12 +111,12 @@ export interface AppNode {
     ): Promise<OutputOf<AppContract['services']['describe']>>;
     call(
       app: string,
-      input: ParsedInputOf<AppContract['services']['call']>,
+      input: ServiceCallInput,
       signal: AbortSignal,
     ): Promise<OutputOf<AppContract['services']['call']>>;
     callStream(
       app: string,
-      input: ParsedInputOf<AppContract['services']['callStream']>,
+      input: ServiceCallInput,
       signal: AbortSignal,
     ): AsyncIterable<OutputOf<AppContract['services']['callStream']>>;
     provide(

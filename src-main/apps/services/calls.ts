@@ -26,6 +26,8 @@ export interface KnownOffer extends WireOffer {
 export interface CallRequest {
   /** `<slug>`, `<owner>/<slug>`, or the hash of an interface. */
   readonly service: string;
+  /** Whoever answers has to have this interface. */
+  readonly interface?: string;
   readonly method: string;
   readonly params: unknown;
   readonly app: string | null;
@@ -203,7 +205,12 @@ export function createServiceCalls(deps: {
     await promptly(Promise.all(work), []);
   }
 
-  function named(service: string): (one: WireOffer) => boolean {
+  function named({ service, interface: only }: Pick<CallRequest, 'service' | 'interface'>) {
+    const fits = byName(service);
+    return (one: WireOffer): boolean => fits(one) && (only === undefined || one.interface === only);
+  }
+
+  function byName(service: string): (one: WireOffer) => boolean {
     if (/^[0-9a-f]{64}$/.test(service)) return (one) => one.interface === service;
     const slash = service.indexOf('/');
     const owner = slash < 0 ? null : service.slice(0, slash);
@@ -212,8 +219,8 @@ export function createServiceCalls(deps: {
   }
 
   /** Providers of what is asked for, each computer once, in the order to try. */
-  function candidates(all: readonly KnownOffer[], service: string): readonly KnownOffer[] {
-    const found = all.filter(named(service)).filter((one) => one.peer !== null);
+  function candidates(all: readonly KnownOffer[], request: CallRequest): readonly KnownOffer[] {
+    const found = all.filter(named(request)).filter((one) => one.peer !== null);
     const info = new Map(network.peers().map((one) => [one.peerId, one]));
     const seen = new Set<string>();
     return inOrder(
@@ -372,12 +379,12 @@ export function createServiceCalls(deps: {
     );
     const signal = AbortSignal.any([caller, limit.signal]);
     try {
-      const local = offers.list().find((one) => named(request.service)(offerShown(one)));
+      const local = offers.list().find((one) => named(request)(offerShown(one)));
       if (local) return yield* callHere(local, request, params, signal);
       const offered = await known(signal);
-      const there = offered.filter((one) => one.peer !== null && named(request.service)(one));
+      const there = offered.filter((one) => one.peer !== null && named(request)(one));
       if (new Set(there.map(({ peer }) => peer)).size > 1) await askRatings(there);
-      const list = candidates(offered, request.service);
+      const list = candidates(offered, request);
       if (list.length === 0) {
         throw new AppError('not_found', `Nobody who is known here offers ${request.service.slice(0, 100)}.`);
       }

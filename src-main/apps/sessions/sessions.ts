@@ -45,11 +45,14 @@ export function createSessions(clock: Clock, random: RandomBytes): Sessions {
   const invites = new Map<string, { readonly appId: string; readonly until: number }>();
   const sessions = new Map<string, Session>();
   const byKey = new Map<string, Session>();
+  const cancels = new Map<Session, () => void>();
   const secret = (): string => Buffer.from(random(32)).toString('base64url');
 
   function drop(session: Session): void {
     sessions.delete(session.id);
     byKey.delete(session.key);
+    cancels.get(session)?.();
+    cancels.delete(session);
     session.ended.abort();
   }
   function prune(): void {
@@ -61,6 +64,18 @@ export function createSessions(clock: Clock, random: RandomBytes): Sessions {
     for (const session of sessions.values()) {
       if (session.expiresAt <= now || sessions.size > mostSessions) drop(session);
     }
+  }
+  /** What is open in a session ends with it: calls under way, what they ask the person, and subscriptions. */
+  function endInTime(session: Session): void {
+    const left = Math.max(1, session.expiresAt - clock.now());
+    cancels.set(
+      session,
+      clock.after(left, () => {
+        // It may have been prolonged meanwhile, or the clock was set back.
+        if (session.expiresAt <= clock.now()) drop(session);
+        else endInTime(session);
+      }),
+    );
   }
   const isOpen = (session: Session): boolean =>
     sessions.get(session.id) === session && session.expiresAt > clock.now();
@@ -79,6 +94,7 @@ export function createSessions(clock: Clock, random: RandomBytes): Sessions {
     };
     sessions.set(session.id, session);
     byKey.set(session.key, session);
+    endInTime(session);
     return session;
   }
 

@@ -7,6 +7,7 @@ export const disclosures: Readonly<Record<Disclosure, string>> = {
   signInApp:
     'The app, and whoever it passes this on to, can prove that the account you have in this app signed in. It does not tell who you are.',
   membersSeeAll: 'They see everything that is in it, and who its members are.',
+  memberManages: 'They can let in others and take members out.',
   membersLearnYou: 'They and the app on their computer learn your user id.',
   folderWrite: 'The app can read, change and delete everything in this folder.',
   folderRead: 'The app can read everything in this folder.',

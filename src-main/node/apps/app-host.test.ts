@@ -5,9 +5,10 @@ import { permissionNames } from '../../../src-shared/apps/index.ts';
 import { appMethods } from '../../../src-shared/apps/methods/index.ts';
 import { createDownloads } from '../../api/index.ts';
 import { connectionLimits, signedBytes, parseSignIn } from '../../apps/index.ts';
-import { createTestHost, echoInterface, testPage } from '../../apps/testing.ts';
+import { createTestHost, echoInterface, testInterface, testPage } from '../../apps/testing.ts';
 import { verifySignature } from '../../identity/index.ts';
 import { systemClock } from '../../platform/index.ts';
+import type { Clock } from '../../../src-shared/runtime.ts';
 
 const app = 'a'.repeat(52);
 const other = 'b'.repeat(52);
@@ -15,8 +16,11 @@ const drive = 'drive-one';
 const makeBytes = (origin: string) =>
   createDownloads({ clock: systemClock, random: (n) => randomBytes(n), origin: () => origin });
 
-function open(permissions: readonly PermissionName[] = permissionNames) {
-  const world = createTestHost({ [app]: null, [other]: null }, { permissions, makeBytes });
+function open(permissions: readonly PermissionName[] = permissionNames, clock?: Clock) {
+  const world = createTestHost(
+    { [app]: null, [other]: null },
+    { permissions, makeBytes, ...(clock && { clock }) },
+  );
   void world.host.start();
   return { ...world, page: testPage(world.host, app) };
 }
@@ -167,6 +171,50 @@ describe('what an app may do', () => {
     await world.host.stop();
   });
 
+  it('is looked at anew after a yes: another folder that is left does not stand for one that was taken back', async () => {
+    const world = open();
+    const folder = await pick(world, 'Mine', 'read');
+    await pick(world, 'Other', 'read');
+    for (const method of ['exc_driveShare', 'exc_drivePublish']) {
+      world.grant(app, { name: 'drive.read', caveats: { drive, path: 'Mine' } });
+      const sharing = world.page.call(method, { folder, path: 'Album' });
+      await expect.poll(() => world.host.approvals.list()).toHaveLength(1);
+      world.records.revoke(app, 'drive.read', { drive, path: 'Mine' });
+      await answerNext(world, true);
+      expect([method, codeOf(await sharing)]).toEqual([method, 4100]);
+    }
+    const reached = world.reached.map(({ call }) => call);
+    expect(reached.filter((call) => call.startsWith('drives.'))).toEqual([]);
+    await world.host.stop();
+  });
+
+  it('calls the very interface that it may call, whoever answers to a name by then', async () => {
+    const world = open();
+    world.grant(app, { name: 'services.call', caveats: { interface: testInterface } });
+    await world.page.call('exc_serviceCall', { service: 'adder', method: 'add', params: {} });
+    expect(world.reached).toEqual([{ call: 'services.call', path: testInterface }]);
+    world.records.revoke(app, 'services.call');
+    world.grant(app, { name: 'services.call', caveats: { interface: 'cd'.repeat(32) } });
+    const refused = await world.page.call('exc_serviceCall', { service: 'adder', method: 'add', params: {} });
+    expect(codeOf(refused)).toBe(4100);
+    expect(world.reached).toHaveLength(1);
+    await world.host.stop();
+  });
+
+  it('says what a manager of a collection can do', async () => {
+    const world = open();
+    world.grant(app, { name: 'collections', caveats: {} });
+    for (const role of ['editor', 'manager']) {
+      const sharing = world.page.call('exc_collectionShare', { collection: 'c', user: 'exc1x', role });
+      await expect.poll(() => world.host.approvals.list()).toHaveLength(1);
+      const { discloses } = world.host.approvals.list()[0]!;
+      expect([role, discloses.includes('memberManages')]).toEqual([role, role === 'manager']);
+      await answerNext(world, false);
+      await sharing;
+    }
+    await world.host.stop();
+  });
+
   it('answers only the services that its manifest names', async () => {
     const world = open();
     world.grant(app, { name: 'services.provide', caveats: {} });
@@ -206,6 +254,31 @@ describe('what an app may do', () => {
   });
 });
 
+describe('questions', () => {
+  it('that a page withdraws over and over are not asked any more', async () => {
+    const world = open();
+    const ask = async (): Promise<string | undefined> => {
+      const page = testPage(world.host, app);
+      const asking = page.call('exc_requestPermissions', { permissions: ['tokens.read'] });
+      const [shown] = await Promise.race([
+        expect
+          .poll(() => world.host.approvals.list())
+          .toHaveLength(1)
+          .then(() => ['shown']),
+        asking.then((answer) => [wordOf(answer)]),
+      ]);
+      page.close();
+      await expect.poll(() => world.host.approvals.list()).toEqual([]);
+      return shown;
+    };
+    const shown: (string | undefined)[] = [];
+    for (let n = 0; n < 14; n += 1) shown.push(await ask());
+    expect(shown.slice(0, 12)).toEqual(Array.from({ length: 12 }, () => 'shown'));
+    expect(shown.slice(12)).toEqual(['rate_limited', 'rate_limited']);
+    await world.host.stop();
+  });
+});
+
 describe('payments', () => {
   const payment = { to: 'exc1somebody', amount: '3', symbol: 'EXC' };
 
@@ -226,6 +299,27 @@ describe('payments', () => {
     expect((await another).result).toEqual({ hash: '0'.repeat(64) });
     expect(records.used(app, 'tokens.spend', 'EXC').amount).toBe('9.03');
     await host.stop();
+  });
+
+  it('count over 24 hours, not by the calendar: midnight gives nothing back', async () => {
+    let now = Date.UTC(2026, 10, 27, 23, 59);
+    const world = open(permissionNames, { now: () => now, after: () => () => {} });
+    world.grant(app, { name: 'tokens.spend', caveats: { symbol: 'EXC', perDay: '10' } });
+    const pay = () => world.page.call('exc_sendTransaction', { ...payment, amount: '9' });
+    expect((await pay()).error).toBeUndefined();
+    for (const later of [2 * 60_000, 12 * 3_600_000, 23 * 3_600_000]) {
+      now = Date.UTC(2026, 10, 27, 23, 59) + later;
+      const again = world.page.call('exc_sendTransaction', { ...payment, amount: '9' });
+      expect([later, await answerNext(world, false)]).toEqual([later, 'payment']);
+      await again;
+      if (later === 12 * 3_600_000) now += 600_001;
+    }
+    // A clock that was set back gives nothing back either.
+    now = Date.UTC(2026, 10, 20);
+    const before = world.page.call('exc_sendTransaction', { ...payment, amount: '9' });
+    expect(await answerNext(world, false)).toBe('payment');
+    await before;
+    await world.host.stop();
   });
 
   it('are refused for amounts that are none', async () => {
@@ -308,6 +402,41 @@ describe('limits of a page', () => {
     expect(flood.filter((one) => wordOf(one) === 'rate_limited').length).toBeGreaterThan(0);
     for (let n = 0; n < connectionLimits.excess + connectionLimits.burst; n += 1) page.raw('{}');
     expect(page.isClosed()).toBe(true);
+    await host.stop();
+  });
+
+  it('end with the time of the session: what waits for a yes, and subscriptions', async () => {
+    let now = Date.now();
+    const timers: { at: number; fn: () => void }[] = [];
+    const world = open(permissionNames, {
+      now: () => now,
+      after(ms, fn) {
+        const timer = { at: now + ms, fn };
+        timers.push(timer);
+        return () => void timers.splice(timers.indexOf(timer), timers.includes(timer) ? 1 : 0);
+      },
+    });
+    const pass = (ms: number): void => {
+      now += ms;
+      for (const timer of timers.filter(({ at }) => at <= now)) {
+        timers.splice(timers.indexOf(timer), 1);
+        timer.fn();
+      }
+    };
+    world.grant(app, { name: 'tokens.spend', caveats: { symbol: 'EXC', perDay: '1' } });
+    const { page, host } = world;
+    pass(24 * 3_600_000 - 60_000);
+    expect(page.isClosed()).toBe(false);
+    void page.call('exc_sendTransaction', { to: 'exc1somebody', amount: '3', symbol: 'EXC' });
+    await expect.poll(() => host.approvals.list()).toHaveLength(1);
+    const { approvalId } = host.approvals.list()[0]!;
+    pass(60_000);
+    expect(page.isClosed()).toBe(true);
+    await expect.poll(() => host.approvals.list()).toEqual([]);
+    await expect(
+      host.approvals.decide(approvalId, true, { grant: undefined, password: undefined }),
+    ).rejects.toMatchObject({ code: 'not_found' });
+    expect(world.reached.map(({ call }) => call)).not.toContain('wallet.send');
     await host.stop();
   });
 

@@ -30,13 +30,23 @@ const migrations = [
      user TEXT NOT NULL, drive TEXT NOT NULL, app TEXT NOT NULL, name TEXT NOT NULL, role TEXT NOT NULL, sender TEXT NOT NULL,
      peer TEXT NOT NULL, time INTEGER NOT NULL, declined INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (user, drive)
    ) STRICT, WITHOUT ROWID`,
+  `ALTER TABLE collections ADD COLUMN hosted INTEGER NOT NULL DEFAULT 0;
+   ALTER TABLE collections ADD COLUMN copies INTEGER;
+   ALTER TABLE collection_invitations ADD COLUMN hosts TEXT NOT NULL DEFAULT '[]'`,
 ];
 
 export function createCollectionRecords(db: Database) {
   migrate(db, 'collections', migrations);
   type Row = { drive: string; user: string; app: string };
-  const all = db.prepare<[string], Row>('SELECT * FROM collections WHERE user = ? ORDER BY drive');
-  const insert = db.prepare('INSERT OR REPLACE INTO collections VALUES (?, ?, ?)');
+  const all = db.prepare<[string], Row>(
+    'SELECT drive, user, app FROM collections WHERE user = ? ORDER BY drive',
+  );
+  const insert = db.prepare('INSERT OR REPLACE INTO collections (drive, user, app) VALUES (?, ?, ?)');
+  const kept = db.prepare<[string], { hosted: number; copies: number | null }>(
+    'SELECT hosted, copies FROM collections WHERE drive = ?',
+  );
+  const setHosted = db.prepare('UPDATE collections SET hosted = 1 WHERE drive = ?');
+  const setCopies = db.prepare('UPDATE collections SET copies = ? WHERE drive = ?');
   const remove = db.prepare('DELETE FROM collections WHERE drive = ?');
   type Invited = {
     drive: string;
@@ -46,6 +56,7 @@ export function createCollectionRecords(db: Database) {
     sender: string;
     peer: string;
     time: number;
+    hosts: string;
   };
   const invited = db.prepare<[string], Invited>(
     `SELECT i.* FROM collection_invitations i LEFT JOIN collections c ON c.drive = i.drive
@@ -58,8 +69,8 @@ export function createCollectionRecords(db: Database) {
     'SELECT count(*) AS n FROM collection_invitations WHERE user = ?',
   );
   const invite = db.prepare(
-    `INSERT INTO collection_invitations (user, drive, app, name, role, sender, peer, time) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-     ON CONFLICT DO UPDATE SET name = excluded.name, role = excluded.role, peer = excluded.peer
+    `INSERT INTO collection_invitations (user, drive, app, name, role, sender, peer, time, hosts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+     ON CONFLICT DO UPDATE SET name = excluded.name, role = excluded.role, peer = excluded.peer, hosts = excluded.hosts
      WHERE sender = excluded.sender`,
   );
   const drop = db.prepare('DELETE FROM collection_invitations WHERE user = ? AND drive = ? AND sender = ?');
@@ -70,12 +81,19 @@ export function createCollectionRecords(db: Database) {
       all.all(user).map(({ drive, ...rest }) => ({ driveId: drive, ...rest })),
     add: ({ driveId, user, app }: CollectionRecord): void => void insert.run(driveId, user, app),
     remove: (driveId: EntryId): void => void remove.run(driveId),
+    /** It has, or had, copies on hosts. */
+    hosted: (driveId: EntryId): boolean => kept.get(driveId)?.hosted === 1,
+    setHosted: (driveId: EntryId): void => void setHosted.run(driveId),
+    /** How many copies somebody here asked for; null: nobody did. */
+    copies: (driveId: EntryId): number | null => kept.get(driveId)?.copies ?? null,
+    setCopies: (driveId: EntryId, copies: number | null): void => void setCopies.run(copies, driveId),
     invitations: (user: UserId): readonly CollectionInvitation[] =>
-      invited.all(user).map(({ drive, sender, role, ...rest }) => ({
+      invited.all(user).map(({ drive, sender, role, hosts, ...rest }) => ({
         driveId: drive,
         from: sender,
         ...rest,
         role: role as CollectionNotice['role'],
+        hosts: JSON.parse(hosts) as string[],
       })),
     /** Takes what a device says as the whole of what its user says. @returns true when anything differs now */
     invited(
@@ -94,10 +112,10 @@ export function createCollectionRecords(db: Database) {
           drop.run(user, drive, sender);
           changes += 1;
         }
-        for (const { driveId, app, name, role } of notices.slice(0, mostOfSender)) {
+        for (const { driveId, app, name, role, hosts } of notices.slice(0, mostOfSender)) {
           if (!before.has(driveId) && count.get(user)!.n >= mostKept) break;
           changes += before.has(driveId) ? 0 : 1;
-          invite.run(user, driveId, app, name, role, sender, peer, time);
+          invite.run(user, driveId, app, name, role, sender, peer, time, JSON.stringify(hosts));
         }
         return changes > 0;
       })();

@@ -1,5 +1,6 @@
 import { watchCollection } from '../../apps/index.ts';
 import type { CollectionEntry } from '../../apps/index.ts';
+import type { EntryId } from '../../history/index.ts';
 import { parseUserId } from '../../identity/index.ts';
 import type { NodeServices } from '../../api/index.ts';
 import type { JsonValue } from '../../apps/index.ts';
@@ -14,6 +15,17 @@ export function createCollectionServices(
   online: () => Online,
   collections: () => Collections,
 ): Pick<NodeServices, 'collections'> {
+  function hostsOf(driveId: EntryId) {
+    const { wanted, copies, hosts } = collections().hosts.replicas(driveId);
+    return {
+      wanted,
+      copies,
+      hosts: hosts.map(({ peerId, userId, connected, complete, bytes, problem }) => ({
+        ...{ peerId, userId, connected, complete, bytes, problem },
+      })),
+    };
+  }
+
   return {
     collections: {
       list: ({ app }) =>
@@ -26,6 +38,7 @@ export function createCollectionServices(
             role: drive.ownRole(),
             members: drive.members().length,
             keys: drive.registers.count(),
+            copies: collections().hosts.replicas(record.driveId).copies,
           })),
       async create({ app, name }) {
         collections().checkQuota(app);
@@ -71,6 +84,11 @@ export function createCollectionServices(
           .get(app, collection)
           .drive.members()
           .map((one) => ({ ...one, since: iso(one.since) })),
+      async replicate({ app, collection, copies }) {
+        await collections().hosts.replicate(app, collection, copies);
+        return hostsOf(collection);
+      },
+      hosts: ({ app, collection }) => hostsOf(collections().get(app, collection).record.driveId),
       async share({ app, collection, user, role }, signal) {
         const { drive } = collections().get(app, collection);
         parseUserId(user);
@@ -78,11 +96,13 @@ export function createCollectionServices(
         const card = user === identity.userId() ? identity.card() : await network.cards.find(user, signal);
         await drive.share(user, card.encKey, role);
         collections().rightsChanged();
+        await collections().hosts.membersChanged(app, collection);
         return { ok: true };
       },
       async unshare({ app, collection, user }) {
         await collections().get(app, collection).drive.unshare(user);
         collections().rightsChanged();
+        await collections().hosts.membersChanged(app, collection);
         return { ok: true };
       },
       invitations: ({ app }) =>

@@ -13,7 +13,14 @@ import type { Online } from '../core.ts';
 import { driveIdentity } from '../drive-identity.ts';
 import { createOwnFeedCheck } from '../own-feed.ts';
 import { createWriterKeys } from '../writer-keys.ts';
-import { decodeNotices, encodeNotices, maxNoticesFrame, mostNotices } from './collection-messages.ts';
+import { createCollectionHosts, type CollectionHosts } from './collection-hosts.ts';
+import {
+  decodeNotices,
+  encodeNotices,
+  maxNoticesFrame,
+  mostHostAddresses,
+  mostNotices,
+} from './collection-messages.ts';
 import type { CollectionNotice } from './collection-messages.ts';
 import { createCollectionRecords } from './collection-records.ts';
 import type { CollectionInvitation, CollectionRecord } from './collection-records.ts';
@@ -44,6 +51,13 @@ export interface Collections {
   decline(app: string, id: EntryId): void;
   /** Forgets one here; the other members keep it. */
   leave(app: string, id: EntryId): Promise<void>;
+  /** Copies on computers of others. */
+  readonly hosts: Pick<CollectionHosts, 'replicas'> & {
+    /** @throws AppError `not_found`, `forbidden` */
+    replicate(app: string, id: EntryId, copies: number | null): Promise<void>;
+    /** Call when members of one changed here. */
+    membersChanged(app: string, id: EntryId): Promise<void>;
+  };
   /** Rights of one changed here. */
   rightsChanged(): void;
 }
@@ -54,7 +68,7 @@ interface Running extends OpenCollection {
   endCheckpoints: () => Promise<void>;
 }
 
-const protocol = 'collections/1';
+const protocol = 'collections/2';
 const options: ProtocolOptions = {
   maxFrame: maxNoticesFrame,
   maxStreams: 4,
@@ -64,6 +78,8 @@ const options: ProtocolOptions = {
 const sendMs = 10_000;
 const tellAfter = 100;
 const joinPatience = 20_000;
+/** Time to reach a host, ms. */
+const hostPatience = 5000;
 /** Sizes of files are looked up anew after this, ms. */
 const sizesFresh = 1000;
 /** Of one app on one node. */
@@ -87,6 +103,7 @@ export function createCollections(
   const checkpointer = createCheckpointer({ clock, logger });
   const writerKeys = createWriterKeys(node.db, identity, random);
   const running = new Map<EntryId, Running>();
+  const hosts = createCollectionHosts(node, records, () => running.values());
   const told = new Map<DeviceId, string>();
   let cancelTelling: (() => void) | null = null;
   let stopped = false;
@@ -164,6 +181,7 @@ export function createCollections(
     running.set(record.driveId, one);
     exchange.addDrive(guarded.drive, noBlocks);
     exchange.setSettled(record.driveId, true, true);
+    void hosts.opened(one);
     refreshMembers();
     tellSoon();
     changed(record.app);
@@ -173,6 +191,7 @@ export function createCollections(
   async function close({ record, drive, db, off, endCheckpoints }: Running): Promise<void> {
     running.delete(record.driveId);
     for (const end of off) end();
+    await hosts.closing(record.driveId);
     await exchange.removeDrive(record.driveId);
     drive.close();
     await endCheckpoints();
@@ -216,7 +235,9 @@ export function createCollections(
       const mine = drive.ownRole();
       const speaks = other === identity.userId() || mine === 'owner' || mine === 'manager';
       if (role === null || !speaks || found.length >= mostNotices) continue;
-      found.push({ driveId: record.driveId, app: record.app, name: drive.name(), role });
+      const { driveId, app } = record;
+      const addresses = hosts.addresses(driveId).slice(0, mostHostAddresses);
+      found.push({ driveId, app, name: drive.name(), role, hosts: addresses });
     }
     return found;
   }
@@ -260,6 +281,11 @@ export function createCollections(
     if (sender !== null && own !== null && records.invited(own, sender, stream.peer, notices, clock.now())) {
       for (const app of new Set(notices.map((one) => one.app))) changed(app);
     }
+    for (const { driveId, hosts: addresses } of notices) {
+      const one = running.get(driveId);
+      const role = sender === null ? null : one?.drive.roleOf(sender);
+      if (one && addresses.length > 0 && (role === 'owner' || role === 'manager')) hosts.heard(one);
+    }
     await stream.send(encodeNotices([]));
     await stream.close();
   });
@@ -268,7 +294,18 @@ export function createCollections(
     network.on('peerConnected', ({ peerId }) => tryTell(peerId)),
     network.on('peerDisconnected', ({ peerId }) => void told.delete(peerId)),
     network.on('card', tellSoon),
+    node.hosting.on('changed', ({ driveId }) => {
+      if (driveId !== null && running.has(driveId)) tellSoon();
+    }),
   ];
+
+  const reach = (address: string, signal: AbortSignal): Promise<DeviceId | null> =>
+    network
+      .connect(address, AbortSignal.any([signal, AbortSignal.timeout(hostPatience)]))
+      .catch((error: unknown) => {
+        logger.debug({ err: error, address }, 'a host of a collection was not reached');
+        return null;
+      });
 
   const joining = new Map<EntryId, Promise<OpenCollection>>();
   async function join(app: string, id: EntryId, signal: AbortSignal): Promise<OpenCollection> {
@@ -282,7 +319,12 @@ export function createCollections(
       .peers()
       .filter(({ userId, peerId }) => userId === invitation.from && peerId !== invitation.peer)
       .map(({ peerId }) => peerId);
-    const entries = await exchange.fetchHistory(id, [invitation.peer, ...others], limit);
+    const isHere = network.peers().some(({ userId }) => userId === invitation.from);
+    // While everybody is away hosts have it.
+    const dialled = isHere ? [] : invitation.hosts.map((address) => reach(address, limit));
+    const kept = (await Promise.all(dialled)).filter((peer) => peer !== null);
+    const peers = [...new Set([...kept, invitation.peer, ...others])];
+    const entries = await exchange.fetchHistory(id, peers, limit);
     const place = await storage(id);
     try {
       const drive = await openDrive({ ...deps(of), ...place, driveId: id, genesis: entries[0]! });
@@ -293,6 +335,7 @@ export function createCollections(
       }
       const record: CollectionRecord = { driveId: id, user: of, app };
       records.add(record);
+      if (invitation.hosts.length > 0) records.setHosted(id);
       return launch(record, drive, place.db);
     } catch (error) {
       place.db.close();
@@ -307,6 +350,7 @@ export function createCollections(
       stopped = true;
       cancelTelling?.();
       for (const end of off) end();
+      await hosts.stop();
       await closeAll();
       await checkpointer.stop();
     },
@@ -370,10 +414,16 @@ export function createCollections(
       const one = get(app, id);
       await close(one);
       records.remove(id);
+      hosts.forget(id);
       records.decline(one.record.user, id);
       await rm(dirOf(id), { recursive: true, force: true });
       refreshMembers();
       changed(app);
+    },
+    hosts: {
+      replicas: hosts.replicas,
+      replicate: (app, id, copies) => hosts.replicate(get(app, id), copies),
+      membersChanged: (app, id) => hosts.membersChanged(get(app, id)),
     },
     rightsChanged,
   };

@@ -20,7 +20,23 @@ const folders = ['', 'a', 'a/b', 'c'] as const;
 const place = fc.record({ drive: fc.constantFrom(...drives), path: fc.constantFrom(...folders) });
 const grantOf = (name: PermissionName): fc.Arbitrary<Grant> =>
   isAboutFolder(name) ? place.map((caveats) => ({ name, caveats })) : fc.constant({ name, caveats: {} });
-const names = ['a', 'b', 'c', 'x.txt', '..', '.', '', 'a\\b', 'A', 'a\0', 'v.mp4'];
+const names = [
+  'a',
+  'b',
+  'c',
+  'x.txt',
+  '..',
+  '.',
+  '',
+  'a\\b',
+  'A',
+  'a\0',
+  'v.mp4',
+  'e\u0301',
+  '\u00e9',
+  'A/..',
+  '.extrachain',
+];
 const path = fc.oneof(
   { weight: 2, arbitrary: fc.constantFrom('a', 'b/x.txt', 'v.mp4') },
   {
@@ -136,6 +152,7 @@ const needs: Readonly<Record<string, PermissionName>> = {
   'messages.done': 'messages',
   'messages.watch': 'messages',
   'services.list': 'services.call',
+  'services.call': 'services.call',
   'services.callStream': 'services.call',
   'services.provide': 'services.provide',
   'services.reply': 'services.provide',

@@ -245,7 +245,7 @@ const mostAsked = 1000;
 const mostItems = 10_000;
 
 type Groups = NodeServices['services'];
-type CallInput = Parameters<Groups['callStream']>[0];
+type CallInput = Parameters<Groups['callStream']>[0] & Pick<CallRequest, 'interface'>;
 
 /** Ends a call that nobody takes parts of any more, so that it gives its place back. */
 const leave = (running: AsyncGenerator<unknown, unknown>): Promise<unknown> =>

@@ -55,6 +55,16 @@ test('whatever the name, Windows gets one it can hold that is not taken', () => 
   );
 });
 
+test('no file of a member comes to lie in the folder of the engine where case does not count', () => {
+  const free = (): boolean => false;
+  for (const name of ['.EXTRACHAIN', '.ExtraChain', '.extrachain']) {
+    expect(localName(name, { caseInsensitive: true, windows: false }, free).toLowerCase()).not.toBe(
+      '.extrachain',
+    );
+  }
+  expect(localName('.EXTRACHAIN', { caseInsensitive: false, windows: false }, free)).toBe('.EXTRACHAIN');
+});
+
 test('the drive gets names in NFC, of at most 255 bytes', () => {
   expect(driveName('a\u0308')).toBe('ä');
   expect(driveName('x'.repeat(255))).toHaveLength(255);

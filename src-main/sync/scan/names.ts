@@ -41,8 +41,12 @@ export function localName(name: string, traits: FsTraits, taken: (candidate: str
   const dot = candidate.lastIndexOf('.');
   const stem = dot > 0 ? candidate.slice(0, dot) : candidate;
   const end = dot > 0 ? candidate.slice(dot) : '';
-  for (let n = 1, next = candidate; ; next = `${stem} (${++n})${end}`) if (!taken(next)) return next;
+  for (let n = 1, next = candidate; ; next = `${stem} (${++n})${end}`)
+    if (!taken(next) && !isOwnFolder(next)) return next;
 }
+
+/** Where case does not count, a file of a member must not come to lie in the engine's own folder. */
+const isOwnFolder = (name: string): boolean => foldName(name) === foldName('.extrachain');
 
 /** Two names that are one on a file system that ignores case or Unicode form. */
 export function foldName(name: string): string {

@@ -62,7 +62,11 @@ export function collectionHandlers({ node }: HandlerDeps): Pick<AppHandlers, Nam
       await call.ask({
         kind: 'share',
         text: `${found?.name ?? ''}: ${user}`,
-        discloses: ['membersSeeAll', 'membersLearnYou'],
+        discloses: [
+          'membersSeeAll',
+          ...(role === 'manager' ? (['memberManages'] as const) : []),
+          'membersLearnYou',
+        ],
       });
       return node.collections.share({ ...own(call, collection), user, role }, call.signal);
     },

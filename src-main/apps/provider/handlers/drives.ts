@@ -190,6 +190,8 @@ export function driveHandlers(deps: HandlerDeps): Pick<AppHandlers, Names> {
         text: await folderName(call, folder, drive, path),
         discloses: [role === 'editor' ? 'linkWrites' : 'linkReads', 'folderLearnsYou'],
       });
+      // This folder may have been taken back while the question stood there, and another one not.
+      placeOf(call, 'drive.read', folder, inner);
       records.grant(call.app.appId, { name: 'drive.share', caveats: { drive, path } });
       const shared =
         path === ''
@@ -207,6 +209,8 @@ export function driveHandlers(deps: HandlerDeps): Pick<AppHandlers, Names> {
         text: await folderName(call, folder, drive, path),
         discloses: ['linkOpens', 'linkLearnsYou'],
       });
+      // This folder may have been taken back while the question stood there, and another one not.
+      placeOf(call, 'drive.read', folder, inner);
       records.grant(call.app.appId, { name: 'drive.share', caveats: { drive, path } });
       const opened =
         path === ''

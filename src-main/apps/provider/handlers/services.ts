@@ -3,7 +3,7 @@ import { addAmounts, maySpendUnasked, subtractAmount } from '../../permissions/i
 import type { ParsedParamsOf } from '../../../../src-shared/apps/methods/index.ts';
 import { checkManifest } from '../../services/interface.ts';
 import { readProvided } from '../../services/standing.ts';
-import type { AppHandlers, Call, HandlerDeps, HostedApp } from '../types.ts';
+import type { AppHandlers, Call, HandlerDeps, HostedApp, ServiceCallInput } from '../types.ts';
 import { pump } from './pump.ts';
 
 type Names =
@@ -40,7 +40,10 @@ export function serviceHandlers({ node, records }: HandlerDeps): Pick<AppHandler
    * the payments of a day allow it.
    * @returns the call as it is made, and what takes its price out of the count again when it fails
    */
-  async function admit(call: Call, params: CallParams): Promise<{ params: CallParams; undo: () => void }> {
+  async function admit(
+    call: Call,
+    params: CallParams,
+  ): Promise<{ params: ServiceCallInput; undo: () => void }> {
     call.about(`${params.service} ${params.method}`);
     const bounds = call.grants().flatMap(({ name, caveats }) => (name === 'services.call' ? [caveats] : []));
     const bound = bounds.length > 0 && bounds.every((one) => one.interface !== undefined);
@@ -49,8 +52,10 @@ export function serviceHandlers({ node, records }: HandlerDeps): Pick<AppHandler
     if (bound && !bounds.some((one) => one.interface === found.interface)) {
       throw new AppError('not_granted', 'This app may call services of another interface only.');
     }
+    // A name may lead to somebody else a moment later: what was looked at is what is called.
+    const only = { interface: found.interface };
     if (params.maxFee === null || found.price === null)
-      return { params: { ...params, maxFee: null }, undo: () => {} };
+      return { params: { ...params, ...only, maxFee: null }, undo: () => {} };
     const fee = params.maxFee === 'listed' ? found.price : params.maxFee;
     const { appId } = call.app;
     const unasked = maySpendUnasked(call.grants(), {
@@ -71,7 +76,7 @@ export function serviceHandlers({ node, records }: HandlerDeps): Pick<AppHandler
       });
     }
     const undo = unasked ? records.use(appId, 'tokens.spend', fee.symbol, fee.amount) : () => {};
-    return { params: { ...params, maxFee: fee }, undo };
+    return { params: { ...params, ...only, maxFee: fee }, undo };
   }
 
   return {
