@@ -37,6 +37,7 @@ export { beaconHash } from './modules/storage/beacon.ts';
 export {
   answerOf,
   challengeOf,
+  claimsOpen,
   leafBytes,
   leavesOf,
   payOf,

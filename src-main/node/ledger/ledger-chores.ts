@@ -5,6 +5,7 @@ import {
   beaconCommitOf,
   beaconHash,
   challengeOf,
+  claimsOpen,
   contractView,
   dueContracts,
   hasContracts,
@@ -166,7 +167,7 @@ export function createLedgerChores(
       const { host, period } = storageView(state, time, me);
       if (!host || host.slots === 0) return null;
       const of = (at: number) => ({ due: dueContracts(state, me, at), seed: seedOf(state, at) });
-      return { host, period, now: of(period), before: of(period - 1) };
+      return { host, period, open: claimsOpen(time), now: of(period), before: of(period - 1) };
     }, 'storage chores');
     if (!seen) return null;
     const { host, period } = seen;
@@ -205,7 +206,8 @@ export function createLedgerChores(
       }
       return null;
     }
-    if (host.claim?.period === period || host.settled >= period || seen.now.due.length === 0) return null;
+    if (!seen.open || host.claim?.period === period) return null;
+    if (host.settled >= period || seen.now.due.length === 0) return null;
     const missing: number[] = [];
     const answers: Uint8Array[] = [];
     for (const one of seen.now.due) {
@@ -237,10 +239,12 @@ export function createLedgerChores(
       );
       // Nobody needs it while nothing is stored for pay.
       if (!runs || !hasContracts(state)) return null;
-      return { period: periodOf(time), commit: beaconCommitOf(state, me) };
+      return { period: periodOf(time), open: claimsOpen(time), commit: beaconCommitOf(state, me) };
     }, 'beacon chores');
     if (!seen) return null;
     const { period, commit } = seen;
+    // Secrets are shown when claims are closed.
+    if (commit && seen.open) return null;
     if (!commit) return single(message('beacon.commit', { hash: beaconHash(me, secretOf(open, period)) }));
     return commit.period === period - 1
       ? single(message('beacon.reveal', { secret: secretOf(open, commit.period) }))

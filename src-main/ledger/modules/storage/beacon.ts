@@ -11,6 +11,7 @@ import { account, balanceOf, move, pot, tokenOf } from '../value.ts';
 import {
   beaconCommits,
   beaconReveals,
+  claimsOpen,
   fuelPriceOf,
   fuelPrices,
   fuelVotes,
@@ -23,7 +24,7 @@ import {
 
 /*
  * Randomness that nobody chose: validators put down the hash of a secret in one period and reveal it in the next; the seed of the
- * period after that is the hash of all of them. A block hash would not do, as whoever makes a block can try many. Who sees that the seed
+ * period after that is the hash of all of them. They are shown when no claims are made any more. A block hash would not do, as whoever makes a block can try many. Who sees that the seed
  * would be bad for him can keep his secret, once, at the price of his deposit.
  */
 
@@ -115,6 +116,9 @@ export const beaconModule = {
         const row = ctx.state.get(beaconCommits, key);
         if (!row || row.period !== periodOf(ctx.time) - 1) {
           throw new AppError('claim_unknown', 'There is no secret of the period before to reveal.');
+        }
+        if (claimsOpen(ctx.time)) {
+          throw new AppError('claim_too_new', 'Secrets are shown in the second half of a period.');
         }
         if (!sameBytes(beaconHash(ctx.sender, secret), row.hash)) {
           throw new AppError('bad_hash', 'This is not the secret whose hash was put down.');

@@ -24,6 +24,11 @@ import type { Address, Amount, Hash } from '../../types.ts';
 
 export const periodMs = 3_600_000;
 export const periodOf = (time: number): number => Math.floor(time / periodMs);
+/**
+ * The first half of a period is for claims, the second for the beacon's secrets: from them follows which answers of the claims have to be
+ * shown, so who could claim after they are out would need no more than those.
+ */
+export const claimsOpen = (time: number): boolean => time % periodMs < periodMs / 2;
 /** Prices are for so many bytes kept for a period. */
 export const priceBytes = 2n ** 30n;
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { TokenSpec, WireMessage } from '../../codec/index.ts';
 import { leafRoot, proveLeaf } from '../../../history/index.ts';
-import { listRoot, proveInList } from '../../codec/index.ts';
+import { hashIn, listRoot, proveInList } from '../../codec/index.ts';
 import { addressOfName, createTestChain, testGenesis } from '../../testing.ts';
 import type { TestChain } from '../../testing.ts';
 import { decodeMessage, message } from '../index.ts';
@@ -52,6 +52,9 @@ function skip(chain: TestChain, periods = 1): void {
   chain.block({ after: (periodOf(time) + periods) * periodMs + 60_000 - time });
   expect(chain.faults()).toEqual([]);
 }
+
+/** Into the second half of a period, in which secrets are shown. */
+const late = (chain: TestChain): unknown => chain.block({ after: periodMs / 2 });
 
 /** What is kept: blocks of 2 KiB and a rest. */
 interface Content {
@@ -156,12 +159,15 @@ describe('the beacon', () => {
     expect(run(chain, 'founder', message('beacon.reveal', { secret }))).toBe('claim_unknown');
     skip(chain);
     const known = seedOf(chain.ledger.state, period(chain));
+    expect(run(chain, 'founder', message('beacon.reveal', { secret }))).toBe('claim_too_new');
+    late(chain);
     expect(run(chain, 'founder', message('beacon.reveal', { secret: new Uint8Array(32) }))).toBe('bad_hash');
     expect(run(chain, 'founder', message('beacon.reveal', { secret }))).toBe('');
     skip(chain);
     const made = seedOf(chain.ledger.state, period(chain));
     expect(made).not.toEqual(known);
     // Kept back: the deposit burns.
+    late(chain);
     run(chain, 'founder', message('beacon.commit', { hash: beaconHash(who('founder'), secret) }));
     const supply = supplyOf(chain.ledger.state, 'EXC');
     skip(chain, 2);
@@ -171,6 +177,26 @@ describe('the beacon', () => {
 });
 
 describe('storage contracts', () => {
+  it('take no claim once it can be known which of its answers have to be shown', () => {
+    const chain = funded();
+    const secret = new Uint8Array(32).fill(9);
+    run(chain, 'ada', message('storage.buyFuel', { amount: exc }));
+    expect(run(chain, 'ada', open(0))).toBe('');
+    expect(run(chain, 'ben', message('storage.accept', { contract: 0 }))).toBe('');
+    run(chain, 'founder', message('beacon.commit', { hash: beaconHash(who('founder'), secret) }));
+    skip(chain);
+    const seed = seedOf(chain.ledger.state, period(chain));
+    const claim = claimOf(chain, 'ben', kept).message;
+    late(chain);
+    expect(run(chain, 'founder', message('beacon.reveal', { secret }))).toBe('');
+    // Everybody can now work out the seed that the samples are drawn by, and which `missing` would leave out what is lost.
+    const known = hashIn('beacon', Buffer.concat([seed, who('founder'), secret]));
+    expect(run(chain, 'ben', claim)).toBe('period_passed');
+    skip(chain);
+    expect(seedOf(chain.ledger.state, period(chain))).toEqual(known);
+    expect(run(chain, 'ben', claimOf(chain, 'ben', kept).message)).toBe('');
+  });
+
   it('pay for what was proven in each period, nothing for what was missed, and give back the rest', () => {
     const chain = funded();
     expect(run(chain, 'ada', open(0))).toBe('fuel_short');

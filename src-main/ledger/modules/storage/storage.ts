@@ -15,6 +15,7 @@ import type { ContentOpening } from './content.ts';
 import {
   answerOf,
   challengeOf,
+  claimsOpen,
   contractAt,
   contracts,
   fuelPriceOf,
@@ -304,6 +305,9 @@ export const storageModule = {
       run(ctx, { root, missing }) {
         const row = hostOf(ctx.state, ctx.sender);
         const period = periodOf(ctx.time);
+        if (!claimsOpen(ctx.time)) {
+          throw new AppError('period_passed', 'Claims are made in the first half of a period.');
+        }
         // The claim before is still to be proven.
         if (row.claim?.period === period || (row.claim?.period === period - 1 && row.settled < period - 1)) {
           throw new AppError('period_passed', 'There is a claim already that has to be proven first.');

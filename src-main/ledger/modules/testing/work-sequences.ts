@@ -243,11 +243,13 @@ export function performWork(
       const all = (one: WorkDeed): readonly boolean[] =>
         active.map((name) => performWork(ctx, name, one, send, pass, people));
       for (let i = 0; i < deed.count; i++) {
-        all({ type: 'commit secret' });
-        all({ type: 'claim', lost: 0, honest: true });
-        pass(hour);
+        // From the beginning of the next period on: claims are made in the first half, secrets shown in the second.
+        pass(hour - (ctx.time % hour));
         all({ type: 'prove', honest: true });
+        all({ type: 'claim', lost: 0, honest: true });
+        pass(hour / 2);
         all({ type: 'reveal secret' });
+        all({ type: 'commit secret' });
       }
       return true;
     }
