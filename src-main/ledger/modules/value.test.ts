@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { isAppError } from '../../../src-shared/errors.ts';
+import { maxAmount } from '../codec/limits.ts';
 import { factsOf, nextContext } from '../execute/block-context.ts';
 import { addressOfName, createTestChain } from '../testing.ts';
 import {
@@ -90,4 +91,32 @@ test('a frozen holding stays where it is, as long as the token has that power; p
   expect(codeOf(() => move(ctx, account(ada), account(founder), 'EXC', 1n))).toBe('token_frozen');
   expect(codeOf(() => move(ctx, account(founder), account(ada), 'EXC', 1n))).toBe('');
   expect(codeOf(() => move(ctx, pot('fees'), account(founder), 'EXC', 1n))).toBe('');
+});
+
+test('of a token that nobody has yet all may be made, to the last unit, and none beyond what was ever made', () => {
+  const ctx = fresh();
+  const known = tokenOf(ctx.state, 'EXC');
+  ctx.state.set(tokens, 'NEW', { ...known, spec: { ...known.spec, symbol: 'NEW', max: maxAmount } });
+  const room = (): bigint => roomOf(ctx.state, tokenOf(ctx.state, 'NEW'));
+  expect(supplyOf(ctx.state, 'NEW')).toBe(0n);
+  expect(room()).toBe(maxAmount);
+  move(ctx, null, account(ada), 'NEW', maxAmount - 10n);
+  expect(supplyOf(ctx.state, 'NEW')).toBe(maxAmount - 10n);
+  // Burning makes room under the cap, but what was ever made is one amount, too.
+  move(ctx, account(ada), null, 'NEW', 100n);
+  expect(supplyOf(ctx.state, 'NEW')).toBe(maxAmount - 110n);
+  expect(room()).toBe(10n);
+  expect(codeOf(() => move(ctx, null, account(ada), 'NEW', 11n))).toBe('max_exceeded');
+  expect(codeOf(() => move(ctx, null, account(ada), 'NEW', 10n))).toBe('');
+  expect(room()).toBe(0n);
+  expect(codeOf(() => move(ctx, account(ada), null, 'NEW', 1n))).toBe('');
+});
+
+test('the cap can be reached, not passed; what is burned is nobody’s, and a root key has no allowance', () => {
+  const ctx = { ...fresh(), sender: founder, allowance: null };
+  const before = balanceOf(ctx.state, account(founder), 'EXC');
+  move(ctx, account(founder), null, 'EXC', 100n);
+  expect([...ctx.state.touched(balances)]).toEqual([[`${account(founder)}EXC`, before, before - 100n]]);
+  expect(codeOf(() => move(ctx, null, account(ada), 'EXC', 101n))).toBe('max_exceeded');
+  expect(codeOf(() => move(ctx, null, account(ada), 'EXC', 100n))).toBe('');
 });
