@@ -1,39 +1,19 @@
-import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import path from 'node:path';
 import pLimit from 'p-limit';
 import { AppError, isAppError } from '../../../src-shared/errors.ts';
-import { createSigner, hashOfUserId } from '../../identity/index.ts';
-import type { Signer } from '../../identity/index.ts';
+import { hashOfUserId } from '../../identity/index.ts';
 import {
   chainIdOf,
-  createChain,
-  createFullReader,
-  createLightReader,
-  createReadServer,
   decodeGenesis,
   defaultParams,
   encodeGenesis,
   genesisFrom,
-  genesisHash,
-  genesisValidators,
-  openChainThread,
-  readOptions,
   readProtocol,
   replayInThread,
   sameBytes,
 } from '../../ledger/index.ts';
-import type {
-  Address,
-  Chain,
-  ChainGenesis,
-  ChainOptions,
-  Genesis,
-  Header,
-  LedgerAccess,
-  LedgerReader,
-  Role,
-} from '../../ledger/index.ts';
+import type { Address, Genesis, Role } from '../../ledger/index.ts';
 import type { Online } from '../core.ts';
 import { formatChainLink, parseChainLink } from './chain-link.ts';
 import { createBalanceHistory } from './balance-history.ts';
@@ -44,25 +24,12 @@ import { createChainRecords } from './chain-records.ts';
 import type { ChainRecord, Lightened } from './chain-records.ts';
 import { fetchGenesis, serveGenesis } from './genesis-exchange.ts';
 import { readGenesis } from './genesis-file.ts';
+import { createChainOpener } from './open-chain.ts';
+import type { OpenChain, Running, StartFrom } from './open-chain.ts';
 import { roleBySize } from './role-by-size.ts';
 import { shownBalances } from './shown.ts';
 
-/** A chain that runs here. */
-export interface OpenChain {
-  readonly record: ChainRecord;
-  readonly genesis: Genesis;
-  readonly chain: Chain;
-  /** The state; null for a light node. */
-  readonly ledger: LedgerReader | null;
-  /** Reads the state, here or through others. */
-  readonly reader: LedgerAccess;
-  /** Header of the newest block known here; null before the first. */
-  newest(): Header | null;
-  /** Signs for the account where it gave this computer's key the right to: see `wallet.signerFor`. */
-  readonly delegatedKey: Signer;
-  /** Signs for this computer's validator, whether it has one or not. */
-  readonly validatorKey: Signer;
-}
+export type { OpenChain } from './open-chain.ts';
 
 /** The networks this computer follows. One is active: wallet and names are of it. */
 export interface Chains {
@@ -104,8 +71,6 @@ export interface Continuation {
 }
 
 const homeName = 'home';
-/** What a chain may take of the disk before its oldest blocks give way; a full node needs its state and the newest ones only. */
-const mostBytes = 2 * 1024 ** 3;
 /** A network of one that nobody uses makes a block an hour. */
 const homeEmptyBlockMs = 3_600_000;
 
@@ -136,18 +101,12 @@ const earnedEvery = 10_000;
 const othersPatience = 10_000;
 
 export function createChains(node: Online, others: Others): Chains {
-  const { network, identity, clock, random, logger, events, dataDir, settings } = node;
+  const { network, identity, clock, logger, events, settings } = node;
   const records = createChainRecords(node.db);
   const balanceHistory = createBalanceHistory(node.db);
   const earnings = createEarnings(node.db);
-  interface Running extends OpenChain {
-    /** When it was last looked at what was earned. */
-    earnedAt: number;
-    record: ChainRecord;
-    ledger: LedgerReader | null;
-    chain: Chain;
-    off: () => void;
-  }
+  const opener = createChainOpener(node);
+  const { dirOf, keyFor, previousOf } = opener;
   const open = new Map<string, Running>();
   let founding: Promise<OpenChain> | null = null;
   let stopping = false;
@@ -155,111 +114,17 @@ export function createChains(node: Online, others: Others): Chains {
   const changing = pLimit(1);
   let cancelSizes = (): void => {};
 
-  const dirOf = (chainId: string): string => path.join(dataDir, 'chains', chainId);
-  /** A key for each chain, so that nothing signed for one is of use in another; from what stands in the genesis, as that comes first. */
-  const seedFor = ({ name, time }: Pick<Genesis, 'name' | 'time'>): Uint8Array =>
-    identity.deviceSecret(`validator ${name} ${time}`);
-  const keyFor = (origin: Pick<Genesis, 'name' | 'time'>): Signer => createSigner(seedFor(origin));
-
-  /** The ledger of the network that this one continues, if it was followed here. */
-  function previousOf({ continues }: Genesis): string | null {
-    const file = continues && path.join(dirOf(continues.chainId), 'ledger.db');
-    return file !== null && existsSync(file) ? file : null;
-  }
-
   /** @param from where to go on: what this computer knew in its role before */
-  async function run(
-    record: ChainRecord,
-    from: Pick<ChainOptions, 'trusted' | 'checkpoint'> = {},
-  ): Promise<Running> {
-    const genesis = decodeGenesis(record.genesis);
-    const dir = dirOf(record.chainId);
-    await mkdir(dir, { recursive: true, mode: 0o700 });
-    const seed = seedFor(genesis.continues?.origin ?? genesis);
-    const validatorKey = createSigner(seed);
-    const facts: ChainGenesis = {
-      chainId: record.chainId,
-      hash: genesisHash(genesis),
-      time: genesis.time,
-      validators: genesisValidators(genesis),
-      unbondingMs: genesis.tokens[0]?.spec.staking?.unbondingMs ?? 0,
-    };
-    const options = {
-      dir: path.join(dir, 'consensus'),
-      peers: record.addresses.flatMap((address) => {
-        const peerId = address.split('/p2p/').at(-1);
-        return peerId === undefined ? [] : [{ peerId, hints: [address] }];
-      }),
-      consensus: consensusOf(genesis),
-      ...from,
-    };
-    let opened: { readonly chain: Chain; readonly ledger: LedgerReader | null } | null = null;
-    try {
-      opened =
-        record.role === 'light'
-          ? {
-              chain: await createChain(
-                {
-                  genesis: facts,
-                  ...{ application: null, network, signer: null, clock, random, logger },
-                },
-                { role: 'light', ...options },
-              ),
-              ledger: null,
-            }
-          : await openChainThread(
-              { genesis, chain: facts, network, consensusSeed: seed, logger },
-              {
-                role: record.role,
-                ...options,
-                file: path.join(dir, 'ledger.db'),
-                previousFile: previousOf(genesis),
-                keepBlocks: null,
-                keepBytes: mostBytes,
-              },
-            );
-      const { chain, ledger } = opened;
-      const reader = ledger
-        ? createFullReader(ledger, chain)
-        : createLightReader({ chain, network, clock, logger });
-      if (ledger) {
-        network.handle(readProtocol(record.chainId), readOptions, createReadServer(ledger, chain));
-      }
-      let newest: Header | null = null;
-      const changed = (): void => events.emit('chain', { chainId: record.chainId });
-      const offs = (['block', 'round', 'mempool', 'sync', 'problem'] as const).map((name) =>
-        chain.on(name, changed),
+  async function run(record: ChainRecord, from?: StartFrom): Promise<Running> {
+    const { chainId } = record;
+    const running = await opener.open(record, from ?? {}, ({ time }) => {
+      noteBalances(chainId, time).catch((error: unknown) =>
+        logger.debug({ error: String(error) }, 'balances of a block could not be noted'),
       );
-      offs.push(
-        chain.on('block', ({ header }) => {
-          newest = header;
-          noteBalances(record.chainId, header.time).catch((error: unknown) =>
-            logger.debug({ error: String(error) }, 'balances of a block could not be noted'),
-          );
-        }),
-      );
-      await chain.start();
-      const { height } = chain.status();
-      if (height > 0) newest ??= (await chain.header(height)).header;
-      const running = {
-        record,
-        genesis,
-        chain,
-        ledger,
-        reader,
-        newest: () => newest,
-        validatorKey,
-        delegatedKey: createSigner(identity.deviceSecret(`ledger key ${record.chainId}`)),
-        off: () => offs.forEach((end) => end()),
-        earnedAt: Number.NEGATIVE_INFINITY,
-      };
-      open.set(record.chainId, running);
-      events.emit('chain', { chainId: record.chainId });
-      return running;
-    } catch (error) {
-      await opened?.chain.stop();
-      throw error;
-    }
+    });
+    open.set(chainId, running);
+    events.emit('chain', { chainId });
+    return running;
   }
 
   async function noteBalances(chainId: string, time: number): Promise<void> {
@@ -435,7 +300,7 @@ export function createChains(node: Online, others: Others): Chains {
   }
 
   /** What a chain in another role can go on from: the newest block known here. */
-  function knownOf({ ledger, chain }: Running): Pick<ChainOptions, 'trusted' | 'checkpoint'> {
+  function knownOf({ ledger, chain }: Running): StartFrom {
     const { height, blockId } = ledger?.last() ?? chain.status();
     if (height === 0) return {};
     const signed = ledger?.signedHeaderAt(height);
@@ -627,15 +492,5 @@ export function createChains(node: Online, others: Others): Chains {
       await founding?.catch(() => {});
       await Promise.all([...open.values()].map(halt));
     },
-  };
-}
-
-/** The intervals of consensus that a chain's genesis fixes. */
-function consensusOf({ params }: Genesis) {
-  return {
-    blockInterval: params.blockMs,
-    emptyBlockInterval: params.emptyBlockMs,
-    eagerBlocks: params.eagerBlocks,
-    maxDrift: params.clockDriftMs,
   };
 }
