@@ -117,6 +117,10 @@ describe('a network of its founder', () => {
     const trusted = ['--checkpoint', `${chain.chainId}:${hash}`];
     expect(await check(file('balance.proof'), ...trusted)).toMatchObject({ ok: true });
     expect(await code(check(file('tx.proof'), ...trusted))).not.toBe('ok');
+    // What is asked for is held against every proof, also where that says nothing of it.
+    expect(await check(file('balance.proof'), '--user', users.get(ben)!)).toMatchObject({ ok: true });
+    expect(await code(check(file('balance.proof'), '--user', users.get(ada)!))).not.toBe('ok');
+    expect(await code(check(file('tx.proof'), '--file', file('tx.proof')))).not.toBe('ok');
     const bytes = await readFile(file('balance.proof'));
     for (const at of [0, bytes.length >> 1, bytes.length - 1]) {
       const altered = Buffer.from(bytes);

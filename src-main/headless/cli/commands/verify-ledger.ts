@@ -92,6 +92,41 @@ export async function checkLedgerProof(
   }
 }
 
+const about: Readonly<Record<LedgerAnswer['type'], string>> = {
+  balance: 'a balance',
+  tx: 'a transaction',
+  head: 'an anchored drive',
+  feed: 'an anchored feed',
+};
+
+/**
+ * Whether the answer is about what was asked for: an expectation that a proof says nothing of is not met.
+ * @throws AppError `proof_invalid`
+ */
+export function expectOf(
+  answer: LedgerAnswer,
+  expected: {
+    readonly file?: string | undefined;
+    readonly latest?: string | undefined;
+    readonly drive?: string | undefined;
+    readonly user?: string | undefined;
+  },
+): void {
+  const what = `The proof is of ${about[answer.type]}`;
+  if (expected.file !== undefined || expected.latest !== undefined) {
+    throw new AppError('proof_invalid', `${what}: it says nothing of a file.`);
+  }
+  for (const name of ['drive', 'user'] as const) {
+    const wanted = expected[name];
+    if (wanted === undefined || wanted === answer[name]) continue;
+    const found = answer[name];
+    throw new AppError(
+      'proof_invalid',
+      found === null ? `${what}: it does not say of which ${name}.` : `${what} of the ${name} ${found}, not of ${wanted}.`,
+    );
+  }
+}
+
 /** What an answer of the ledger rests on, in words. */
 export function restsOn({ chainId, checkpoint }: Proven, trusted: boolean): string {
   const block = `block ${checkpoint.height} (${hex(checkpoint.blockId)}) of ${chainId}`;

@@ -10,7 +10,7 @@ import { formatFields } from '../format.ts';
 import { printError } from '../session.ts';
 import type { Answer } from '../session.ts';
 import type { Run } from '../program.ts';
-import { checkLedgerProof, compare, readLedgerProof, restsOn } from './verify-ledger.ts';
+import { checkLedgerProof, expectOf, compare, readLedgerProof, restsOn } from './verify-ledger.ts';
 import type { LedgerAnswer } from './verify-ledger.ts';
 
 /** A proof is headers and one operation; nothing honest is larger. Bytes. */
@@ -38,7 +38,7 @@ export function addVerifyCommand(program: Command, run: Run): void {
     .argument('<proof>', 'the file with the proof')
     .option('--file <path>', 'the proof must be about these bytes')
     .option('--drive <id>', 'the proof must be about this drive')
-    .option('--user <id>', 'this user must have written it')
+    .option('--user <id>', 'this user must have written or anchored it, or have the balance')
     .option('--checkpoint <chain:hash>', 'a block of a ledger that you trust', parseCheckpoint)
     .option('--latest <file>', 'a newer proof of the same writer: both must be of one history')
     .action((proof, expected) => run((session) => verify(proof, expected, session.json)));
@@ -95,14 +95,18 @@ function ledgerText(value: LedgerAnswer): string {
 
 /**
  * Checks a proof against itself and against what is expected of it.
- * @throws AppError `proof_invalid`, `malformed`; `invalid_argument` when a file can't be read
+ * @throws AppError `proof_invalid`, `malformed`; `not_found`, `invalid_argument` when a file can't be read
  */
 async function checkProof(proofFile: string, expected: Expectations): Promise<ProofCheck | LedgerAnswer> {
   const { size } = await stat(proofFile).catch((cause: unknown) => unreadable(proofFile, cause));
   if (size > maxProof) throw new AppError('malformed', `${proofFile} is too large to be a proof.`);
   const bytes = await readFile(proofFile).catch((cause: unknown) => unreadable(proofFile, cause));
   const ledgerProof = await readLedgerProof(bytes);
-  if (ledgerProof) return checkLedgerProof(ledgerProof, expected.checkpoint);
+  if (ledgerProof) {
+    const answer = await checkLedgerProof(ledgerProof, expected.checkpoint);
+    expectOf(answer, expected);
+    return answer;
+  }
   const read = await readVersion(bytes, {
     ...(expected.drive === undefined ? {} : { drive: expected.drive }),
     ...(expected.user === undefined ? {} : { user: expected.user }),
@@ -181,5 +185,7 @@ async function hashFile(file: string): Promise<string> {
 }
 
 function unreadable(file: string, cause: unknown): never {
+  if ((cause as NodeJS.ErrnoException).code === 'ENOENT')
+    throw new AppError('not_found', `There is no file ${file}.`, { cause });
   throw new AppError('invalid_argument', `Can't read ${file}: ${(cause as Error).message}.`, { cause });
 }
