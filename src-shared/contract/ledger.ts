@@ -365,7 +365,12 @@ export const chain = {
    */
   create: command(
     z.object({
-      name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/),
+      name: z
+        .string()
+        .regex(
+          /^[a-z0-9][a-z0-9-]{0,31}$/,
+          'A network has a name of 1 to 32 small letters, digits and hyphens.',
+        ),
       genesis: z.string().max(4_194_304).nullable().default(null),
       continues: z
         .object({

@@ -61,7 +61,8 @@ export function parseMoment(text: string, now: number): string {
 
 /** A whole number, 1 or more. */
 export function parseCount(text: string): number {
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError(`"${text}" is not a number of things.`);
+  if (!/^[1-9]\d{0,8}$/.test(text))
+    throw new InvalidArgumentError(`"${text}" is not a whole number of 1 or more.`);
   return Number(text);
 }
 

@@ -46,7 +46,7 @@ function plain<T>(check: (value: unknown) => value is T, expected: string): Shap
   return {
     to(value, at) {
       if (check(value)) return value;
-      throw new AppError('invalid_argument', `The ${at} can't be encoded: it is not ${expected}.`);
+      throw new AppError('invalid_argument', `The ${at} is not right: it is not ${expected}.`);
     },
     from(wire, at) {
       if (check(wire)) return wire;
@@ -111,7 +111,7 @@ export const unsigned = (length: number): Shape<bigint> => {
     most: (value) => (typeof value === 'bigint' && value >= 0n && value < limit ? most : null),
     to(value, at) {
       if (typeof value === 'bigint' && value >= 0n && value < limit) return bigintBytes(value, length);
-      throw new AppError('invalid_argument', `The ${at} can't be encoded: it is out of range.`);
+      throw new AppError('invalid_argument', `The ${at} is not right: it is out of range.`);
     },
     from(wire, at) {
       if (wire instanceof Uint8Array && wire.length === length) return bytesBigint(wire);
@@ -128,7 +128,7 @@ export const positiveAmount: Shape<bigint> = {
   most: (value) => (value > 0n ? amount.most(value) : null),
   to(value, at) {
     if (value > 0n) return amount.to(value, at);
-    throw new AppError('invalid_argument', `The ${at} can't be encoded: it is not more than zero.`);
+    throw new AppError('invalid_argument', `The ${at} has to be more than zero.`);
   },
   from(wire, at) {
     const value = amount.from(wire, at);
@@ -150,7 +150,7 @@ export function listOf<T>(shape: Shape<T>, max: number, min = 0): Shape<readonly
   return {
     to(values, at) {
       if (values.length < min || values.length > max) {
-        throw new AppError('invalid_argument', `The ${at} can't be encoded: ${min} to ${max} are allowed.`);
+        throw new AppError('invalid_argument', `The ${at} is not right: ${min} to ${max} are allowed.`);
       }
       return values.map((value) => shape.to(value, at));
     },
@@ -210,7 +210,7 @@ export function union<T extends { readonly type: string }>(shapes: {
   return {
     to(value, at) {
       const shape = known.get(value.type);
-      if (!shape) throw new AppError('invalid_argument', `The ${at} can't be encoded: its type is unknown.`);
+      if (!shape) throw new AppError('invalid_argument', `The ${at} is not right: its type is unknown.`);
       return { ...(shape.to(value, at) as object), type: value.type };
     },
     from(wire, at) {
@@ -229,7 +229,7 @@ export function refined<T>(shape: Shape<T>, problem: (value: T) => string | null
   return {
     to(value, at) {
       const wrong = problem(value);
-      if (wrong !== null) throw new AppError('invalid_argument', `The ${at} can't be encoded: ${wrong}.`);
+      if (wrong !== null) throw new AppError('invalid_argument', `The ${at} is not right: ${wrong}.`);
       return shape.to(value, at);
     },
     from(wire, at) {
@@ -255,7 +255,7 @@ export function codecOf<T>(shape: Shape<T>, what: string, maxBytes: number): Cod
     encode(value) {
       const bytes = encodeStrict(shape.to(value, what));
       if (bytes.length <= maxBytes) return bytes;
-      throw new AppError('invalid_argument', `The ${what} can't be encoded: it is too large.`);
+      throw new AppError('invalid_argument', `The ${what} is not right: it is too large.`);
     },
     decode: (bytes) => shape.from(decodeStrict(bytes, maxBytes, what), what),
   };

@@ -9,7 +9,7 @@ import { nextNumber } from './counters.ts';
 import { kind } from './context.ts';
 import type { BlockContext, Module, TxContext } from './context.ts';
 import { settleTokenPool } from './staking-pools.ts';
-import { account, frozen, frozenKey, move, pot, tokenOf, tokens } from './value.ts';
+import { account, balanceOf, frozen, frozenKey, move, pot, tokenOf, tokens } from './value.ts';
 import type { Token } from './value.ts';
 
 /** Making tokens, and the powers their owners kept. */
@@ -127,6 +127,8 @@ export const tokenModule = {
       delegable: true,
       run(ctx, message) {
         owned(ctx, message.symbol);
+        if (balanceOf(ctx.state, pot(`feeFund/${message.symbol}`), ctx.base) < message.amount)
+          throw new AppError('underfunded', `The fee fund of ${message.symbol} holds less than that.`);
         move(ctx, pot(`feeFund/${message.symbol}`), account(ctx.sender), ctx.base, message.amount);
       },
     }),

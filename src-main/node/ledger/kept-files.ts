@@ -43,7 +43,10 @@ async function sizeOf(file: string): Promise<number> {
     }
     return found.size;
   } catch (error) {
-    throw error instanceof AppError ? error : storeError(error, file);
+    if (error instanceof AppError) throw error;
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT')
+      throw new AppError('not_found', `There is no file ${file}.`, { cause: error });
+    throw storeError(error, file);
   }
 }
 

@@ -104,6 +104,7 @@ describe('chores of a node', () => {
     expect(await turn()).toBeUndefined();
     const file = path.join(dir, 'content');
     await writeFile(file, Buffer.from(Array.from({ length: 10_000 }, (_, i) => i % 251)));
+    await expect(measureFile(`${file} that is not`)).rejects.toMatchObject({ code: 'not_found' });
     const { root, bytes } = await measureFile(file);
     run('founder', message('storage.buyFuel', { amount: exc }));
     const terms = { root, bytes, copies: 1, periods: 60, price: 2n ** 30n, collateral: 1n, host: null };

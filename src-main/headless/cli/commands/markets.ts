@@ -1,9 +1,9 @@
-import { readFile } from 'node:fs/promises';
 import type { Command } from '@commander-js/extra-typings';
 import { InvalidArgumentError } from '@commander-js/extra-typings';
 import type { Name, Pool, Vault, VaultTerms } from '../../../../src-shared/contract/index.ts';
 import { AppError } from '../../../../src-shared/errors.ts';
 import { formatFields, formatTable, formatTime } from '../format.ts';
+import { readJson } from '../json-file.ts';
 import { parseCount } from '../parse.ts';
 import type { Run } from '../program.ts';
 import { acceptedAnswer, passwordFile, paying } from './paying.ts';
@@ -212,13 +212,7 @@ export function addVaultCommands(program: Command, run: Run): void {
     .option(...passwordFile)
     .action((file, options) =>
       run(async ({ client, signal }) => {
-        let terms: VaultTerms;
-        try {
-          terms = JSON.parse(await readFile(file, 'utf8')) as VaultTerms;
-        } catch (cause) {
-          const why = (cause as Error).message;
-          throw new AppError('invalid_argument', `${file} can't be read as JSON: ${why}.`, { cause });
-        }
+        const terms = await readJson<VaultTerms>(file);
         return acceptedAnswer(
           await (await client()).vaults.create({ ...(await paying(options)), terms }, { signal }),
         );

@@ -4,6 +4,7 @@ import type { Command } from '@commander-js/extra-typings';
 import type { SigningRequest, WalletAct } from '../../../../src-shared/contract/index.ts';
 import { AppError } from '../../../../src-shared/errors.ts';
 import { formatFields, formatTable, formatTime } from '../format.ts';
+import { parseJson } from '../json-file.ts';
 import { parseCount, parseSeconds } from '../parse.ts';
 import type { Run } from '../program.ts';
 import type { AppClient } from '../session.ts';
@@ -73,7 +74,10 @@ function requestAnswer(value: SigningRequest) {
       : [['waits for', `${value.behind} earlier transactions of the account`] as const]),
     ['what', whatOf(value)],
     ['account', value.account],
-    ['signatures', `${value.threshold} of ${value.signers.length}`],
+    [
+      'signatures',
+      `${value.signers.filter(({ signed }) => signed).length} of ${value.threshold} that it takes`,
+    ],
     ...value.signers.map((one): [string, string] => ['', mark(one)]),
     ...(value.sponsor ? [['sponsor', mark(value.sponsor)] as const] : []),
     ...(value.feeMax === null ? [] : [['fee', `at most ${value.feeMax} ${value.feeAsset}`] as const]),
@@ -159,7 +163,7 @@ function addRequestCommands(program: Command, run: Run): void {
     .option(...passwordFile)
     .action((file, { account, sponsor, ...options }) =>
       run(async ({ client, signal }) => {
-        const act = parseAct(await requestText(file), file);
+        const act = parseJson<WalletAct>(await requestText(file), file);
         const { password } = await paying(options);
         const drafted = { act, account: account ?? null, sponsor: sponsor ?? null };
         return requestAnswer(
@@ -284,15 +288,4 @@ function addSponsorCommands(program: Command, run: Run): void {
         return { value, text: `Fees of ${user} are not paid any more.` };
       }),
     );
-}
-
-/** The node checks the shape of what is in it. */
-function parseAct(text: string, file: string): WalletAct {
-  try {
-    return JSON.parse(text) as WalletAct;
-  } catch (cause) {
-    throw new AppError('invalid_argument', `${file} can't be read as JSON: ${(cause as Error).message}.`, {
-      cause,
-    });
-  }
 }

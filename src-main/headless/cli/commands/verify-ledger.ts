@@ -122,7 +122,9 @@ export function expectOf(
     const found = answer[name];
     throw new AppError(
       'proof_invalid',
-      found === null ? `${what}: it does not say of which ${name}.` : `${what} of the ${name} ${found}, not of ${wanted}.`,
+      found === null
+        ? `${what}: it does not say of which ${name}.`
+        : `${what} of the ${name} ${found}, not of ${wanted}.`,
     );
   }
 }

@@ -1,10 +1,11 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Command } from '@commander-js/extra-typings';
 import { InvalidArgumentError } from '@commander-js/extra-typings';
 import type { Stake, Token, Tx } from '../../../../src-shared/contract/index.ts';
 import { AppError } from '../../../../src-shared/errors.ts';
 import { formatFields, formatTable, formatTime } from '../format.ts';
+import { readJson } from '../json-file.ts';
 import { parseCount, parseSeconds } from '../parse.ts';
 import { acceptedAnswer, passwordFile, paying } from './paying.ts';
 import { accountOption, handIn, sponsorOption } from './signing.ts';
@@ -28,18 +29,6 @@ function parseCap(text: string, before: { amount: string; symbol: string }[] | u
 function parseDecimals(text: string): number {
   if (!/^\d{1,2}$/.test(text) || Number(text) > 18) throw new InvalidArgumentError('It must be 0 to 18.');
   return Number(text);
-}
-
-/** A JSON file whose shape the contract checks. */
-async function readJson<T>(file: string | undefined): Promise<T | null> {
-  if (file === undefined) return null;
-  try {
-    return JSON.parse(await readFile(file, 'utf8')) as T;
-  } catch (cause) {
-    throw new AppError('invalid_argument', `${file} can't be read as JSON: ${(cause as Error).message}.`, {
-      cause,
-    });
-  }
 }
 
 function txText(tx: Tx): string {
@@ -325,8 +314,8 @@ export function addTokenCommands(program: Command, run: Run): void {
           ...{ symbol, name, supply, max, decimals },
           mint: mint ?? false,
           freeze: freeze ?? false,
-          mining: await readJson<Token['mining']>(options.mining),
-          staking: await readJson<Token['staking']>(options.staking),
+          mining: options.mining ? await readJson<Token['mining']>(options.mining) : null,
+          staking: options.staking ? await readJson<Token['staking']>(options.staking) : null,
         };
         return acceptedAnswer(await (await client()).tokens.create(input, { signal }));
       }),
