@@ -39,6 +39,8 @@ const lookEvery = 300;
 const lagPatience = 1000;
 /** After a start a validator listens so long for somebody who signs with its key, ms. */
 const listenFirst = 1500;
+/** Who decides alone, and has heard of nobody since the start, listens so long: a copy of it may be at work, and nothing would stop it. */
+const listenAlone = 5000;
 /** Blocks whose certificates are searched for signatures this computer does not know of. */
 const copyWindow = 20;
 /** Further behind, a new node begins with a snapshot. Blocks. */
@@ -316,7 +318,8 @@ export async function createFullChain(deps: ChainDeps, options: ChainOptions): P
   function takePart(): void {
     // One alone listens, too: a restored backup must hear from those who follow that its chain went on.
     const fresh = decidesAlone() && application.last().height === 0;
-    const listened = fresh || clock.now() - startedAt >= listenFirst;
+    const patience = decidesAlone() && !heights.known() ? listenAlone : listenFirst;
+    const listened = fresh || clock.now() - startedAt >= patience;
     const wants = role === 'validator' && guard !== null && !copied;
     const looks = wants && !confirmed && (notVoting === 'catching_up' || !driver.running());
     if (looks && findForeignSignatures()) stopVoting();

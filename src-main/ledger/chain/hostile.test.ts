@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { cp, mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startRealNode } from '../../exchange/testing/index.ts';
@@ -36,8 +36,9 @@ afterAll(async () => {
 
 async function chainNode(change: Parameters<typeof openChainNode>[0] | object): Promise<ChainNode> {
   const full = { consensus: fast, ...change } as Parameters<typeof openChainNode>[0];
-  await mkdir(path.join(folder.dir, full.name), { recursive: true });
-  const node = await openChainNode({ ...full, dir: path.join(folder.dir, full.name) });
+  const dir = full.dir ?? path.join(folder.dir, full.name);
+  await mkdir(dir, { recursive: true });
+  const node = await openChainNode({ ...full, dir });
   ends.push(() => node.stop());
   await node.chain.start();
   return node;
@@ -214,6 +215,38 @@ describe('hostile peers', { timeout: 150_000 }, () => {
       () => 'the chain goes on',
     );
     expect(nodes.map((node) => node.chain.status().problem)).toEqual([null, null, null, null]);
+  });
+
+  test('a copied profile of the only validator: the copy hears what is said to the first, whose name it bears', async () => {
+    const genesis = genesisOf(1, ['ada']);
+    const sole = { name: 'sole', ip: '127.0.2.90', genesis, consensusKey: 'consensus 0' };
+    const first = await chainNode(sole);
+    const listener = { name: 'listener', ip: '127.0.2.91', genesis, role: 'full', consensusKey: null };
+    const follower = await chainNode(listener);
+    await first.node.network.connect(follower.node.network.addresses()[0]!);
+    const reaches = (height: number): Promise<void> =>
+      until(
+        () => follower.chain.status().height >= height,
+        () => `${follower.chain.status().height} of ${height}`,
+      );
+    await reaches(3);
+    await first.stop();
+    const dir = path.join(folder.dir, 'sole, copied');
+    await cp(path.join(folder.dir, 'sole'), dir, { recursive: true });
+    const again = await chainNode(sole);
+    await again.node.network.connect(follower.node.network.addresses()[0]!);
+    await reaches(follower.chain.status().height + 3);
+    const copy = await chainNode({ ...sole, ip: '127.0.2.92', dir });
+    await copy.node.network.connect(follower.node.network.addresses()[0]!);
+    await until(
+      () => copy.chain.status().notVoting === 'profile_copied',
+      () => `${copy.chain.status().notVoting} at ${copy.chain.status().height}`,
+    );
+    await reaches(copy.chain.status().height + 2);
+    for (const node of [again, copy]) {
+      const { height } = copy.chain.status();
+      expect(node.ledger.signedHeaderAt(height)).toEqual(follower.ledger.signedHeaderAt(height));
+    }
   });
 
   test('two votes of one validator become evidence in a block, and it is punished', async () => {

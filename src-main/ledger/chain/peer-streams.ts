@@ -43,7 +43,7 @@ export function createPeerStreams(deps: PeerStreamsDeps): PeerStreams {
   const { network, logger, protocol } = deps;
   const outs = new Map<string, Out>();
   /** Opened by peers. */
-  const ins = new Set<FrameStream>();
+  const ins = new Set<Out>();
   const opening = new Set<string>();
   const offs: (() => void)[] = [];
   let running = false;
@@ -61,10 +61,11 @@ export function createPeerStreams(deps: PeerStreamsDeps): PeerStreams {
         outs.delete(peer);
         deps.onPeer(peer, false);
         // It speaks to us still, or again: it may have begun anew before it was known here that the old one ended.
-        if ([...ins].some((one) => one.peer === peer)) void open(peer);
+        if (insOf(peer).length > 0) void open(peer);
       });
       write(out, encodePeerMessage(deps.hello()));
       deps.onPeer(peer, true);
+      void hear(stream).catch((error: unknown) => stream.abort(error as Error));
     } catch (error) {
       // Most peers follow other chains, or none.
       if (!isAppError(error, 'unsupported')) {
@@ -84,26 +85,43 @@ export function createPeerStreams(deps: PeerStreamsDeps): PeerStreams {
     );
   }
 
+  async function hear(stream: FrameStream): Promise<void> {
+    for (;;) {
+      const frame = await stream.read();
+      if (frame === null || !running) return;
+      let message: PeerMessage;
+      try {
+        message = decodePeerMessage(frame);
+      } catch (error) {
+        network.penalise(stream.peer, `${protocol}: ${String(error)}`);
+        throw error;
+      }
+      deps.onMessage(stream.peer, message);
+    }
+  }
+
+  const insOf = (peer: string): readonly Out[] => [...ins].filter(({ stream }) => stream.peer === peer);
+
+  /**
+   * Whom a peer's stream does not reach: two computers with one copied profile go by one id, and we speak to one of them. What is said
+   * to it goes back on the streams that they opened, too, so that the copy hears that its key is in use, and where the chain is.
+   */
+  function twinsOf(peer: string): readonly Out[] {
+    const all = insOf(peer);
+    return all.length > 1 ? all : [];
+  }
+
   async function serve(stream: FrameStream): Promise<void> {
     if (!running) return stream.abort(new Error('stopped'));
     // Whoever opens one to us follows the chain: we speak to it, too.
     void open(stream.peer);
-    ins.add(stream);
+    const back: Out = { stream, queued: 0 };
+    ins.add(back);
+    if (twinsOf(stream.peer).length > 0) write(back, encodePeerMessage(deps.hello()));
     try {
-      for (;;) {
-        const frame = await stream.read();
-        if (frame === null || !running) return;
-        let message: PeerMessage;
-        try {
-          message = decodePeerMessage(frame);
-        } catch (error) {
-          network.penalise(stream.peer, `${protocol}: ${String(error)}`);
-          throw error;
-        }
-        deps.onMessage(stream.peer, message);
-      }
+      await hear(stream);
     } finally {
-      ins.delete(stream);
+      ins.delete(back);
     }
   }
 
@@ -122,19 +140,21 @@ export function createPeerStreams(deps: PeerStreamsDeps): PeerStreams {
       for (const off of offs.splice(0)) off();
       network.unhandle(protocol);
       // Theirs, too: who follows the chain here next must not be spoken to on a stream that nobody reads.
-      for (const stream of ins) stream.abort(new Error('stopped'));
+      for (const { stream } of ins) stream.abort(new Error('stopped'));
       for (const { stream } of outs.values()) stream.abort(new Error('stopped'));
       outs.clear();
     },
     peers: () => [...outs.keys()],
     send(peer, message) {
       const out = outs.get(peer);
-      if (out) write(out, encodePeerMessage(message));
+      if (!out) return;
+      const bytes = encodePeerMessage(message);
+      for (const one of [out, ...twinsOf(peer)]) write(one, bytes);
     },
     broadcast(message) {
       if (outs.size === 0) return;
       const bytes = encodePeerMessage(message);
-      for (const out of outs.values()) write(out, bytes);
+      for (const [peer, out] of outs) for (const one of [out, ...twinsOf(peer)]) write(one, bytes);
     },
   };
 }
