@@ -156,7 +156,9 @@ export function createPackager(deps: {
           },
         );
       }
-      if (meta.segment < lane.lastSegment || meta.segment - Math.max(lane.lastSegment, 0) > longestJump)
+      // An encoder that goes on after a restart of the node has counted on: its first part of a run may have any number.
+      const before = lane.lastSegment >= 0 ? lane.lastSegment : base ? -base.segment : meta.segment;
+      if (meta.segment < lane.lastSegment || meta.segment - before > longestJump)
         throw new AppError('part_out_of_order', `Segment ${meta.segment} of "${id}" was ended already.`);
       base ??= beginRun(seq, meta.segment);
       const number = base.seq + seq;

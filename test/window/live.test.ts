@@ -1,5 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { mkdir } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { StreamStats, StreamSummary } from '../../src-shared/contract/index.ts';
@@ -13,12 +15,29 @@ const chromium = findChromium();
 if (chromium === null) console.log('skipped: no Chromium on this system (CHROMIUM_PATH names one)');
 const hasProbe = spawnSync('ffprobe', ['-version']).status === 0;
 
+const freePort = (): Promise<number> =>
+  new Promise((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as AddressInfo;
+      server.close(() => resolve(port));
+    });
+  });
+
 describe.skipIf(chromium === null)('going live in the window', { timeout: 120_000 }, () => {
   let temp: Awaited<ReturnType<typeof tempDir>>;
   let ada: Daemon;
   let ben: Daemon;
   let studio: Browser;
   let viewer: Browser;
+  let uiPort = 0;
+  /** Each time at the same address for the window, as who has it open wants it. */
+  const startAda = (): Promise<Daemon> =>
+    startDaemon({
+      data: path.join(temp.dir, 'ada'),
+      host: '127.0.0.61',
+      args: ['--ui', `127.0.0.1:${uiPort}`],
+      env: { HOME: temp.dir },
+    });
   const own = async (): Promise<StreamSummary> => {
     const [stream] = await ada.cli<StreamSummary[]>('stream', 'list');
     return stream!;
@@ -29,10 +48,13 @@ describe.skipIf(chromium === null)('going live in the window', { timeout: 120_00
   beforeAll(async () => {
     buildWindow();
     temp = await tempDir('window-live');
-    const start = (name: string, host: string) =>
-      startDaemon({ data: path.join(temp.dir, name), host, env: { HOME: temp.dir } });
-    ada = await start('ada', '127.0.0.61');
-    ben = await start('ben', '127.0.0.62');
+    uiPort = await freePort();
+    ada = await startAda();
+    ben = await startDaemon({
+      data: path.join(temp.dir, 'ben'),
+      host: '127.0.0.62',
+      env: { HOME: temp.dir },
+    });
     await ada.cli('id', 'create');
     await ben.cli('id', 'create');
     await mkdir(path.join(temp.dir, 'Recordings'));
@@ -147,6 +169,37 @@ describe.skipIf(chromium === null)('going live in the window', { timeout: 120_00
     await expect
       .poll(async () => (await seenBy(viewer.page)).length, { timeout: 45_000 })
       .toBeGreaterThan(seen + 10);
+  });
+
+  it('goes on by itself after its node crashed and was started anew', async () => {
+    const before = (await own()).streamId;
+    const seen = (await seenBy(viewer.page)).length;
+    await ada.kill();
+    const away = studio.page
+      .getByRole('alert')
+      .filter({ hasText: 'your stream goes on as soon as it is back' });
+    await away.waitFor({ timeout: 30_000 });
+    expect(await studio.accessibility()).toEqual([]);
+    ada = await startAda();
+    // At another address nothing is kept in the browser: the stream is found, what it shows is chosen again.
+    const other = await studio.page.context().newPage();
+    await other.goto(ada.ready.ui.replace('127.0.0.1', 'localhost'));
+    await other.getByRole('link', { name: 'Live', exact: true }).first().click();
+    await other.getByRole('main').getByRole('button', { name: 'Go live' }).click();
+    await other.getByRole('button', { name: 'Go on' }).click();
+    await other.getByText('Add what you want to show, then go on.').waitFor();
+    await other.close();
+    // What the page says to do: open the address that the node printed.
+    await studio.page.goto(ada.ready.ui);
+    await away.waitFor({ state: 'detached', timeout: 45_000 });
+    await expect.poll(async () => (await own()).away, { timeout: 30_000 }).toBe(false);
+    expect((await own()).streamId).toBe(before);
+    await expect
+      .poll(async () => (await seenBy(viewer.page)).length, { timeout: 60_000 })
+      .toBeGreaterThan(seen + 10);
+    // Nothing else was wrong than that nobody answered.
+    expect(studio.complaints.filter((one) => !/ERR_CONNECTION_REFUSED|WebSocket|404/.test(one))).toEqual([]);
+    studio.complaints.length = 0;
   });
 
   it('goes on without a camera that was unplugged, and on other pages', async () => {

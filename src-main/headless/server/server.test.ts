@@ -245,15 +245,17 @@ describe('the rules themselves', () => {
 
 it('takes its api file away when it stops, and lets go of the ports', async () => {
   const dir = await mkdtemp(path.join(tmpdir(), 'extrachain-server-'));
-  const other = createLoopbackServer({
-    host: '127.0.0.1',
-    port: 0,
-    dataDir: dir,
-    implementation: { find: () => null },
-    bytes: async () => new Response(null, { status: 404 }),
-    clock: systemClock,
-    log: silentLogger,
-  });
+  const make = (port: number) =>
+    createLoopbackServer({
+      host: '127.0.0.1',
+      port,
+      dataDir: dir,
+      implementation: { find: () => null },
+      bytes: async () => new Response(null, { status: 404 }),
+      clock: systemClock,
+      log: silentLogger,
+    });
+  const other = make(0);
   await other.start();
   const { closed } = await connectToDaemon(dir);
   const origin = other.origin();
@@ -261,5 +263,15 @@ it('takes its api file away when it stops, and lets go of the ports', async () =
   await closed;
   await expect(connectToDaemon(dir)).rejects.toMatchObject({ code: 'not_running' });
   await expect(get(origin, '/')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+  // Where the page has a port of its own, the other one stays, too: pages that are open may talk to no other.
+  const origins: string[] = [];
+  for (let n = 0; n < 2; n += 1) {
+    const again = make(portOf(origin));
+    await again.start();
+    expect(again.origin()).toBe(origin);
+    origins.push(again.bytesOrigin());
+    await again.stop();
+  }
+  expect(origins[1]).toBe(origins[0]);
   await rm(dir, { recursive: true });
 });

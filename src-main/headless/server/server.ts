@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { rm } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { createServer as createHttpServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -61,6 +61,7 @@ export function createLoopbackServer(options: ServerOptions): LoopbackServer {
   const { host, log } = options;
   const token = randomBytes(32).toString('base64url');
   const apiFile = path.join(options.dataDir, apiFileName);
+  const bytesPortFile = path.join(options.dataDir, 'bytes.port');
   const page = createPageFiles(options.windowDir ?? null);
   const sockets = new WebSocketServer({
     noServer: true,
@@ -141,13 +142,24 @@ export function createLoopbackServer(options: ServerOptions): LoopbackServer {
     });
   }
 
+  /**
+   * A page that outlives a restart of this program, as its own port is a fixed one, may talk to the port that it was told of when it was
+   * loaded and to no other: that one is kept from start to start.
+   */
+  async function listenForBytes(): Promise<void> {
+    if (options.port === 0) return listen(bytes, host, 0);
+    const before = Number(await readFile(bytesPortFile, 'utf8').catch(() => '0'));
+    const isPort = Number.isInteger(before) && before > 1023 && before < 65_536;
+    await listen(bytes, host, isPort ? before : 0).catch(() => listen(bytes, host, 0));
+    if (portOf(bytes) !== before) await writeFileAtomic(bytesPortFile, `${portOf(bytes)}\n`, { mode: 0o600 });
+  }
+
   return {
     async start() {
       main.on('upgrade', upgrade);
-      for (const server of [main, bytes]) {
-        server.maxConnections = maxConnections;
-        await listen(server, host, server === main ? options.port : 0);
-      }
+      for (const server of [main, bytes]) server.maxConnections = maxConnections;
+      await listen(main, host, options.port);
+      await listenForBytes();
       const api = { url: originOf(main), token, pid: process.pid };
       await writeFileAtomic(apiFile, `${JSON.stringify(api)}\n`, { mode: 0o600 });
     },

@@ -254,6 +254,18 @@ describe('the packager', () => {
     expect(new Set(runs)).toEqual(new Set([0, 1]));
   });
 
+  it('takes an encoder that has counted on for hours, and no jump after that', () => {
+    const { packager, part } = make();
+    for (const id of ['v', 'a']) packager.init(id, testInit());
+    part('v', 0);
+    for (const id of ['v', 'a']) packager.init(id, testInit());
+    expect(part('v', 100_000, 20_000)).toMatchObject({ seq: 1, segment: 1, run: 1 });
+    expect(part('a', 100_005, 20_001)).toMatchObject({ seq: 6, segment: 2, run: 1 });
+    expect(() => part('v', 100_005, 40_000)).toThrowError(
+      expect.objectContaining({ code: 'part_out_of_order' }),
+    );
+  });
+
   it('refuses parts before their init segment, replayed, out of order, too long, too large, of no rendition', () => {
     const { packager, part } = make();
     const refused = (code: string, work: () => unknown) =>

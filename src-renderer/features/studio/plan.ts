@@ -81,3 +81,14 @@ export function videosOf(quality: Quality): VideoPlan[] {
     ...(quality.second && height > 360 ? [one(360, usualBitrate(360, fps, family))] : []),
   ];
 }
+
+/** What rates of a rendition have on top of what its encoders were told. */
+export const soundSpare = 1.1;
+export const pictureSpare = 1.3;
+
+/** Bits a second that lists name for a rendition, of what its encoders are told to make. */
+export const bandwidthOf = {
+  picture: (bitrate: number, audioBitrate: number): number =>
+    Math.round(bitrate * pictureSpare) + audioBitrate,
+  sound: (audioBitrate: number): number => Math.round(audioBitrate * soundSpare),
+};

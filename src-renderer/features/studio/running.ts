@@ -1,4 +1,6 @@
+import type { StreamSummary } from '../../../src-shared/contract/index.ts';
 import type { LivePlan } from './engine/messages.ts';
+import { heights, pictureSpare, soundSpare } from './plan.ts';
 import type { Quality } from './plan.ts';
 import type { Scene } from './scenes.ts';
 
@@ -43,6 +45,50 @@ export function keepRunning(running: Running | null): void {
   } catch {
     // Without storage the stream can't be taken up again, which is no reason not to send it.
   }
+}
+
+/**
+ * An own stream that nobody sends at the moment, as a window can go on with it that has not begun it: its node was started anew, and the page
+ * has another address since. Cameras are chosen again. Null for what a studio did not make.
+ */
+export function runningOf(stream: StreamSummary): Running | null {
+  const sound = stream.renditions.find(({ id, codecs }) => id === 'audio' && codecs === 'opus');
+  if (!stream.own || !stream.away || stream.state !== 'live' || !sound) return null;
+  const audioBitrate = Math.round(sound.bandwidth / soundSpare);
+  const pictures = stream.renditions.filter(({ kind }) => kind === 'av');
+  const videos = pictures.flatMap(({ id, codecs, width, height, bandwidth }) =>
+    width !== undefined && height !== undefined
+      ? [
+          {
+            id,
+            codec: codecs.split(',')[0]!,
+            width,
+            height,
+            bitrate: Math.round((bandwidth - audioBitrate) / pictureSpare),
+          },
+        ]
+      : [],
+  );
+  const [best, second] = videos;
+  const height = heights.find((one) => one === best?.height);
+  const fps = ([15, 30, 60] as const).find((one) => one === pictures[0]?.frameRate);
+  if (!best || videos.length < pictures.length || height === undefined || fps === undefined) return null;
+  const family = best.codec.startsWith('avc1') ? 'h264' : best.codec.startsWith('vp09') ? 'vp9' : 'av1';
+  const scene = { id: 'scene', name: '', items: [] };
+  return {
+    streamId: stream.streamId,
+    link: stream.link,
+    plan: { videos, audioBitrate, fps },
+    quality: { family, height, fps, bitrate: best.bitrate, second: second !== undefined },
+    title: stream.title,
+    audience: stream.audience,
+    invited: [],
+    record: stream.recording?.driveId ?? null,
+    startedAt: Date.parse(stream.startedAt),
+    scenes: [scene],
+    shown: scene.id,
+    microphones: [],
+  };
 }
 
 /**

@@ -1,10 +1,12 @@
 import { describe, expect, it } from 'vitest';
+import type { StreamSummary } from '../../../src-shared/contract/index.ts';
 import { avcName } from './engine/encoders.ts';
 import { place } from './engine/compositor.ts';
 import { troubleOf } from './engine/media.ts';
 import { createQualityPilot, steps } from './engine/quality.ts';
 import { createUploader } from './engine/uploader.ts';
-import { codecOf, suggest, usualBitrate, videosOf } from './plan.ts';
+import { bandwidthOf, codecOf, suggest, usualBitrate, videosOf } from './plan.ts';
+import { runningOf } from './running.ts';
 import { drawingOf, moved, placements } from './scenes.ts';
 
 describe('what is suggested', () => {
@@ -122,6 +124,21 @@ describe('sending parts', () => {
     await gone.uploader.drain();
     expect(gone.troubles).toEqual(['node_lost']);
   });
+  it('takes an address that is not known any more for a node that was started anew', async () => {
+    const { troubles, uploader } = setUp(() => new Response('No such link.', { status: 404 }));
+    uploader.part(part(0));
+    await uploader.drain();
+    expect(troubles).toEqual(['node_lost']);
+  });
+  it('says nothing once it was stopped', async () => {
+    const { asked, troubles, uploader } = setUp((_, n) => {
+      if (n === 2) uploader.stop();
+      return new TypeError('failed to fetch');
+    });
+    uploader.part(part(0));
+    await uploader.drain();
+    expect([asked.length, troubles]).toEqual([2, []]);
+  });
   it('goes on after a part that came too late, and ends with the stream', async () => {
     const { asked, troubles, uploader } = setUp((_, n) =>
       n === 1 ? refused('part_out_of_order') : refused('stream_ended'),
@@ -143,6 +160,50 @@ describe('sending parts', () => {
     await uploader.drain();
     expect(Number(asked[1]!.split('?')[0]) % 5).toBe(0);
     expect(asked.at(-1)).toContain('23?');
+  });
+});
+
+describe('a stream that another page began', () => {
+  const quality = { family: 'h264', height: 720, fps: 30, bitrate: 2_500_000, second: true } as const;
+  const stream: StreamSummary = {
+    ...{ streamId: 'a'.repeat(64), title: 'T', userId: null, link: 'l', audience: 'private', state: 'live' },
+    ...{
+      away: true,
+      poster: null,
+      own: true,
+      watching: false,
+      followed: false,
+      viewers: 0,
+      dvrSeconds: 1800,
+    },
+    startedAt: '2026-11-27T10:00:00.000Z',
+    targetLatency: 'default',
+    recording: null,
+    renditions: [
+      ...videosOf(quality).map(({ id, codec, width, height, bitrate }) => ({
+        ...{ id, width, height, kind: 'av' as const, codecs: `${codec},opus`, frameRate: 30 },
+        bandwidth: bandwidthOf.picture(bitrate, 128_000),
+      })),
+      { id: 'audio', kind: 'audio', codecs: 'opus', bandwidth: bandwidthOf.sound(128_000) },
+    ],
+  };
+  it('goes on as it was made', () => {
+    expect(runningOf(stream)).toMatchObject({
+      quality,
+      plan: { videos: videosOf(quality), audioBitrate: 128_000, fps: 30 },
+      startedAt: 1_795_773_600_000,
+    });
+  });
+  it('is left alone while it is sent, when it is of somebody else, or of OBS', () => {
+    const [picture, ...rest] = stream.renditions;
+    const others = [
+      { ...stream, away: false },
+      { ...stream, own: false },
+      { ...stream, state: 'ended' as const },
+      { ...stream, renditions: [picture!] },
+      { ...stream, renditions: [{ ...picture!, height: 700 }, ...rest] },
+    ];
+    expect(others.map(runningOf)).toEqual(others.map(() => null));
   });
 });
 

@@ -2,6 +2,7 @@ import { useEventListener, useIntervalFn, useLocalStorage } from '@vueuse/core';
 import { defineStore } from 'pinia';
 import { computed, reactive, ref, shallowReactive, shallowRef, watch } from 'vue';
 import { useI18n } from 'vue-i18n';
+import { isAppError } from '../../../src-shared/errors.ts';
 import type { StreamStats } from '../../../src-shared/contract/index.ts';
 import { follow } from '../../rpc/follow.ts';
 import { useLink } from '../../rpc/node-link.ts';
@@ -30,7 +31,7 @@ import type { Mixer } from './engine/mixer.ts';
 import { createPoster } from './poster.ts';
 import { suggest, usualBitrate, videosOf, widthOf } from './plan.ts';
 import type { Quality } from './plan.ts';
-import { keepRunning, readRunning, scenesAgain } from './running.ts';
+import { keepRunning, readRunning, runningOf, scenesAgain } from './running.ts';
 import type { Running } from './running.ts';
 import { drawingOf, moved, placements, whole } from './scenes.ts';
 import type { Item, Scene } from './scenes.ts';
@@ -64,6 +65,8 @@ interface OpenSource {
 const kept = 120;
 const audioBitrate = 128_000;
 const readyWithin = 10_000;
+/** A node that does not take a stream again yet is asked once more after so long, ms. */
+const againAfter = 2_000;
 let made = 0;
 const newId = (kind: string): string => `${kind}-${(made += 1)}`;
 
@@ -209,6 +212,7 @@ export const useStudio = defineStore('studio', () => {
         return;
       case 'trouble':
         if (onFailed) onFailed(message.trouble, message.detail);
+        else if (message.trouble === 'node_lost') void carryOn();
         else if (phase.value === 'live') {
           notice('stream', `studio.trouble.stream.${message.trouble}`, message.detail);
           void end();
@@ -514,16 +518,17 @@ export const useStudio = defineStore('studio', () => {
   follow(
     () => node.ready,
     (_, failed) => {
-      const found = isLive.value ? null : readRunning();
-      if (found) {
+      if (!isLive.value) {
+        const remembered = readRunning();
         link
           .call((client) => client.streams.list())
           .then((all) => {
             const runs = all.some(
-              (one) => one.streamId === found.streamId && one.own && one.state === 'live',
+              (one) => one.streamId === remembered?.streamId && one.own && one.state === 'live',
             );
             if (!runs) keepRunning(null);
-            else if (phase.value === 'idle') {
+            const found = runs ? remembered : (all.map(runningOf).find((one) => one !== null) ?? null);
+            if (found && phase.value === 'idle') {
               left.value = found;
               chosen.value = true;
               quality.value = found.quality;
@@ -577,7 +582,7 @@ export const useStudio = defineStore('studio', () => {
       phase.value === 'idle' &&
       title.value.trim() !== '' &&
       (scenes.some(({ items }) => items.length > 0) || channels.length > 0) &&
-      (audience.value !== 'private' || invited.value.length > 0),
+      (audience.value !== 'private' || invited.value.length > 0 || left.value !== null),
   );
 
   async function start(): Promise<void> {
@@ -620,12 +625,7 @@ export const useStudio = defineStore('studio', () => {
       });
       streamId.value = started.streamId;
       address.value = started.link;
-      await new Promise<void>((resolve, reject) => {
-        onBegan = resolve;
-        onFailed = (what, detail) => reject(new StreamTrouble(what, detail));
-        setTimeout(() => reject(new StreamTrouble('node_lost', '')), readyWithin);
-        say({ kind: 'ingest', url: started.ingestUrl });
-      });
+      await sendTo(started.ingestUrl);
       startedAt.value = before?.startedAt ?? Date.now();
       phase.value = 'live';
       left.value = null;
@@ -645,12 +645,68 @@ export const useStudio = defineStore('studio', () => {
     }
   }
 
+  /** Gives the worker the node's address for parts, and waits until the first has arrived. @throws StreamTrouble */
+  const sendTo = (url: string): Promise<void> =>
+    new Promise<void>((resolve, reject) => {
+      onBegan = resolve;
+      onFailed = (what, detail) => reject(new StreamTrouble(what, detail));
+      setTimeout(() => reject(new StreamTrouble('node_lost', '')), readyWithin);
+      say({ kind: 'ingest', url });
+    });
+
+  let carrying = false;
+  /** The node has gone, perhaps in a crash: cameras stay on, and what they see goes out again once it is back. */
+  async function carryOn(): Promise<void> {
+    const id = streamId.value;
+    if (carrying || phase.value !== 'live' || id === null) return;
+    carrying = true;
+    const isOurs = (): boolean => phase.value === 'live' && streamId.value === id;
+    notice('node', 'studio.trouble.stream.node_away');
+    try {
+      while (isOurs()) {
+        try {
+          const found = await link.call((client) => client.streams.resume({ stream: id }));
+          if (!isOurs()) return;
+          address.value = found.link;
+          await sendTo(found.ingestUrl);
+          dismiss('node');
+          keep();
+          return;
+        } catch (error) {
+          if (!isOurs()) return;
+          if (isAppError(error, 'stream_unknown') || isAppError(error, 'stream_ended')) {
+            notice('stream', 'studio.trouble.stream.stream_ended');
+            void end();
+            return;
+          }
+          // It may be there and not ready yet: locked, or without its network.
+          await new Promise((resolve) => setTimeout(resolve, againAfter));
+        } finally {
+          onBegan = onFailed = null;
+        }
+      }
+    } finally {
+      carrying = false;
+    }
+  }
+  // Said as soon as it is known, not only when parts have waited in vain.
+  watch(
+    () => isLive.value && node.connection !== 'open',
+    (away) => {
+      if (away) notice('node', 'studio.trouble.stream.node_away');
+      else if (!carrying) dismiss('node');
+    },
+  );
+
   async function finish(): Promise<void> {
+    dismiss('node');
     const ended = new Promise<void>((resolve) => (onEnded = resolve));
     say({ kind: 'end' });
     await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, readyWithin))]);
     const id = streamId.value;
-    if (id !== null) await link.call((client) => client.streams.stop({ stream: id })).catch(() => {});
+    // A node that is away is told when it is back.
+    const told = id !== null && link.call((client) => client.streams.stop({ stream: id })).catch(() => {});
+    if (node.connection === 'open') await told;
     runningPlan = null;
     keepRunning(null);
     streamId.value = null;

@@ -7,6 +7,7 @@ import {
   writePart,
 } from '../../../../src-shared/media/index.ts';
 import type { CutPart, PartCutter } from '../../../../src-shared/media/index.ts';
+import { bandwidthOf } from '../plan.ts';
 import { createPictureEncoder, createSoundEncoder } from './encoders.ts';
 import type { PictureEncoder } from './encoders.ts';
 import type { Health, LivePlan, MadeRendition, Trouble } from './messages.ts';
@@ -32,7 +33,7 @@ export interface Broadcast {
   /** ms of `now` when the next picture is due. */
   next(): number;
   sound(planes: readonly Float32Array[], now: number): void;
-  /** Sends to the node from the next segment on. */
+  /** Sends to the node from the next segment on; again after `node_lost`, at another address: init segments come first then. */
   ingest(url: string): void;
   health(now: number): Health;
   end(): Promise<void>;
@@ -106,7 +107,7 @@ export function createBroadcast(options: {
       const lane: Lane = {
         id: video.id,
         kind: 'av',
-        bandwidth: Math.round(video.bitrate * 1.3) + plan.audioBitrate,
+        bandwidth: bandwidthOf.picture(video.bitrate, plan.audioBitrate),
         encoder: createPictureEncoder(video, fps, {
           picture: (one) => cutter.picture(one),
           format: checkReady,
@@ -124,7 +125,7 @@ export function createBroadcast(options: {
       const lane: Lane = {
         id: 'audio',
         kind: 'audio',
-        bandwidth: Math.round(plan.audioBitrate * 1.1),
+        bandwidth: bandwidthOf.sound(plan.audioBitrate),
         encoder: null,
         cutter,
         upload: null,
@@ -262,6 +263,13 @@ export function createBroadcast(options: {
     },
     ingest(to) {
       url = to;
+      firstSegment = Number.POSITIVE_INFINITY;
+      began = false;
+      failed = false;
+      for (const lane of lanes) {
+        lane.upload?.stop();
+        lane.upload = null;
+      }
     },
     health: (now) => ({
       runningMs: now - start,

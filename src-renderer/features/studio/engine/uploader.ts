@@ -23,6 +23,8 @@ export interface NodeHealth {
 export interface Uploader {
   init(bytes: Uint8Array<ArrayBuffer>): void;
   part(part: OutPart): void;
+  /** Sends nothing any more, and says nothing. */
+  stop(): void;
   /** Waits until everything is there or can't be. */
   drain(): Promise<void>;
   readonly backlogMs: number;
@@ -55,6 +57,7 @@ export function createUploader(options: {
     for (;;) {
       try {
         const answer = await post(`${url}/${path}`, bytes);
+        if (dead) return false;
         if (answer.ok) {
           onHealth({
             queueMs: numberOf(answer, 'stream-queue'),
@@ -68,9 +71,12 @@ export function createUploader(options: {
         // A part that the node has or no longer wants is done with; the stream goes on.
         if (code === 'part_out_of_order') return false;
         dead = true;
-        onTrouble(code === 'stream_ended' || code === 'stream_unknown' ? 'stream_ended' : 'refused', message);
+        const isOver = code === 'stream_ended' || code === 'stream_unknown';
+        // A node that was started anew does not know the address that an earlier start gave.
+        onTrouble(isOver ? 'stream_ended' : answer.status === 404 ? 'node_lost' : 'refused', message);
         return false;
       } catch (error) {
+        if (dead) return false;
         if (now() - started > patience) {
           dead = true;
           onTrouble('node_lost', error instanceof Error ? error.message : String(error));
@@ -118,6 +124,9 @@ export function createUploader(options: {
         if (from > 0) left += queue.splice(0, from).length;
       }
       working ??= work();
+    },
+    stop() {
+      dead = true;
     },
     async drain() {
       await working;
