@@ -4,8 +4,7 @@ import { createEmitter } from '../../src-shared/emitter.ts';
 import { AppError } from '../../src-shared/errors.ts';
 import { createSteadyClock } from '../../src-shared/steady-clock.ts';
 import type { DeviceId } from '../identity/index.ts';
-import type { FrameStream, Network } from '../network/index.ts';
-import { sha256 } from './codec/header.ts';
+import type { FrameStream } from '../network/index.ts';
 import type { Receipt } from './codec/records.ts';
 import { createStreamDirectory } from './directory.ts';
 import type { StreamDirectory } from './directory.ts';
@@ -23,7 +22,9 @@ import { openPartRing } from './part-ring.ts';
 import type { PartRing, RingPlace } from './part-ring.ts';
 import { createPlayers } from './players.ts';
 import type { Players } from './players.ts';
-import type { StartOptions, StreamInfo, Streams, StreamsDeps, StreamsEvents } from './streams-types.ts';
+import { relayConditions } from './relay-conditions.ts';
+import { listStreams } from './stream-list.ts';
+import type { StartOptions, Streams, StreamsDeps, StreamsEvents } from './streams-types.ts';
 import type { StreamId } from './types.ts';
 
 const watchMs = 8_000;
@@ -89,23 +90,6 @@ export function createStreams(deps: StreamsDeps): Streams {
 
   const changed = (): void => events.emit('changed', {});
 
-  function conditions() {
-    const { enabled, uplink } = deps.relay();
-    const limit = network.limits().up;
-    const most = uplink !== null && limit !== null ? Math.min(uplink, limit) : (uplink ?? limit);
-    const addresses = network.addresses().filter((one) => one.length <= 256 && !one.includes('/p2p-circuit'));
-    return {
-      willing: enabled !== 'off',
-      reachable: isReachable(network, addresses),
-      powered: deps.powered(),
-      uplink: 8 * (most ?? 0),
-      // Who was told to pass on streams is trusted to stay.
-      uptimeMs: enabled === 'on' ? 3_600_000 : steady.now() - startedAt,
-      maxChildren: null,
-      addresses: addresses.slice(0, 4),
-    };
-  }
-
   const { folder } = deps;
   const openRing = (
     at: string,
@@ -126,7 +110,7 @@ export function createStreams(deps: StreamsDeps): Streams {
       random,
       device: deps.device,
       tryUnwrap: deps.tryUnwrap,
-      conditions,
+      conditions: () => relayConditions(deps, steady.now() - startedAt),
       openRing: folder === undefined ? null : (id, found) => openRing(path.join(folder, id), found),
       hotBytes: deps.hotBytes,
       uplink: {
@@ -464,57 +448,16 @@ export function createStreams(deps: StreamsDeps): Streams {
       if (!own) throw new AppError('not_allowed', 'Only who streams can say whom a stream is for.');
       return own.invite(change, signal);
     },
-    list() {
-      const shown: StreamInfo[] = [];
-      for (const one of kept.values()) {
-        const genesis = one.session.genesis();
-        const description = one.session.description();
-        const programme = one.session.programme();
-        if (!genesis || !description || (!programme && !one.watching)) continue;
-        shown.push({
-          streamId: one.session.streamId,
-          title: programme?.title ?? '',
-          user: genesis.user,
-          link: linkOf(one),
-          audience: genesis.audience,
-          state: one.session.ended() || description.state === 'ended' ? 'ended' : 'live',
-          away: !one.session.ended() && description.state === 'away',
-          poster: hashOf(programme?.poster ?? null),
+    list: () =>
+      listStreams(
+        [...kept.values()].map((one) => ({
+          session: one.session,
+          watching: one.watching,
           own: one.own !== null,
-          watching: one.own === null,
-          startedAt: genesis.startedAt,
-          viewers: one.session.stats().viewers,
-          renditions: programme?.renditions ?? [],
-          targetLatency: description.targetLatency,
-          dvrSeconds: description.dvrSeconds,
-        });
-      }
-      for (const said of directory?.list() ?? []) {
-        const { genesis } = said;
-        const already = shown.find((each) => each.streamId === genesis.streamId);
-        if (already) continue;
-        shown.push({
-          streamId: genesis.streamId,
-          title: said.title,
-          user: genesis.user,
-          link: formatStreamLink({ streamId: genesis.streamId, addresses: said.addresses, key: null }),
-          audience: 'public',
-          state: 'live',
-          away: false,
-          poster: hashOf(said.poster),
-          own: false,
-          watching: false,
-          startedAt: genesis.startedAt,
-          viewers: said.viewers,
-          renditions: said.renditions,
-          targetLatency: said.targetLatency,
-          dvrSeconds: said.dvrSeconds,
-        });
-      }
-      const rank = (one: StreamInfo): number =>
-        one.state === 'ended' ? 3 : one.own ? 0 : one.watching ? 1 : 2;
-      return shown.sort((a, b) => rank(a) - rank(b) || b.startedAt - a.startedAt);
-    },
+          link: () => linkOf(one),
+        })),
+        directory?.list() ?? [],
+      ),
     async watch(stream, signal) {
       const link = parseStreamLink(stream);
       const said = directory?.get(link.streamId);
@@ -578,32 +521,4 @@ export function createStreams(deps: StreamsDeps): Streams {
       changed();
     },
   };
-}
-
-/** Can others open connections to this node? Seen so, or it listens where only this computer is, or on a public address. */
-function isReachable(network: Network, addresses: readonly string[]): boolean {
-  if (network.peers().some((one) => one.direction === 'inbound' && !one.relayed)) return true;
-  const hosts = addresses.flatMap((one) => /^\/ip4\/([\d.]+)\//.exec(one)?.[1] ?? []);
-  if (hosts.length === 0) return false;
-  if (hosts.every((host) => host.startsWith('127.'))) return true;
-  return hosts.some(
-    (host) =>
-      !/^(127\.|10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|169\.254\.|100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.)/.test(
-        host,
-      ),
-  );
-}
-
-/** Of pictures that stay the same object. */
-const hashes = new WeakMap<Uint8Array, string>();
-
-/** The name of a picture; one that is a hash already stays as it is. */
-function hashOf(poster: Uint8Array | null): string | null {
-  if (poster === null) return null;
-  let hash = hashes.get(poster);
-  if (hash === undefined) {
-    hash = Buffer.from(poster.length === 32 ? poster : sha256(poster)).toString('hex');
-    hashes.set(poster, hash);
-  }
-  return hash;
 }

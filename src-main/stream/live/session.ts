@@ -1,12 +1,11 @@
 import { AppError, isAppError } from '../../../src-shared/errors.ts';
 import { createSteadyClock } from '../../../src-shared/steady-clock.ts';
 import { createChainCheck } from '../chain-check.ts';
-import { makeReceipt, readReceipt } from '../codec/records.ts';
+import { readReceipt } from '../codec/records.ts';
 import type { Description, Genesis } from '../codec/records.ts';
 import { createHlsOrigin } from '../hls/origin.ts';
 import type { HlsOrigin } from '../hls/origin.ts';
-import { isHeaderSigned, readHeader } from '../codec/header.ts';
-import type { PartRing, RingPlace } from '../part-ring.ts';
+import type { PartRing } from '../part-ring.ts';
 import { createPartWindow, payloadOf } from '../part-window.ts';
 import type { PartEntry, PartWindow } from '../part-window.ts';
 import { limits } from '../types.ts';
@@ -20,6 +19,8 @@ import { createLinks } from './links.ts';
 import { createOverlay, decodeMessage, encodeMessage } from './overlay-driver.ts';
 import type { Conditions, Effect, Overlay, OverlayEvent, Peer } from './overlay-driver.ts';
 import type { Contact, Session, SessionDeps } from './session-types.ts';
+import { openStreamRing } from './stream-ring.ts';
+import { createTally } from './tally.ts';
 
 /** A timer that is so late was held up by other work. */
 const heldUpMs = 60;
@@ -38,7 +39,6 @@ const fetchedIdleMs = 30_000;
 /** Parts further behind the newest are of long ago: as the overlay sees it. */
 const oldParts = 64;
 const tellEvery = 1_000;
-const receiptEvery = 10_000;
 
 /** @param own set at the source: the genesis, and what only the source may say */
 export function createSession(
@@ -64,7 +64,7 @@ export function createSession(
   const waiters = createWaiters();
   const viewersOf = new Map<Peer, number>();
   const droppedOf = new Map<Peer, number>();
-  const receivedOf = new Map<Peer, { bytes: number; parts: number; told: number }>();
+  const tally = createTally(deps, streamId, clock);
   const arrived = new Map<number, number>();
   let refusal: AppError | null = null;
   let watched: readonly number[] = [0];
@@ -177,11 +177,9 @@ export function createSession(
       window,
       renditions: () => knowledge.description()?.ladder.length ?? 0,
       step,
-      received(peer, bytes) {
-        receivedFrom(peer).bytes += bytes;
-      },
+      received: tally.bytes,
       completed(entry, peer) {
-        receivedFrom(peer).parts += 1;
+        tally.part(peer);
         completed(entry, peer);
       },
       withoutHashes: deps.without === 'signatures',
@@ -213,30 +211,14 @@ export function createSession(
     const description = knowledge.description();
     if (!deps.openRing || !window || !genesis || !description || ringAsked || (!own && !isWatched)) return;
     ringAsked = true;
-    const kept = window;
-    const found = (bytes: Uint8Array, place: RingPlace): number | null => {
-      try {
-        // Whether it was signed is looked at when it is read.
-        const header = readHeader(bytes);
-        if (header.stream !== streamId) return null;
-        kept.found(header, place);
-        return header.seq;
-      } catch {
-        return null;
-      }
-    };
-    if (own?.resumed) kept.keep(inParts(description.dvrSeconds + ringMarginSeconds, description));
-    deps
-      .openRing(streamId, own?.resumed ? found : undefined)
-      .then(async (opened) => {
-        if (stopping) return opened.remove();
-        ring = opened;
-        // A little more than is promised: who goes back as far as he may needs time to begin.
-        kept.useRing(opened, inParts(description.dvrSeconds + ringMarginSeconds, description), (bytes) => {
-          const header = readHeader(bytes);
-          return header.stream === streamId && isHeaderSigned(genesis.streamKey, header) ? header : null;
-        });
-      })
+    openStreamRing(deps.openRing, window, {
+      genesis,
+      // A little more than is promised: who goes back as far as he may needs time to begin.
+      parts: inParts(description.dvrSeconds + ringMarginSeconds, description),
+      resumed: own?.resumed === true,
+      isStopped: () => stopping,
+    })
+      .then((opened) => (ring = opened))
       .catch((error: unknown) =>
         logger.warn({ err: error, streamId }, 'parts of a stream are not kept on disk'),
       );
@@ -322,12 +304,6 @@ export function createSession(
   }
 
   // ---- parts ---------------------------------------------------------------------------------------------------------------
-
-  function receivedFrom(peer: Peer): { bytes: number; parts: number; told: number } {
-    let from = receivedOf.get(peer);
-    if (!from) receivedOf.set(peer, (from = { bytes: 0, parts: 0, told: 0 }));
-    return from;
-  }
 
   function completed(entry: PartEntry, from: Peer | null): void {
     const { header } = entry;
@@ -509,18 +485,7 @@ export function createSession(
       step({ type: 'conditions', conditions: conditions() });
       tellParent();
       const now = clock.now();
-      for (const [peer, from] of receivedOf) {
-        if (now - from.told < receiptEvery || from.bytes === 0) continue;
-        from.told = now;
-        const receipt = makeReceipt(deps.device, {
-          streamId,
-          from: peer,
-          bytes: from.bytes,
-          parts: from.parts,
-          time: deps.clock.now(),
-        });
-        links.to(peer)?.send({ t: 'receipt', bytes: receipt.signed });
-      }
+      for (const { peer, signed } of tally.due()) links.to(peer)?.send({ t: 'receipt', bytes: signed });
       for (const [peer, at] of pulledAt) {
         if (now - at < fetchedIdleMs) continue;
         pulledAt.delete(peer);

@@ -16,35 +16,19 @@ import type {
   ToWorker,
   Trouble,
 } from './engine/messages.ts';
-import {
-  listDevices,
-  openCamera,
-  openFile,
-  openImage,
-  openMicrophone,
-  openScreen,
-  SourceError,
-} from './engine/media.ts';
+import { listDevices, SourceError } from './engine/media.ts';
 import type { Devices, SourceTrouble, Wanted } from './engine/media.ts';
 import { createMixer } from './engine/mixer.ts';
 import type { Mixer } from './engine/mixer.ts';
+import { createPast } from './past.ts';
+import { createPictures } from './pictures.ts';
 import { createPoster } from './poster.ts';
 import { suggest, usualBitrate, videosOf, widthOf } from './plan.ts';
 import type { Quality } from './plan.ts';
 import { keepRunning, readRunning, runningOf, scenesAgain } from './running.ts';
 import type { Running } from './running.ts';
-import { drawingOf, moved, placements, whole } from './scenes.ts';
-import type { Item, Scene } from './scenes.ts';
-
-export interface SoundChannel {
-  readonly id: string;
-  readonly kind: 'microphone' | 'system' | 'file';
-  name: string;
-  /** 0 to 1.5 of the original. */
-  volume: number;
-  muted: boolean;
-  lost: boolean;
-}
+import { drawingOf } from './scenes.ts';
+import { createSoundBoard } from './sound.ts';
 
 /** What a person has to know of, as long as it lasts; `key` is its sentence. */
 export interface Notice {
@@ -54,15 +38,6 @@ export interface Notice {
   readonly serious: boolean;
 }
 
-interface OpenSource {
-  readonly kind: Item['kind'];
-  readonly deviceId: string | null;
-  readonly stop: () => void;
-  size: string;
-  lost: boolean;
-}
-
-const kept = 120;
 const audioBitrate = 128_000;
 const readyWithin = 10_000;
 /** A node that does not take a stream again yet is asked once more after so long, ms. */
@@ -91,13 +66,7 @@ export const useStudio = defineStore('studio', () => {
   // ——— what is there
   const probed = shallowRef<readonly ProbeResult[] | null>(null);
   const devices = shallowRef<Devices>({ cameras: [], microphones: [] });
-  const scenes = reactive<Scene[]>([{ id: newId('scene'), name: '', items: [] }]);
-  const shown = ref(scenes[0]!.id);
-  const selected = ref<string | null>(null);
-  const channels = reactive<SoundChannel[]>([]);
-  const sources = shallowReactive(new Map<string, OpenSource>());
   const sizes = reactive(new Map<string, string>());
-  const lost = reactive(new Set<string>());
   const notices = reactive<Notice[]>([]);
   const thumbs = shallowReactive(new Map<string, ImageBitmap>());
 
@@ -108,18 +77,8 @@ export const useStudio = defineStore('studio', () => {
   const startedAt = ref(0);
   const health = shallowRef<Health | null>(null);
   const stats = shallowRef<StreamStats | null>(null);
-  const past = reactive({
-    queue: [] as number[],
-    rate: [] as number[],
-    viewers: [] as number[],
-    apart: [] as number[],
-    behind: [] as number[],
-    time: [] as number[],
-  });
+  const past = createPast();
   const isLive = computed(() => phase.value === 'live' || phase.value === 'ending');
-
-  const scene = computed(() => scenes.find(({ id }) => id === shown.value) ?? scenes[0]!);
-  const item = computed(() => scene.value.items.find(({ id }) => id === selected.value) ?? null);
 
   // ——— the worker and the mixer, made when they are first needed
   let worker: Worker | null = null;
@@ -165,6 +124,34 @@ export const useStudio = defineStore('studio', () => {
     const { height, fps } = quality.value;
     worker?.postMessage({ kind: 'canvas', width: widthOf(height), height, fps } satisfies ToWorker);
   }
+  const sound = createSoundBoard({
+    mixer: () => mixer,
+    ensureMixer,
+    music,
+    newId,
+    microphoneName: () => t('studio.kind.microphone'),
+    lost: () => trouble('microphone', 'lost'),
+    failed: tell,
+    opened: () => void look(),
+  });
+  const { channels, addMicrophone, removeChannel, setVolume, mute, level } = sound;
+  const pictures = createPictures({
+    say,
+    quality,
+    title,
+    sound,
+    ensureMixer,
+    newId,
+    name: (kind) => t(`studio.kind.${kind}`),
+    trouble,
+    notice,
+    dismiss,
+    failed: tell,
+    opened: () => void look(),
+  });
+  const { scenes, shown, scene, selected, item, lost, startCamera, lose, findLost } = pictures;
+  const { addCamera, addScreen, addFile, addImage, addText, removeItem, moveItem, raise } = pictures;
+  const { addScene, removeScene, show } = pictures;
   watch(
     () => [quality.value.height, quality.value.fps],
     () => sayCanvas(),
@@ -256,223 +243,6 @@ export const useStudio = defineStore('studio', () => {
     quality.value = next;
   }
 
-  // ——— pictures
-  function put(kind: Item['kind'], source: string, name: string): Item {
-    const first = scene.value.items.every((one) => one.kind === 'text' || one.kind === 'image');
-    const one: Item = {
-      id: newId('item'),
-      kind,
-      name,
-      source,
-      box: { ...(first || kind === 'text' ? whole : placements.topRight) },
-      fit: kind === 'screen' || kind === 'image' ? 'contain' : 'cover',
-      visible: true,
-      title: '',
-      line: '',
-    };
-    if (kind === 'text')
-      Object.assign(one, { box: { x: 0.035, y: 0.8, width: 0.6, height: 0.15 }, title: name });
-    if (kind === 'image') one.box = { x: 0.82, y: 0.05, width: 0.14, height: 0.14 };
-    // What fills the picture lies behind what is there.
-    if (first && kind !== 'text' && kind !== 'image') scene.value.items.push(one);
-    else scene.value.items.unshift(one);
-    selected.value = one.id;
-    return one;
-  }
-
-  function attach(source: string, track: MediaStreamTrack, open: Omit<OpenSource, 'size' | 'lost'>): void {
-    const { readable } = new MediaStreamTrackProcessor({ track, maxBufferSize: 2 });
-    say({ kind: 'video', source, frames: readable }, [readable as unknown as Transferable]);
-    track.addEventListener('ended', () => lose(source));
-    sources.set(source, { ...open, size: '', lost: false });
-    lost.delete(source);
-  }
-
-  /** A camera was unplugged, a shared window closed: said at once, the stream goes on without it. */
-  function lose(source: string): void {
-    const open = sources.get(source);
-    if (!open || lost.has(source)) return;
-    lost.add(source);
-    say({ kind: 'forget', source });
-    if (open.kind === 'camera') trouble('camera', 'lost');
-    else if (open.kind === 'screen') notice('screen-lost', 'studio.trouble.screen.lost', '', false);
-    else notice('file-lost', 'studio.trouble.file.lost');
-  }
-
-  async function addCamera(deviceId: string | null = null, name = ''): Promise<void> {
-    try {
-      const source = `camera:${deviceId ?? ''}`;
-      if (!sources.has(source) || lost.has(source)) await startCamera(source, deviceId);
-      put('camera', source, name || t('studio.kind.camera'));
-    } catch (error) {
-      tell(error);
-    }
-    void look();
-  }
-  async function startCamera(source: string, deviceId: string | null): Promise<void> {
-    const { height, fps } = quality.value;
-    const stream = await openCamera(deviceId, { width: widthOf(height), height, fps });
-    const track = stream.getVideoTracks()[0]!;
-    attach(source, track, { kind: 'camera', deviceId, stop: () => track.stop() });
-    dismiss('camera-lost');
-    dismiss('camera-none');
-    dismiss('camera-refused');
-    dismiss('camera-busy');
-  }
-  async function addScreen(): Promise<void> {
-    try {
-      const stream = await openScreen(quality.value.fps);
-      const source = newId('screen');
-      const track = stream.getVideoTracks()[0]!;
-      track.contentHint = 'detail';
-      attach(source, track, {
-        kind: 'screen',
-        deviceId: null,
-        stop: () => stream.getTracks().forEach((one) => one.stop()),
-      });
-      put('screen', source, t('studio.kind.screen'));
-      if (stream.getAudioTracks().length > 0) {
-        const mix = await ensureMixer();
-        const id = newId('system');
-        mix.add(id, new MediaStreamAudioSourceNode(mix.context, { mediaStream: stream }), 1);
-        channels.push({
-          id,
-          kind: 'system',
-          name: t('studio.kind.system'),
-          volume: 1,
-          muted: false,
-          lost: false,
-        });
-      }
-    } catch (error) {
-      tell(error);
-    }
-  }
-  async function addFile(file: File): Promise<void> {
-    try {
-      const mix = await ensureMixer();
-      const { video, sound, close } = await openFile(file, mix.context);
-      const source = newId('file');
-      if (video) {
-        attach(source, video, { kind: 'file', deviceId: null, stop: close });
-        put('file', source, file.name);
-      }
-      mix.add(source, sound, 1);
-      channels.push({ id: source, kind: 'file', name: file.name, volume: 1, muted: false, lost: false });
-    } catch (error) {
-      tell(error);
-    }
-  }
-  async function addImage(file: File): Promise<void> {
-    try {
-      const bitmap = await openImage(file);
-      const source = newId('image');
-      sources.set(source, { kind: 'image', deviceId: null, stop: () => {}, size: '', lost: false });
-      say({ kind: 'image', source, bitmap }, [bitmap]);
-      put('image', source, file.name);
-    } catch (error) {
-      tell(error);
-    }
-  }
-  function addText(): void {
-    put('text', '', t('studio.kind.text')).title = title.value || t('studio.kind.text');
-  }
-  function removeItem(id: string): void {
-    const at = scene.value.items.findIndex((one) => one.id === id);
-    const [gone] = at < 0 ? [] : scene.value.items.splice(at, 1);
-    if (selected.value === id) selected.value = null;
-    if (gone) release(gone.source);
-  }
-  /** Lets a source go that no scene shows any more. */
-  function release(source: string): void {
-    if (source === '' || scenes.some(({ items }) => items.some((one) => one.source === source))) return;
-    sources.get(source)?.stop();
-    sources.delete(source);
-    say({ kind: 'forget', source });
-    if (channels.some(({ id }) => id === source)) removeChannel(source);
-  }
-  function moveItem(id: string, by: Parameters<typeof moved>[1]): void {
-    const one = scene.value.items.find((each) => each.id === id);
-    if (one) one.box = moved(one.box, by);
-  }
-  function raise(id: string, by: -1 | 1): void {
-    const { items } = scene.value;
-    const at = items.findIndex((one) => one.id === id);
-    const to = at + by;
-    if (at < 0 || to < 0 || to >= items.length) return;
-    const [one] = items.splice(at, 1);
-    items.splice(to, 0, one!);
-  }
-  function addScene(): void {
-    scenes.push({ id: newId('scene'), name: '', items: [] });
-    shown.value = scenes.at(-1)!.id;
-    selected.value = null;
-  }
-  function removeScene(id: string): void {
-    if (scenes.length === 1) return;
-    const at = scenes.findIndex((one) => one.id === id);
-    const [gone] = at < 0 ? [] : scenes.splice(at, 1);
-    if (shown.value === id) shown.value = scenes[Math.max(0, at - 1)]!.id;
-    for (const { source } of gone?.items ?? []) release(source);
-  }
-  function show(id: string): void {
-    shown.value = id;
-    selected.value = null;
-  }
-
-  // ——— sound
-  async function addMicrophone(deviceId: string | null = null, name = ''): Promise<void> {
-    try {
-      const stream = await openMicrophone(deviceId, music.value);
-      const mix = await ensureMixer();
-      const id = newId('microphone');
-      mix.add(id, new MediaStreamAudioSourceNode(mix.context, { mediaStream: stream }), 1);
-      channels.push({
-        id,
-        kind: 'microphone',
-        name: name || t('studio.kind.microphone'),
-        volume: 1,
-        muted: false,
-        lost: false,
-      });
-      stream.getAudioTracks()[0]!.addEventListener('ended', () => {
-        const channel = channels.find((one) => one.id === id);
-        if (!channel) return;
-        channel.lost = true;
-        trouble('microphone', 'lost');
-      });
-      stops.set(id, () => stream.getTracks().forEach((one) => one.stop()));
-      microphones.set(id, deviceId);
-    } catch (error) {
-      tell(error);
-    }
-    void look();
-  }
-  const stops = new Map<string, () => void>();
-  /** Which microphone a channel is of. */
-  const microphones = new Map<string, string | null>();
-  function removeChannel(id: string): void {
-    const at = channels.findIndex((one) => one.id === id);
-    if (at >= 0) channels.splice(at, 1);
-    mixer?.remove(id);
-    stops.get(id)?.();
-    stops.delete(id);
-    microphones.delete(id);
-  }
-  function setVolume(id: string, volume: number): void {
-    const channel = channels.find((one) => one.id === id);
-    if (!channel) return;
-    channel.volume = volume;
-    mixer?.setVolume(id, channel.muted ? 0 : volume);
-  }
-  function mute(id: string, on: boolean): void {
-    const channel = channels.find((one) => one.id === id);
-    if (!channel) return;
-    channel.muted = on;
-    mixer?.setVolume(id, on ? 0 : channel.volume);
-  }
-  const level = (id: string) => mixer?.level(id) ?? { now: -100, peak: -100 };
-
   // ——— devices that come and go
   async function look(): Promise<void> {
     devices.value = await listDevices();
@@ -481,14 +251,7 @@ export const useStudio = defineStore('studio', () => {
     useEventListener(navigator.mediaDevices, 'devicechange', () => void lookAgain());
   async function lookAgain(): Promise<void> {
     await look();
-    // A camera that is plugged in again comes back by itself.
-    for (const source of lost) {
-      const open = sources.get(source);
-      if (open?.kind !== 'camera') continue;
-      if (!devices.value.cameras.some((one) => open.deviceId === null || one.deviceId === open.deviceId))
-        continue;
-      await startCamera(source, open.deviceId).catch(() => {});
-    }
+    await findLost(devices.value);
   }
 
   // ——— a stream that this window sent before it was loaded anew
@@ -509,9 +272,7 @@ export const useStudio = defineStore('studio', () => {
       startedAt: startedAt.value,
       scenes,
       shown: shown.value,
-      microphones: channels.flatMap(({ id, kind, name, volume, muted }) =>
-        kind === 'microphone' ? [{ deviceId: microphones.get(id) ?? null, name, volume, muted }] : [],
-      ),
+      microphones: sound.microphones(),
     });
   }
   useEventListener('pagehide', keep);
@@ -552,8 +313,7 @@ export const useStudio = defineStore('studio', () => {
     if (!restored && isEmpty) {
       restored = true;
       const again = scenesAgain(before, newId);
-      scenes.splice(0, scenes.length, ...again.scenes);
-      shown.value = again.shown;
+      pictures.replace(again.scenes, again.shown);
       for (const source of again.cameras)
         await startCamera(source, source.slice('camera:'.length) || null).catch(tell);
       if (again.screen) await addScreen();
@@ -713,7 +473,7 @@ export const useStudio = defineStore('studio', () => {
     phase.value = 'idle';
     health.value = null;
     stats.value = null;
-    for (const list of Object.values(past)) list.length = 0;
+    past.forget();
   }
   /** Says whom the stream is for; while it is live, from now on. */
   async function invite(users: readonly string[]): Promise<void> {
@@ -747,16 +507,7 @@ export const useStudio = defineStore('studio', () => {
   );
 
   function note(now: Health): void {
-    const add = (list: number[], value: number): void => {
-      list.push(value);
-      if (list.length > kept) list.shift();
-    };
-    add(past.queue, now.queueMs);
-    add(past.rate, now.bitrate);
-    add(past.viewers, now.viewers);
-    add(past.apart, Math.abs(now.apartMs));
-    add(past.behind, now.backlogMs + now.nodeQueueMs);
-    add(past.time, Date.now() / 1000);
+    past.add(now);
     if (now.step > 0)
       notice('quality', `studio.trouble.slow.${now.reason === 'uplink' ? 'uplink' : 'machine'}`, '', false);
     else dismiss('quality');
@@ -816,7 +567,7 @@ export const useStudio = defineStore('studio', () => {
     seconds,
     health,
     stats,
-    past,
+    past: past.lists,
     canStart,
     measure,
     setQuality,
