@@ -107,6 +107,8 @@ function serve(): void {
       const node = nodes.get(name)!;
       const streamId = await node.streams.watch(link, none);
       if (plays) players.set(name, play(node, streamId));
+      // A stream that nobody plays is left after a minute: this player is there and asks for nothing.
+      else node.streams.playback(streamId);
       return { streamId };
     },
     async figures({ streamId }) {
