@@ -137,6 +137,10 @@ describe.skipIf(chromium === null)('the app Gallery', () => {
     await page.keyboard.press('ArrowLeft');
     await expect.poll(() => shown.textContent()).toBe(first);
     await browser.picture('gallery-viewer');
+    await page.keyboard.press('End');
+    await expect.poll(() => shown.textContent()).toContain('19 of 19');
+    await page.keyboard.press('Home');
+    await expect.poll(() => shown.textContent()).toMatch(/ 1 of 19$/);
     await page.keyboard.press('Escape');
     await expect.poll(() => page.locator('.viewer').count()).toBe(0);
   });

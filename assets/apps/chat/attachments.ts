@@ -21,6 +21,17 @@ const partBytes = 180 * 1024;
 const mostBytes = 8 * 1024 * 1024;
 const partKey = (id: string, part: number): string => `f/${id}/${part.toString().padStart(4, '0')}`;
 
+/** Where the parts of a file stand. */
+export const partKeys = ({ id, parts }: Attachment): string[] =>
+  Array.from({ length: Math.min(parts, 64) }, (_, part) => partKey(id, part));
+
+/** The type of a picture that a page can show; null: it is none. SVG is left out, as it can be a page of its own. */
+export function pictureType(name: string): string | null {
+  const end = /\.(png|jpe?g|gif|webp|avif)$/i.exec(name)?.[1]?.toLowerCase();
+  if (end === undefined) return null;
+  return `image/${end === 'jpg' ? 'jpeg' : end}`;
+}
+
 /** Puts a file beside the messages of a group, encrypted for its members as they are. @throws Error when it is too large */
 export async function attach(group: Collection, name: string, bytes: Uint8Array): Promise<Attachment> {
   if (bytes.length > mostBytes) throw new Error(words.tooLarge);
@@ -57,10 +68,21 @@ export const sizeText = (bytes: number): string =>
       ? `${Math.round(bytes / 1024)} KB`
       : `${(bytes / 1024 ** 2).toFixed(1)} MB`;
 
-/** Lets the person choose a file of one of the folders the app was given, or give it another one. */
-export function chooseFile(app: App): Promise<{ name: string; bytes: Uint8Array } | null> {
+interface Chosen {
+  readonly name: string;
+  readonly bytes: Uint8Array;
+}
+
+/** Lets the person choose files of this computer, or a file of one of the folders the app was given. */
+export function chooseFile(app: App): Promise<readonly Chosen[]> {
   return new Promise((resolve) => {
-    let chosen: { name: string; bytes: Uint8Array } | null = null;
+    let chosen: readonly Chosen[] = [];
+    const local = h('input', {
+      type: 'file',
+      multiple: true,
+      hidden: true,
+      onchange: () => void takeLocal().catch(fail),
+    });
     const list = h('ul', { class: 'files' });
     const problem = h('p', { class: 'problem', role: 'alert' });
     const dialog = h(
@@ -76,8 +98,10 @@ export function chooseFile(app: App): Promise<{ name: string; bytes: Uint8Array 
         h(
           'footer',
           {},
+          local,
           h('button', { class: 'button', onclick: () => dialog.close() }, words.cancel),
-          h('button', { class: 'button primary', onclick: () => void more() }, words.pickFolder),
+          h('button', { class: 'button', onclick: () => void more() }, words.pickFolder),
+          h('button', { class: 'button primary', onclick: () => local.click() }, words.fromHere),
         ),
       ),
     );
@@ -85,13 +109,21 @@ export function chooseFile(app: App): Promise<{ name: string; bytes: Uint8Array 
 
     async function take(folder: Folder, path: string, name: string): Promise<void> {
       try {
-        chosen = { name, bytes: await folder.read(path) };
+        chosen = [{ name, bytes: await folder.read(path) }];
         dialog.close();
       } catch (error) {
         fail(error);
       }
     }
+    async function takeLocal(): Promise<void> {
+      const files = [...(local.files ?? [])];
+      chosen = await Promise.all(
+        files.map(async (file) => ({ name: file.name, bytes: new Uint8Array(await file.arrayBuffer()) })),
+      );
+      dialog.close();
+    }
     async function show(): Promise<void> {
+      if (!(await app.has('drive.read'))) return;
       const rows: HTMLElement[] = [];
       for (const folder of await app.drives.folders()) {
         let count = 0;
@@ -117,7 +149,7 @@ export function chooseFile(app: App): Promise<{ name: string; bytes: Uint8Array 
           );
         }
       }
-      list.replaceChildren(...(rows.length > 0 ? rows : [h('li', { class: 'quiet' }, words.noFiles)]));
+      list.replaceChildren(...rows);
     }
     async function more(): Promise<void> {
       try {

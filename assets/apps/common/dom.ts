@@ -57,6 +57,33 @@ export const whyOf = (error: unknown): string => (error instanceof Error ? error
 /** A user id, short enough for a line. */
 export const shortId = (id: string): string => (id.length > 18 ? `${id.slice(0, 9)}…${id.slice(-6)}` : id);
 
+/** Asks for a yes, for what can't be taken back. */
+export function confirm(
+  title: string,
+  { text, ok, cancel }: { readonly text: string; readonly ok: string; readonly cancel: string },
+): Promise<boolean> {
+  return new Promise((resolve) => {
+    const dialog = h(
+      'dialog',
+      { class: 'box', onclose: () => (dialog.remove(), resolve(dialog.returnValue === 'ok')) },
+      h(
+        'form',
+        { method: 'dialog' },
+        h('h2', {}, title),
+        h('p', { class: 'quiet' }, text),
+        h(
+          'footer',
+          {},
+          h('button', { type: 'button', class: 'button', onclick: () => dialog.close() }, cancel),
+          h('button', { class: 'button primary', value: 'ok' }, ok),
+        ),
+      ),
+    );
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+}
+
 /** Asks for one line of text; null when it is closed. */
 export function askLine(
   title: string,

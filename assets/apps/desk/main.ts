@@ -6,7 +6,7 @@ import type {
   AppCollectionInvitation,
   Collection,
 } from '../../../src-shared/sdk/index.ts';
-import { askLine, h, icon } from '../common/dom.ts';
+import { askLine, confirm, h, icon, shortId } from '../common/dom.ts';
 import { createPanes } from '../common/panes.ts';
 import { invitationCard } from '../common/invitation.ts';
 import { openTalk, type Talk } from '../common/talk.ts';
@@ -25,6 +25,8 @@ interface Row {
   readonly time: number;
 }
 
+/** Somebody is said to write for so long after their last letter, ms. */
+const writingFor = 4000;
 const dates = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
 
 let app: App;
@@ -40,6 +42,10 @@ let open: {
   readonly note: Note;
   readonly unbind: () => void;
 } | null = null;
+/** Who else wrote in the open note, and when last. */
+const writers = new Map<string, number>();
+/** Shows who writes now beside the title. */
+let showWriters = (): void => {};
 /** The talk beside the note that is open. */
 let talk: Talk | null = null;
 
@@ -100,7 +106,18 @@ function drawSide(): void {
               },
               icon('plus'),
             ),
+        h(
+          'button',
+          {
+            class: 'tool',
+            title: words.forget,
+            'aria-label': words.forget,
+            onclick: run(() => forget(book)),
+          },
+          icon('trash'),
+        ),
       ),
+      rows.length === 0 && h('p', { class: 'quiet none' }, words.noNotes),
       ...rows.map((row) =>
         h(
           'button',
@@ -158,6 +175,8 @@ async function leave(): Promise<void> {
   open = null;
   talk?.close();
   talk = null;
+  writers.clear();
+  showWriters = () => {};
   before?.unbind();
   await before?.note.close();
 }
@@ -179,9 +198,18 @@ async function show(notebook: AppCollection, id: string): Promise<void> {
   const unbind = bindField(field, note.text);
   let told = notes.get(notebook.collection)?.get(id)?.title ?? '';
   let tellTitle: ReturnType<typeof setTimeout> | null = null;
-  note.onState(() => {
-    state.textContent = note.pending() ? words.saving : words.saved;
-  });
+  const tellState = (): void => {
+    const now = Date.now();
+    for (const [user, time] of writers) if (now - time >= writingFor) writers.delete(user);
+    const who = [...writers.keys()].map(shortId).join(', ');
+    state.textContent =
+      who !== '' ? words.writes.replace('{who}', who) : note.pending() ? words.saving : words.saved;
+  };
+  showWriters = () => {
+    tellState();
+    setTimeout(tellState, writingFor);
+  };
+  note.onState(tellState);
   note.text.observe((event) => {
     const first = firstLine(note.text.toJSON());
     title.textContent = first || words.untitled;
@@ -260,9 +288,30 @@ async function toggleTalk(store: Collection, id: string): Promise<void> {
   main.querySelector('.with-talk')?.append(talk.element);
 }
 
+/** A notebook goes from this computer; other members keep it. */
+async function forget({ collection, name, members }: AppCollection): Promise<void> {
+  const text = members > 1 ? words.forgetShared : words.forgetAlone;
+  const sure = await confirm(words.forgetAsk.replace('{name}', name), {
+    text,
+    ok: words.forgetOk,
+    cancel: words.cancel,
+  });
+  if (!sure) return;
+  if (open?.notebook.collection === collection) await leave();
+  await app.collections.open(collection).leave();
+  watches.delete(collection);
+  await refresh();
+}
+
 async function remove(): Promise<void> {
   if (!open) return;
   const { store, id } = open;
+  const sure = await confirm(words.removeAsk, {
+    text: words.removeText,
+    ok: words.removeOk,
+    cancel: words.cancel,
+  });
+  if (!sure || open?.id !== id) return;
   await leave();
   await store.remove(`n/${id}`);
   const keys: string[] = [];
@@ -327,6 +376,12 @@ async function follow({ collection }: AppCollection): Promise<void> {
       return;
     }
     here?.note.take(changes);
+    const mine = here && changesOf(here.id);
+    for (const { key, entry } of changes) {
+      if (!mine || !key.startsWith(mine) || !entry?.user || entry.user === self) continue;
+      writers.set(entry.user, Date.now());
+      showWriters();
+    }
     let listed = false;
     for (const { key, entry } of changes) {
       if (!key.startsWith('n/')) continue;

@@ -1,7 +1,7 @@
 import type { Folder } from '../../../src-shared/sdk/index.ts';
 import { h, icon } from '../common/dom.ts';
 import type { Picture } from './library.ts';
-import { language, words } from './strings.ts';
+import { language, say, words } from './strings.ts';
 import { addressOf } from './thumbs.ts';
 
 const dates = new Intl.DateTimeFormat(language, { dateStyle: 'long', timeStyle: 'short' });
@@ -45,7 +45,8 @@ export function openViewer(folder: Folder, pictures: readonly Picture[], first: 
         ? h('img', { alt: picture.name, onerror: failed })
         : h('video', { controls: true, autoplay: true, onerror: failed });
     stage.replaceChildren(media);
-    caption.textContent = `${picture.name} · ${dates.format(picture.time)}`;
+    const place = say(words.place, { n: at + 1, all: pictures.length });
+    caption.textContent = `${picture.name} · ${dates.format(picture.time)} · ${place}`;
     left.disabled = at === 0;
     right.disabled = at === pictures.length - 1;
     addressOf(folder, picture).then((url) => {
@@ -56,15 +57,21 @@ export function openViewer(folder: Folder, pictures: readonly Picture[], first: 
     }, failed);
   }
   function go(step: number): void {
-    const next = at + step;
-    if (!pictures[next]) return;
+    turnTo(at + step);
+  }
+  function turnTo(next: number): void {
+    if (!pictures[next] || next === at) return;
     at = next;
     show();
   }
 
-  dialog.addEventListener('keydown', ({ key }) => {
+  dialog.addEventListener('keydown', ({ key, target }) => {
+    // A film's own keys go forward and back in it.
+    if (target instanceof HTMLVideoElement) return;
     if (key === 'ArrowLeft') go(-1);
     if (key === 'ArrowRight') go(1);
+    if (key === 'Home') turnTo(0);
+    if (key === 'End') turnTo(pictures.length - 1);
   });
   let from: number | null = null;
   dialog.addEventListener(
