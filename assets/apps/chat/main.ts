@@ -60,6 +60,9 @@ let roomsOpen: boolean | null = null;
 /** New messages are told while the page is hidden; null while that is not known. */
 let tells: boolean | null = null;
 
+/** How many are in the open group, under its name. */
+const people = h('p', { class: 'quiet' });
+
 const list = h('div', { class: 'messages', role: 'log', 'aria-live': 'polite' });
 
 const nameOf = (user: string | null): string =>
@@ -166,6 +169,11 @@ async function openRooms(): Promise<void> {
   drawSide();
 }
 
+function drawPeople(): void {
+  const count = groups.find(({ collection }) => collection === open?.info.collection)?.members ?? 1;
+  people.textContent = count > 1 ? words.people.replace('{n}', String(count)) : words.alone;
+}
+
 async function askToTell(): Promise<void> {
   await app.ask('notifications');
   tells = true;
@@ -247,11 +255,7 @@ function drawMain(): void {
         'div',
         {},
         h('h1', { class: 'group-name' }, info.name),
-        h(
-          'p',
-          { class: 'quiet' },
-          info.members > 1 ? words.people.replace('{n}', String(info.members)) : words.alone,
-        ),
+        people,
       ),
       h(
         'button',
@@ -294,6 +298,7 @@ function drawMain(): void {
           h('button', { class: 'tool send', title: words.send, 'aria-label': words.send }, icon('send')),
         ),
   );
+  drawPeople();
   drawMessages();
   fit();
   field.focus();
@@ -581,6 +586,7 @@ async function refresh(): Promise<void> {
   }
   if (self === '') self = await app.collections.self();
   await Promise.all(groups.map(follow));
+  drawPeople();
   drawSide();
 }
 

@@ -213,6 +213,12 @@ async function show(notebook: AppCollection, id: string): Promise<void> {
   note.text.observe((event) => {
     const first = firstLine(note.text.toJSON());
     title.textContent = first || words.untitled;
+    // The list follows at once, also what others write; the title itself is told a moment later.
+    const row = notes.get(notebook.collection)?.get(id);
+    if (row && row.title !== first) {
+      notes.get(notebook.collection)?.set(id, { ...row, title: first });
+      drawSide();
+    }
     if (event.transaction.origin !== field || first === told || tellTitle !== null) return;
     tellTitle = setTimeout(() => {
       tellTitle = null;
