@@ -2,12 +2,12 @@ import { AppRequestError, connect, type App, type Folder } from '../../../src-sh
 import { h, icon } from '../common/dom.ts';
 import { albumsOf, byMonth, inAlbum, pictureOf, type Kind, type Picture } from './library.ts';
 import { openShare } from './share.ts';
-import { language, say, words } from './strings.ts';
+import { language, locale, say, words } from './strings.ts';
 import { forgetAddresses, showIn } from './thumbs.ts';
 import { openViewer } from './viewer.ts';
 
 const root = document.getElementById('app')!;
-const months = new Intl.DateTimeFormat(language, { month: 'long', year: 'numeric' });
+const months = new Intl.DateTimeFormat(locale, { month: 'long', year: 'numeric' });
 const countOf = (n: number): string => (n === 1 ? words.onePicture : say(words.pictures, { n }));
 
 let app: App;

@@ -66,6 +66,8 @@ const de: Words = {
 };
 
 export const language = navigator.language.startsWith('de') ? 'de' : 'en';
+/** How dates are written: as the person's language has it where they live. */
+export const locale = navigator.language.startsWith(language) ? navigator.language : language;
 export const words: Words = language === 'de' ? de : en;
 
 /** A sentence with its gaps filled. */

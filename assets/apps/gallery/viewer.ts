@@ -1,10 +1,10 @@
 import type { Folder } from '../../../src-shared/sdk/index.ts';
 import { h, icon } from '../common/dom.ts';
 import type { Picture } from './library.ts';
-import { language, say, words } from './strings.ts';
+import { locale, say, words } from './strings.ts';
 import { addressOf } from './thumbs.ts';
 
-const dates = new Intl.DateTimeFormat(language, { dateStyle: 'long', timeStyle: 'short' });
+const dates = new Intl.DateTimeFormat(locale, { dateStyle: 'long', timeStyle: 'short' });
 /** How far a finger has to go to turn the page, px. */
 const swipe = 60;
 
