@@ -104,61 +104,68 @@ describe.skipIf(chromium === null)('the apps Chat and Desk, between two computer
     for (const side of [a, b]) expect(side.browser.complaints).toEqual([]);
   });
 
-  it('shows pictures and links, saves what came, and knows what was not read', { timeout: 240_000 }, async () => {
-    const { page } = a.browser;
-    const there = b.browser.page;
-    const write = page.getByRole('textbox', { name: 'Write a message' });
-    await page.getByRole('button', { name: 'Attach a file' }).click();
-    const [chooser] = await Promise.all([
-      page.waitForEvent('filechooser'),
-      page.getByRole('button', { name: 'Choose files' }).click(),
-    ]);
-    const bytes = await readFile(path.resolve(import.meta.dirname, '../../assets/icon.png'));
-    await chooser.setFiles({ name: 'bridge.png', mimeType: 'image/png', buffer: bytes });
-    await there.locator('.bubble .picture').waitFor();
-    await write.fill('The way: https://example.org/bridge?from=park. See you.');
-    await write.press('Enter');
-    const link = there.locator('.bubble .link');
-    await link.waitFor();
-    expect(await link.textContent()).toBe('https://example.org/bridge?from=park');
-    await a.browser.picture('chat-picture');
+  it(
+    'shows pictures and links, saves what came, and knows what was not read',
+    { timeout: 240_000 },
+    async () => {
+      const { page } = a.browser;
+      const there = b.browser.page;
+      const write = page.getByRole('textbox', { name: 'Write a message' });
+      await page.getByRole('button', { name: 'Attach a file' }).click();
+      const [chooser] = await Promise.all([
+        page.waitForEvent('filechooser'),
+        page.getByRole('button', { name: 'Choose files' }).click(),
+      ]);
+      const bytes = await readFile(path.resolve(import.meta.dirname, '../../assets/icon.png'));
+      await chooser.setFiles({ name: 'bridge.png', mimeType: 'image/png', buffer: bytes });
+      await there.locator('.bubble .picture').waitFor();
+      await write.fill('The way: https://example.org/bridge?from=park. See you.');
+      await write.press('Enter');
+      const link = there.locator('.bubble .link');
+      await link.waitFor();
+      expect(await link.textContent()).toBe('https://example.org/bridge?from=park');
+      await a.browser.picture('chat-picture');
 
-    // A page of an app downloads nothing: what was sent goes into a folder that the person picks.
-    const folder = path.join(temp.dir, 'saved');
-    await mkdir(folder);
-    const { driveId } = await b.node.client.drives.create({ name: 'Saved', folder });
-    await there.getByRole('button', { name: 'bridge.png' }).click();
-    await there.getByRole('button', { name: 'Save', exact: true }).click();
-    await expect.poll(() => b.node.client.apps.approvals({}), { timeout: 60_000 }).toHaveLength(1);
-    const [asked] = await b.node.client.apps.approvals({});
-    const grant = { name: asked!.grants[0]!.name, caveats: { drive: driveId, path: '' } };
-    await b.node.client.apps.decide({ approvalId: asked!.approvalId, allow: true, grant });
-    await there.getByText('bridge.png is in Saved.').waitFor();
-    expect(await readFile(path.join(folder, 'bridge.png'))).toEqual(bytes);
+      // A page of an app downloads nothing: what was sent goes into a folder that the person picks.
+      const folder = path.join(temp.dir, 'saved');
+      await mkdir(folder);
+      const { driveId } = await b.node.client.drives.create({ name: 'Saved', folder });
+      await there.getByRole('button', { name: 'bridge.png' }).click();
+      await there.getByRole('button', { name: 'Save', exact: true }).click();
+      await expect.poll(() => b.node.client.apps.approvals({}), { timeout: 60_000 }).toHaveLength(1);
+      const [asked] = await b.node.client.apps.approvals({});
+      const grant = { name: asked!.grants[0]!.name, caveats: { drive: driveId, path: '' } };
+      await b.node.client.apps.decide({ approvalId: asked!.approvalId, allow: true, grant });
+      await there.getByText('bridge.png is in Saved.').waitFor();
+      expect(await readFile(path.join(folder, 'bridge.png'))).toEqual(bytes);
 
-    // After a reload no group is open; what is said now is counted, also after another one.
-    await there.reload();
-    const row = there.locator('.row', { hasText: 'Sunday walk' });
-    await row.waitFor();
-    await write.fill('Bring a coat.');
-    await write.press('Enter');
-    await expect.poll(() => row.locator('.count').textContent(), { timeout: 60_000 }).toBe('1');
-    await there.reload();
-    await expect.poll(() => row.locator('.count').textContent(), { timeout: 60_000 }).toBe('1');
-    await b.browser.picture('chat-unread');
-    await row.click();
-    await there.locator('.news').waitFor();
-    expect(await row.locator('.count').count()).toBe(0);
-    expect(await b.browser.accessibility()).toEqual([]);
-    await b.browser.picture('chat-news');
+      // After a reload no group is open; what is said now is counted, also after another one.
+      await there.reload();
+      const row = there.locator('.row', { hasText: 'Sunday walk' });
+      await row.waitFor();
+      await write.fill('Bring a coat.');
+      await write.press('Enter');
+      await expect.poll(() => row.locator('.count').textContent(), { timeout: 60_000 }).toBe('1');
+      await there.reload();
+      await expect.poll(() => row.locator('.count').textContent(), { timeout: 60_000 }).toBe('1');
+      await b.browser.picture('chat-unread');
+      await row.click();
+      await there.locator('.news').waitFor();
+      expect(await row.locator('.count').count()).toBe(0);
+      expect(await b.browser.accessibility()).toEqual([]);
+      await b.browser.picture('chat-news');
 
-    // One's own message can be taken back, for everybody.
-    await page.locator('.bubble.mine', { hasText: 'Bring a coat' }).hover();
-    await page.locator('.bubble.mine', { hasText: 'Bring a coat' }).getByRole('button', { name: 'Delete' }).click();
-    await page.locator('dialog').getByRole('button', { name: 'Delete' }).click();
-    await there.locator('.bubble', { hasText: 'Bring a coat' }).waitFor({ state: 'detached' });
-    for (const side of [a, b]) expect(side.browser.complaints).toEqual([]);
-  });
+      // One's own message can be taken back, for everybody.
+      await page.locator('.bubble.mine', { hasText: 'Bring a coat' }).hover();
+      await page
+        .locator('.bubble.mine', { hasText: 'Bring a coat' })
+        .getByRole('button', { name: 'Delete' })
+        .click();
+      await page.locator('dialog').getByRole('button', { name: 'Delete' }).click();
+      await there.locator('.bubble', { hasText: 'Bring a coat' }).waitFor({ state: 'detached' });
+      for (const side of [a, b]) expect(side.browser.complaints).toEqual([]);
+    },
+  );
 
   it('lets two write one note at once, and loses no letter', { timeout: 240_000 }, async () => {
     await launch(a, 'desk');

@@ -113,7 +113,9 @@ function drawSide(): void {
       h(
         'span',
         { class: 'end' },
-        last !== null && last !== undefined && h('time', { datetime: last.time }, dayNames.brief(new Date(last.time))),
+        last !== null &&
+          last !== undefined &&
+          h('time', { datetime: last.time }, dayNames.brief(new Date(last.time))),
         count > 0 &&
           h(
             'span',
@@ -140,7 +142,13 @@ function drawSide(): void {
         icon('plus'),
       ),
     ),
-    h('nav', { class: 'list' }, ...invited, ...rows),
+    h(
+      'nav',
+      { class: 'list' },
+      ...invited,
+      ...rows,
+      rows.length + invited.length === 0 && welcome('only-narrow'),
+    ),
     self === ''
       ? ''
       : h(
@@ -150,7 +158,11 @@ function drawSide(): void {
           h('br'),
           h('code', { class: 'own-id' }, self),
           tells === false &&
-            h('p', { class: 'rooms' }, h('button', { class: 'button', onclick: run(askToTell) }, words.tellMe)),
+            h(
+              'p',
+              { class: 'rooms' },
+              h('button', { class: 'button', onclick: run(askToTell) }, words.tellMe),
+            ),
           roomsOpen !== null &&
             h(
               'p',
@@ -180,20 +192,20 @@ async function askToTell(): Promise<void> {
   drawSide();
 }
 
+/** What stands there while no group is open; on a narrow screen in the list, as there is no other pane. */
+const welcome = (also: string): HTMLElement =>
+  h(
+    'div',
+    { class: `blank ${also}` },
+    h('h2', {}, words.welcome),
+    h('p', { class: 'quiet' }, groups.length === 0 ? words.welcomeText : words.chooseGroup),
+    h('button', { class: 'button primary', onclick: run(create) }, words.newGroup),
+  );
+
 function drawMain(): void {
   root.classList.toggle('open', open !== null);
   if (!open) {
-    const text = groups.length === 0 ? words.welcomeText : words.chooseGroup;
-    main.replaceChildren(
-      h(
-        'div',
-        { class: 'blank' },
-        h('h2', {}, words.welcome),
-        h('p', { class: 'quiet' }, text),
-        h('button', { class: 'button primary', onclick: run(create) }, words.newGroup),
-      ),
-      problem,
-    );
+    main.replaceChildren(welcome(''), problem);
     return;
   }
   const { info, group } = open;
@@ -251,12 +263,7 @@ function drawMain(): void {
         },
         icon('back'),
       ),
-      h(
-        'div',
-        {},
-        h('h1', { class: 'group-name' }, info.name),
-        people,
-      ),
+      h('div', {}, h('h1', { class: 'group-name' }, info.name), people),
       h(
         'button',
         {
@@ -344,7 +351,11 @@ function drawMessages(): void {
               { class: 'take-back', onclick: run(() => takeBack(entry)), title: words.takeBack },
               words.takeBack,
             ),
-          h('time', { datetime: entry.time, title: time.toLocaleString(navigator.language) }, dayNames.clock(time)),
+          h(
+            'time',
+            { datetime: entry.time, title: time.toLocaleString(navigator.language) },
+            dayNames.clock(time),
+          ),
         ),
       ),
     );
@@ -438,7 +449,11 @@ function showPicture(address: string, file: Attachment): void {
         'footer',
         {},
         h('span', { class: 'quiet' }, `${file.name} · ${sizeText(file.size)}`),
-        h('button', { class: 'button', onclick: () => void save(file).then(() => dialog.close(), fail) }, words.save),
+        h(
+          'button',
+          { class: 'button', onclick: () => void save(file).then(() => dialog.close(), fail) },
+          words.save,
+        ),
         h('button', { class: 'button primary', onclick: () => dialog.close() }, words.close),
       ),
     ),
@@ -454,7 +469,8 @@ async function say(group: Collection, message: Message): Promise<void> {
 
 async function addFile(group: Collection): Promise<void> {
   const chosen = await chooseFile(app);
-  for (const { name, bytes } of chosen) await say(group, { text: '', file: await attach(group, name, bytes) });
+  for (const { name, bytes } of chosen)
+    await say(group, { text: '', file: await attach(group, name, bytes) });
 }
 
 /** Files that were pasted or dropped here. */
@@ -467,7 +483,14 @@ async function sendFiles(group: Collection, files: readonly File[]): Promise<voi
 
 /** A message disappears for everybody; its file, too. */
 async function takeBack({ key, value }: AppCollectionEntry): Promise<void> {
-  if (!open || !(await confirm(words.takeBackAsk, { text: words.takeBackText, ok: words.takeBack, cancel: words.cancel })))
+  if (
+    !open ||
+    !(await confirm(words.takeBackAsk, {
+      text: words.takeBackText,
+      ok: words.takeBack,
+      cancel: words.cancel,
+    }))
+  )
     return;
   const parts = isMessage(value) && value.file ? partKeys(value.file) : [];
   await open.group.remove(key, ...parts);

@@ -25,7 +25,8 @@ const en = {
   write: 'Write a message',
   send: 'Send',
   attach: 'Attach a file',
-  attachText: 'Up to 8 MB: from this computer, or of a folder you give to Chat. You can also paste or drop files.',
+  attachText:
+    'Up to 8 MB: from this computer, or of a folder you give to Chat. You can also paste or drop files.',
   pickFolder: 'Give a folder',
   fromHere: 'Choose files',
   tooLarge: 'A file can have 8 MB.',

@@ -148,26 +148,33 @@ function drawSide(): void {
         icon('plus'),
       ),
     ),
-    h('nav', { class: 'list' }, ...invited, ...books),
+    h(
+      'nav',
+      { class: 'list' },
+      ...invited,
+      ...books,
+      books.length + invited.length === 0 && welcome('only-narrow'),
+    ),
     self === ''
       ? ''
       : h('footer', { class: 'foot quiet' }, words.yourId, h('br'), h('code', { class: 'own-id' }, self)),
   );
 }
 
+/** What stands there while no note is open; on a narrow screen in the list, as there is no other pane. */
+const welcome = (also: string): HTMLElement =>
+  h(
+    'div',
+    { class: `blank ${also}` },
+    h('h2', {}, words.welcome),
+    h('p', { class: 'quiet' }, notebooks.length === 0 ? words.welcomeText : words.choose),
+    h('button', { class: 'button primary', onclick: run(create) }, words.newNotebook),
+  );
+
 function drawMain(): void {
   root.classList.toggle('open', open !== null);
   if (open) return;
-  main.replaceChildren(
-    h(
-      'div',
-      { class: 'blank' },
-      h('h2', {}, words.welcome),
-      h('p', { class: 'quiet' }, notebooks.length === 0 ? words.welcomeText : words.choose),
-      h('button', { class: 'button primary', onclick: run(create) }, words.newNotebook),
-    ),
-    problem,
-  );
+  main.replaceChildren(welcome(''), problem);
 }
 
 async function leave(): Promise<void> {
