@@ -91,6 +91,13 @@ const fewTxs = 64;
 /** Bodies of one height that are kept: a Byzantine proposer can't fill the memory. */
 const maxBodies = 24;
 
+/** As many of them from the beginning as come to that many bytes. */
+function firstOf(txs: readonly Uint8Array[], bytes: number): readonly Uint8Array[] {
+  let sum = 0;
+  const end = txs.findIndex((tx) => (sum += tx.length) > bytes);
+  return end < 0 ? txs : txs.slice(0, end);
+}
+
 export function createDriver(deps: DriverDeps): Driver {
   const { application, clock, logger, log, signer } = deps;
   let current: ConsensusState | null = null;
@@ -268,7 +275,8 @@ export function createDriver(deps: DriverDeps): Driver {
           txs,
           maxBytes: deps.maxBlockBytes,
         }),
-      txs,
+      // The block is made of these, unless some of them may no longer stand in it; those behind are looked at only then.
+      firstOf(txs, deps.maxBlockBytes),
       (executed) => {
         const { block, blockId } = executed;
         done.set(keyOf(blockId), executed);
