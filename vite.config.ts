@@ -107,7 +107,12 @@ export default defineConfig({
         codeSplitting: {
           groups: [
             { name: 'base', test: /node_modules\/@lucide\// },
-            { name: 'parts', test: /reka-ui|src-renderer\/(ui|stores|rpc)\//, minShareCount: 2 },
+            // But what draws QR codes, which brings a library of its own that the first view has no use for.
+            {
+              name: 'parts',
+              test: /reka-ui|src-renderer\/(ui\/(?!Qr|NearMap|map-dots)|stores|rpc\/)/,
+              minShareCount: 2,
+            },
           ],
         },
       },

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startDaemon, tempDir } from '../support/daemon.ts';
@@ -64,23 +64,26 @@ describe.skipIf(chromium === null)('two computers in two windows', () => {
     await first.getByRole('dialog').getByText(digits).waitFor();
     await browsers[0]!.picture('link-approve');
     await first.getByRole('dialog').getByRole('button', { name: 'Approve' }).click();
-    await second.getByRole('heading', { name: 'Choose your folder' }).waitFor();
+    await second.getByRole('heading', { name: 'Bring your folders here' }).waitFor();
   });
 
-  it('see the same drive after joining by its link', async () => {
+  it('see the same drive, which the new one found by itself', async () => {
     const [first, second] = pages();
     await first
       .getByRole('link', { name: /Family/ })
       .first()
       .click();
-    await first.getByRole('button', { name: 'Share', exact: true }).first().click();
-    const address = first.getByRole('textbox', { name: 'Link to this drive' });
-    await expect.poll(() => address.inputValue()).toMatch(/^extrachain:/);
-    const link = await address.inputValue();
-    await first.keyboard.press('Escape');
-    await second.getByRole('textbox', { name: 'Link', exact: true }).fill(link);
-    await second.getByLabel('Folder on this computer').fill(path.join(homes[1]!, 'Family'));
+    await second.getByRole('button', { name: 'Keep here' }).click();
+    const asked = second.getByRole('dialog');
+    await expect
+      .poll(() => asked.getByLabel('Folder on this computer').inputValue())
+      .toBe(path.join(homes[1]!, 'Family'));
+    await asked.getByRole('button', { name: 'Keep here' }).click();
     await second.getByRole('button', { name: 'Open ExtraChain' }).click();
+    await second
+      .getByRole('link', { name: /Family/ })
+      .first()
+      .click();
     await second.getByRole('heading', { name: 'Family' }).first().waitFor();
   });
 
@@ -206,6 +209,31 @@ describe.skipIf(chromium === null)('two computers in two windows', () => {
     await first.getByRole('alertdialog').getByRole('button', { name: 'Undo them' }).click();
     await expect.poll(() => existsSync(mine)).toBe(false);
     await daemons[0]!.cli('drive', 'mode', 'Family', 'send-receive');
+  });
+
+  it('hold back when most of a drive goes at once, and put it back', async () => {
+    const [first] = pages();
+    const family = (n: number, name: string) => path.join(homes[n]!, 'Family', 'Letters', name);
+    await mkdir(family(1, ''));
+    const names = Array.from({ length: 24 }, (_, n) => `letter ${n}.txt`);
+    for (const name of names) await writeFile(family(1, name), `This is ${name}.\n`);
+    const all = (n: number) => names.filter((name) => existsSync(family(n, name))).length;
+    await expect.poll(() => all(0), { timeout: 30_000 }).toBe(names.length);
+    await daemons[0]!.cli('drive', 'wait', 'Family', '--timeout', '30');
+    for (const name of names) await rm(family(0, name));
+    const notice = first.getByRole('alert').filter({ hasText: 'More than half' });
+    await notice.waitFor({ timeout: 30_000 });
+    expect(await browsers[0]!.accessibility()).toEqual([]);
+    await browsers[0]!.picture('held-delete');
+    // By the keyboard alone.
+    await notice.getByRole('button', { name: 'Put them back' }).focus();
+    await first.keyboard.press('Enter');
+    await expect.poll(() => all(0), { timeout: 30_000 }).toBe(names.length);
+    expect(await readFile(family(0, names[7]!), 'utf8')).toBe(`This is ${names[7]}.\n`);
+    expect(all(1)).toBe(names.length);
+    await notice.waitFor({ state: 'detached' });
+    const held = await daemons[0]!.cli<{ state: string }>('drive', 'status', 'Family');
+    expect(held.state).not.toBe('held');
   });
 
   it('tell what each computer was sent and sent', async () => {
