@@ -422,7 +422,19 @@ async function assemble(deps: OpenDriveDeps, history: History, signer: Signer): 
         const draft = rights.share(user, encKey, role);
         if (draft) await writeAccess([draft]);
       }),
-    unshare: (user) => exclusive(() => (checkOpen(), writeAccess([rights.unshare(user)]))),
+    unshare: (user) =>
+      exclusive(async () => {
+        checkOpen();
+        // Throws before anything is written.
+        rights.unshare(user);
+        // Whoever is put out still has the links he came by, and could come back by them under any name.
+        if (user !== identity.userId) {
+          for (const invite of rights.state().invites.values()) {
+            if (!invite.ended && invite.used.includes(user)) await writeAccess([rights.endInvite(invite)]);
+          }
+        }
+        await writeAccess([rights.unshare(user)]);
+      }),
     revokeDevice: (device, user) =>
       exclusive(() => (checkOpen(), writeAccess([rights.revokeDevice(device, user ?? null)]))),
     isRevoked: (device, user) => rights.state().revoked.has(`${user} ${hex(deviceKeyOf(device))}`),

@@ -57,6 +57,30 @@ describe('invitations by link', () => {
     expect((await b.verify()).ok).toBe(true);
   });
 
+  test('end with the removal of who came by them, who could come back under any name, and not when he leaves', async () => {
+    const bob = bench.node(person('bob'));
+    const [carol, dora] = [person('carol'), person('dora')];
+    const a = await alice.create('Team');
+    const [known, other] = [await a.invite('editor', never), await a.invite('reader', never)];
+    await admit(a, known, bob.who);
+    await admit(a, other, dora);
+    await a.unshare(bob.who.userId);
+    for (const who of [bob.who, carol])
+      await expect(admit(a, known, who)).rejects.toMatchObject({ code: 'invite_revoked' });
+    expect(await admit(a, other, carol)).toBe('reader');
+    expect(a.roleOf(bob.who.userId)).toBeNull();
+
+    const again = await a.invite('editor', never);
+    await admit(a, again, bob.who);
+    const b = await bob.join(a);
+    await send(a, b);
+    await b.unshare(bob.who.userId);
+    await gossip(a, b);
+    expect(a.roleOf(bob.who.userId)).toBeNull();
+    expect(await admit(a, again, bob.who)).toBe('editor');
+    expect((await a.verify()).ok).toBe(true);
+  });
+
   test('expire by the clock, and are taken back', async () => {
     const carol = person('carol');
     const a = await alice.create('Team');
