@@ -1,5 +1,6 @@
 import { createDecipheriv, hkdfSync } from 'node:crypto';
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { connect, type Socket } from 'node:net';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseDriveLink } from '../../src-main/node/drive-link.ts';
@@ -63,6 +64,9 @@ beforeAll(async () => {
     'sound.wav': silence(),
     'evil.html': '<script>document.title = "taken"</script>',
     'sub/deep.txt': 'deep '.repeat(2000),
+    '<img src=x onerror=document.title="taken">.txt': 'a name that is markup',
+    'drawn.svg':
+      '<svg xmlns="http://www.w3.org/2000/svg"><script>parent.document.title = "taken"</script></svg>',
   });
   hidden = await create('Hidden', 'private', { 'secret.txt': 'for nobody' });
   blog = await create('Blog', 'public', { 'post.txt': 'For everybody' });
@@ -94,6 +98,33 @@ describe('the gateway', () => {
     expect(page.headers.get('content-security-policy')).toContain("default-src 'none'; script-src 'self'");
     expect(await (await get(`/api/${blog.driveId}`)).json()).toMatchObject({ visibility: 'public' });
     expect((await fetch(`${gateway}/`, { method: 'POST' })).status).toBe(405);
+  });
+
+  it('lets one visitor hold no more than some connections, and outlives what is no request', async () => {
+    const { port, hostname } = new URL(gateway);
+    const sockets: Socket[] = [];
+    let closed = 0;
+    for (let n = 0; n < 80; n++) {
+      const socket = connect(Number(port), hostname);
+      socket.on('close', () => closed++).on('error', () => {});
+      sockets.push(socket);
+    }
+    await until('those beyond are closed', 10_000, async () => closed >= 16);
+    expect(closed).toBe(16);
+    for (const socket of sockets) socket.destroy();
+    await until('it answers again', 10_000, async () => (await get('/')).status === 200);
+    const raw = (text: string): Promise<string> =>
+      new Promise((resolve) => {
+        const socket = connect(Number(port), hostname, () => socket.end(text));
+        let got = '';
+        socket.on('data', (bytes) => (got += bytes.toString())).on('close', () => resolve(got));
+        socket.on('error', () => {});
+      });
+    for (const target of ['//', 'http://[', '//[/x', '*', '/api/%00', `/${'a'.repeat(8000)}`]) {
+      const answer = await raw(`GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+      expect(answer, target).toMatch(/^HTTP\/1\.1 40[04] /);
+    }
+    expect((await get('/')).status).toBe(200);
   });
 
   it('hands out an unlisted drive kept elsewhere, sealed, and holds nothing that opens it', async () => {
@@ -154,6 +185,21 @@ describe.skipIf(findChromium() === null)('the gateway in a browser', () => {
     await page.getByRole('button', { name: 'deep.txt' }).click();
     await page.getByText('deep deep deep').waitFor();
     await page.getByRole('button', { name: 'Album' }).click();
+    await page.getByRole('button', { name: 'evil.html' }).click();
+    await page.getByRole('link', { name: /Save evil.html/ }).waitFor();
+    await page.getByRole('button', { name: '<img src=x' }).click();
+    await page.getByText('a name that is markup').waitFor();
+    expect(await page.locator('img[src="x"]').count()).toBe(0);
+    await page.getByRole('button', { name: 'drawn.svg' }).click();
+    const drawn = page.getByRole('link', { name: /Save drawn.svg/ });
+    // The address by itself runs nothing either: it is saved, in a sandbox.
+    const answer = await page.evaluate(
+      `fetch(${JSON.stringify(await drawn.getAttribute('href'))}).then((one) => Object.fromEntries(one.headers))`,
+    );
+    expect(answer).toMatchObject({
+      'content-type': 'application/octet-stream',
+      'content-security-policy': "sandbox; default-src 'none'",
+    });
     await page.getByRole('button', { name: 'evil.html' }).click();
     await page.getByRole('link', { name: /Save evil.html/ }).waitFor();
     expect(await page.title()).toBe('Album');

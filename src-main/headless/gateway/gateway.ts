@@ -6,7 +6,7 @@ import path from 'node:path';
 import { AppError, isAppError } from '../../../src-shared/errors.ts';
 import type { Clock, Logger, Service } from '../../../src-shared/runtime.ts';
 import type { Published } from '../../api/index.ts';
-import { createRequestLimit } from './request-limit.ts';
+import { createRequestLimit, visitorOf } from './request-limit.ts';
 
 export interface Gateway extends Service {
   /** `http://HOST:PORT`, known once started. */
@@ -51,6 +51,10 @@ const pages: Readonly<Record<string, readonly [file: string, type: string]>> = {
   '/icon.svg': ['../../page/icon.svg', 'image/svg+xml'],
 };
 const maxConnections = 256;
+/** Of one visitor: nobody takes all places. A browser opens six; a proxy in front counts as one visitor. */
+const connectionsEach = 64;
+/** A connection over which nothing has gone for so long is closed, also one whose other side takes in nothing. ms. */
+const silentMs = 90_000;
 const requestMs = 60_000;
 
 /**
@@ -69,6 +73,19 @@ export function createGateway(options: {
   const server = createServer((request, response) => void answer(request, response));
   server.maxConnections = maxConnections;
   server.requestTimeout = 15_000;
+  server.setTimeout(silentMs);
+  const open = new Map<string, number>();
+  server.on('connection', (socket) => {
+    const visitor = visitorOf(socket.remoteAddress ?? '');
+    const count = (open.get(visitor) ?? 0) + 1;
+    if (count > connectionsEach) return socket.destroy();
+    open.set(visitor, count);
+    socket.once('close', () => {
+      const left = (open.get(visitor) ?? 1) - 1;
+      if (left > 0) open.set(visitor, left);
+      else open.delete(visitor);
+    });
+  });
 
   async function page(file: string, type: string): Promise<Answer> {
     const body = await readFile(path.join(import.meta.dirname, 'page', file));
@@ -112,7 +129,9 @@ export function createGateway(options: {
       return plain(405, 'Only GET is answered here.');
     if (!limit.take(request.socket.remoteAddress ?? ''))
       return plain(429, 'Too many requests; wait a little.');
-    const url = new URL(request.url ?? '/', 'http://gateway');
+    const address = `http://gateway${request.url ?? '/'}`;
+    if (!URL.canParse(address)) return notFound;
+    const url = new URL(address);
     const known = pages[/^\/d\/[a-z2-7]{1,110}$/.test(url.pathname) ? '/' : url.pathname];
     if (known) return page(...known);
     const token = /^Bearer ([A-Za-z0-9_-]{43})$/.exec(request.headers.authorization ?? '')?.[1];

@@ -44,6 +44,19 @@ export async function openBlock([, key, length], sealed) {
 }
 
 /**
+ * What a Range header asks for of a file (RFC 9110, 14.2): the bytes from `start` to before `end`. What is no single range of bytes from a
+ * place on, or ends before it begins, is as if it were not there (`range` false).
+ * @param {string | null} header
+ * @param {number} size of the file
+ */
+export function rangeOf(header, size) {
+  const [, from, to] = /^bytes=(\d{1,15})-(\d{0,15})$/.exec(header ?? '') ?? [];
+  const all = { range: false, start: 0, end: size };
+  if (from === undefined || (to !== '' && Number(to) < Number(from))) return all;
+  return { range: true, start: Number(from), end: to === '' ? size : Math.min(Number(to) + 1, size) };
+}
+
+/**
  * The bytes of a file from `start` to before `end`, a block at a time, fetching only those blocks.
  * @param {{url: string, access: string | null, inline: string | null, blocks: [string, string, number][]}} file
  */

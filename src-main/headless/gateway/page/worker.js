@@ -1,5 +1,5 @@
 // The service worker: /content/<token>/<name> is a file of the drive, decrypted on the way, in whatever ranges are asked for.
-import { readRange } from './sealed.js';
+import { rangeOf, readRange } from './sealed.js';
 
 const files = new Map();
 
@@ -40,9 +40,7 @@ async function find(token) {
 async function answer(request, token) {
   const file = await find(token);
   if (!file) return new Response('Not found', { status: 404 });
-  const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.get('range') ?? '');
-  const start = range ? Number(range[1]) : 0;
-  const end = Math.min(range?.[2] ? Number(range[2]) + 1 : file.size, file.size);
+  const { range, start, end } = rangeOf(request.headers.get('range'), file.size);
   const headers = {
     'accept-ranges': 'bytes',
     'content-type': file.type ?? 'application/octet-stream',
