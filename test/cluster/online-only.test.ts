@@ -1,4 +1,4 @@
-import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, open, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -104,10 +104,18 @@ it('frees only what others hold, and says who does', async () => {
     { path: 'photos', keep: true },
   ]);
   await inStep();
+  // What a program goes on to write to a file without a name would be nowhere; who only reads it does not matter.
+  const writer = await open(folder('a', 'photos', 'one.jpg'), 'r+');
+  const reader = await open(folder('a', 'photos', 'one.jpg'), 'r');
+  const inUse = await a.cli('file', 'free', driveId, 'photos/one.jpg').catch((error: unknown) => error);
+  await writer.close();
+  expect(inUse).toMatchObject({ code: 'not_allowed' });
+  expect(String(inUse)).toContain('open for writing');
   expect(await a.cli('file', 'free', driveId, 'photos/one.jpg')).toMatchObject({
     files: 1,
     bytes: photo.length,
   });
+  await reader.close();
   expect(await onDisk('a', 'photos')).toEqual([]);
   expect(await b.cli('file', 'free', driveId, 'photos').catch((error: unknown) => error)).toMatchObject({
     code: 'too_few_copies',

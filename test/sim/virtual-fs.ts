@@ -362,6 +362,7 @@ export function createVirtualDisk(wallClock: () => number): VirtualDisk {
             return true;
           }),
         freeBytes: async () => (disk.full ? 0 : 1e12),
+        openForWriting: async () => new Set(),
         caseInsensitive: async () => false,
         async stop() {},
         readFile: (path) => step('readFile', path, () => fileAt(path).data.slice()),

@@ -192,6 +192,14 @@ export function createOnlineOnly(deps: {
     );
   }
 
+  function inUse(path: string): AppError {
+    return new AppError(
+      'not_allowed',
+      `“${path}” stays here: a program has it open for writing. Close it there, and try again.`,
+      { details: { path } },
+    );
+  }
+
   interface Tally {
     files: number;
     bytes: number;
@@ -260,14 +268,18 @@ export function createOnlineOnly(deps: {
     files: readonly { readonly row: LocalRow; readonly node: TreeNode }[],
     into: Tally,
   ): Promise<void> {
-    const ready: { readonly row: LocalRow; readonly path: string }[] = [];
+    const unchanged: { readonly row: LocalRow; readonly path: string }[] = [];
     for (const { row, node } of files) {
       const now = inStep(row.id);
       const path = state.local.path(row.id);
       if (path !== null && now?.node.version === node.version && (await onDisk(now.row))) {
-        ready.push({ row: now.row, path });
+        unchanged.push({ row: now.row, path });
       } else stays(into, path ?? row.name, notInStep(path ?? row.name));
     }
+    // What a program goes on to write to a file that has lost its name is nowhere.
+    const open = await fs.openForWriting(new Set(unchanged.map(({ path }) => paths.at(path))));
+    for (const { path } of unchanged.filter((one) => open.has(paths.at(one.path)))) stays(into, path, inUse(path));
+    const ready = unchanged.filter(({ path }) => !open.has(paths.at(path)));
     if (ready.length === 0) return;
     try {
       await mark(ready.map(({ row }) => row.id));

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { AppError } from '../../../src-shared/errors.ts';
 import { fsError } from './fs-error.ts';
+import { openForWriting } from './open-files.ts';
 import { columns, type FsAnswer, type FsRequest, type Listing } from './fs-worker.ts';
 import type { EntryType, FolderFs, FsEntry, FsStat } from './types.ts';
 
@@ -198,6 +199,7 @@ export function createRealFs(options: { readonly workerUrl?: URL } = {}): Folder
         const { bavail, bsize } = await fs.statfs(path);
         return bavail * bsize;
       }),
+    openForWriting,
     caseInsensitive: (folder) =>
       guard(folder, async () => {
         const name = `Case-Probe-${process.pid}`;

@@ -60,6 +60,8 @@ export interface FolderFs {
   read(path: string, offset: number, length: number): Promise<Uint8Array>;
   /** A copy that shares the bytes on disk; false when this file system can't. */
   reflink(from: string, to: string): Promise<boolean>;
+  /** Which of these files some program has open for writing now, as far as that can be told here. */
+  openForWriting(paths: ReadonlySet<string>): Promise<ReadonlySet<string>>;
   /** Free bytes for this user where `path` is. */
   freeBytes(path: string): Promise<number>;
   /** Names that differ by case only are the same here. */
