@@ -13,8 +13,13 @@ export interface BlockList {
   /**
    * Looks at the whole tree and retires blocks it names no more; returns how many.
    * @param which `lost`: of these, only what this device cannot read any more: a host that lacks it would wait for ever
+   * @param more does more with what the tree names (hex ids), and returns how many blocks or stripes that changed
    */
-  retire(which: 'all' | 'lost', signal: AbortSignal): Promise<number>;
+  retire(
+    which: 'all' | 'lost',
+    signal: AbortSignal,
+    more?: (used: ReadonlySet<string>) => number,
+  ): Promise<number>;
   /** All files and folders of the tree, in pages. */
   walk(signal: AbortSignal): AsyncGenerator<readonly TreeNode[]>;
   /** Computes audit roots of some blocks that this device has; returns whether there may be more to do. */
@@ -111,7 +116,7 @@ export function createBlockList(deps: {
         signal.throwIfAborted();
       }
     },
-    async retire(which, signal) {
+    async retire(which, signal, more) {
       const revision = drive.tree.revision();
       const used = new Set<string>();
       for await (const page of walk(signal)) {
@@ -121,7 +126,8 @@ export function createBlockList(deps: {
       }
       if (which === 'lost') await addReadable(used, signal);
       // What changed during the walk is not known to be unused.
-      return drive.tree.revision() === revision ? records.retire(drive.id, used) : 0;
+      if (drive.tree.revision() !== revision) return 0;
+      return records.retire(drive.id, used) + (more?.(used) ?? 0);
     },
     async commit(signal) {
       const batch: { id: Uint8Array; size: number }[] = [];

@@ -7,11 +7,12 @@ import type { Network } from '../network/index.ts';
 import type { AuditBeacon } from './audit.ts';
 import { createBlockList } from './block-list.ts';
 import type { CodingPool } from './coding/coding-pool.ts';
-import { createColdFiles } from './coding/cold-files.ts';
 import type { CodingRules } from './coding/cold-files.ts';
+import { createDriveCoding } from './coding/drive-coding.ts';
+import type { DriveCodingDeps } from './coding/drive-coding.ts';
+import { fetchShard } from './coding/rebuilder.ts';
 import type { StripeRecords } from './coding/stripe-records.ts';
 import { codeFor } from './coding/stripe.ts';
-import type { ErasureCode } from './coding/stripe.ts';
 import { createContractMaker } from './contract-maker.ts';
 import { createKnownContracts } from './contracts-known.ts';
 import type { KnownContracts } from './contracts-known.ts';
@@ -21,7 +22,7 @@ import type { LeafPool } from './leaf-pool.ts';
 import type { OfferBook } from './offers.ts';
 import type { Candidate } from './placement.ts';
 import { planDrive } from './drive-plan.ts';
-import type { DrivePlan, SlotsWanted } from './drive-plan.ts';
+import type { DrivePlan } from './drive-plan.ts';
 import type { ReplicaRules } from './repair.ts';
 import { createReplicaClient } from './replica-client.ts';
 import type { HostRow, ReplicaRecords } from './replica-records.ts';
@@ -40,6 +41,8 @@ export interface DriveKeeperDeps {
   readonly stripes: StripeRecords;
   readonly coding: CodingPool;
   readonly codingRules: () => CodingRules;
+  /** Asks connected hosts of the drive for stripes of blocks. */
+  readonly search: DriveCodingDeps['search'];
   readonly network: Network;
   readonly exchange: Exchange;
   readonly offers: OfferBook;
@@ -86,16 +89,20 @@ const firstLostLookMs = 3_000;
 const lastLostLookMs = 300_000;
 
 export function createDriveKeeper(deps: DriveKeeperDeps): DriveKeeper {
-  const { drive, records, stripes, network, exchange, clock, logger } = deps;
+  const { drive, records, network, exchange, clock, logger } = deps;
+  const isConnected = (peer: DeviceId): boolean => network.peers().some(({ peerId }) => peerId === peer);
   const contracts = createKnownContracts(deps);
   const maker = createContractMaker({ ...deps, contracts });
-  const cold = createColdFiles({ ...deps, rules: deps.codingRules });
-  let code: ErasureCode | null = null;
-  let coldLookAt = clock.now();
-  let codeAgainAt = clock.now();
-  /** When every slot had a host. */
-  let filledAt = clock.now();
-  const blocks = createBlockList({ ...deps, cold, mayCode: () => code !== null });
+  const coding = createDriveCoding({
+    ...deps,
+    rules: deps.codingRules,
+    silenceMs: () => deps.times().silenceMs,
+    isConnected,
+    reserved: maker.reserved,
+    fetch: (shard, signal) =>
+      fetchShard((some, limit) => exchange.fetch(drive.id, some, limit), shard, signal),
+  });
+  const blocks = createBlockList({ ...deps, cold: coding.cold, mayCode: () => coding.isOn });
   const client = createReplicaClient(deps);
   const idle = createIdleHosts(clock, () => deps.times().repairMs);
   const stopping = new AbortController();
@@ -116,7 +123,6 @@ export function createDriveKeeper(deps: DriveKeeperDeps): DriveKeeper {
   const full = new Set<DeviceId>();
 
   const rows = (): readonly HostRow[] => records.hosts(drive.id);
-  const isConnected = (peer: DeviceId): boolean => network.peers().some(({ peerId }) => peerId === peer);
   const hasHistory = (peer: DeviceId): boolean =>
     [...exchange.hosts(drive.id), ...exchange.members(drive.id)].some(
       (one) => one.peerId === peer && one.sameHistory,
@@ -175,31 +181,25 @@ export function createDriveKeeper(deps: DriveKeeperDeps): DriveKeeper {
     });
   }
 
-  /** Code of files that are to be coded from now on; null: as there are too few hosts, all are kept whole. */
-  function codeNow(wanted: number): ErasureCode | null {
-    const code = codeFor(wanted);
-    if (code === null || clock.now() < codeAgainAt) return null;
-    const broken = new Set(rows().flatMap((row) => (row.broken === null ? [] : row.host)));
-    const there = new Set(
-      [...rows(), ...candidates().map(({ peerId }) => ({ host: peerId }))].map(({ host }) => host),
-    );
-    return [...there].filter((host) => !broken.has(host)).length >= code.data + code.parity ? code : null;
-  }
-
   /** With fewer offers than that more are looked for: some to choose from, and some for a repair. */
   function hostsToChooseFrom(wanted: number): number {
     const coded = codeFor(wanted);
     return Math.max(2 * wanted, coded ? coded.data + coded.parity + 2 : 0);
   }
 
-  function slotsWanted(): SlotsWanted | null {
-    const codes = stripes.codes(drive.id);
-    if (codes.length === 0) return null;
-    return {
-      slots: Math.max(...codes.map(({ data, parity }) => data + parity)),
-      parity: Math.min(...codes.map(({ parity }) => parity)),
-      bytes: maker.reserved({ whole: false, slot: 0 }),
-    };
+  /** Whether so many hosts of whole files have everything in the list that is kept whole. */
+  function areWhole(wanted: number): boolean {
+    const seq = records.seq(drive.id);
+    const good = rows().filter(
+      (row) =>
+        row.whole &&
+        row.complete &&
+        row.sentSeq === seq &&
+        row.broken === null &&
+        row.missSince === null &&
+        isConnected(row.host),
+    );
+    return good.length >= wanted;
   }
 
   function plan(wanted: number): DrivePlan {
@@ -208,7 +208,8 @@ export function createDriveKeeper(deps: DriveKeeperDeps): DriveKeeper {
       key: drive.id,
       wanted,
       bytes: maker.reserved({ whole: true, slot: null }),
-      coded: slotsWanted(),
+      coded: coding.slotsWanted(),
+      mayForgetShards: areWhole(wanted),
       hosts: rows().map((row) => ({
         peerId: row.host,
         connected: isConnected(row.host),
@@ -243,53 +244,6 @@ export function createDriveKeeper(deps: DriveKeeperDeps): DriveKeeper {
       if (row) untidy.add(host);
     }
     if (changes.size > 0) applyHosts();
-  }
-
-  /** Makes stripes of large files that rarely change; the rest is kept whole. */
-  async function codeFiles(wanted: number): Promise<void> {
-    const slots = slotsWanted()?.slots ?? 0;
-    const filled = new Set(rows().flatMap((row) => (row.broken === null ? (row.slot ?? []) : [])));
-    if (filled.size >= slots) filledAt = clock.now();
-    const isStuck = clock.now() - filledAt >= deps.times().silenceMs;
-    // No host is found for some shard, or fewer hosts may be lost than with as many copies as are wanted now.
-    if (stripes.dissolve(drive.id, isStuck ? Number.POSITIVE_INFINITY : wanted - 1) > 0) {
-      again = true;
-      if (isStuck) codeAgainAt = clock.now() + hourMs;
-    }
-    if (code === null || stripes.count(drive.id).dissolving > 0) {
-      if (stripes.endWaiting(drive.id) > 0) again = true;
-      return;
-    }
-    if (clock.now() >= coldLookAt) {
-      coldLookAt = clock.now() + hourMs;
-      for await (const page of blocks.walk(stopping.signal)) cold.note(page);
-    }
-    if (await cold.step(code, stopping.signal)) again = true;
-    else stripes.endWaiting(drive.id);
-  }
-
-  /** Goes on with stripes whose shards, or whose blocks' whole copies, are in place. */
-  function settleStripes(wanted: number): void {
-    const { placing, dissolving } = stripes.count(drive.id);
-    if (placing + dissolving === 0) return;
-    const seq = records.seq(drive.id);
-    const good = rows().filter(
-      (row) =>
-        row.complete &&
-        row.sentSeq === seq &&
-        row.broken === null &&
-        row.missSince === null &&
-        isConnected(row.host),
-    );
-    const slots = slotsWanted()?.slots ?? 0;
-    const filled = new Set(good.flatMap(({ slot }) => slot ?? []));
-    if (placing > 0 && filled.size >= slots && stripes.settle(drive.id) > 0) again = true;
-    const whole = good.filter((row) => row.whole).length;
-    if (dissolving > 0 && whole >= wanted && stripes.finishDissolving(drive.id) > 0) {
-      again = true;
-      // They may be coded anew.
-      coldLookAt = clock.now();
-    }
   }
 
   function put(row: HostRow): void {
@@ -416,7 +370,10 @@ export function createDriveKeeper(deps: DriveKeeperDeps): DriveKeeper {
       await deps.offers.listen(stopping.signal);
       await deps.offers.reach(drive.id, stopping.signal);
     }
-    code = codeNow(wanted);
+    coding.choose(
+      wanted,
+      candidates().map(({ peerId }) => peerId),
+    );
     await blocks.refresh(stopping.signal);
     if (wanted === 0) {
       for (const { host } of rows()) await release(host);
@@ -426,7 +383,7 @@ export function createDriveKeeper(deps: DriveKeeperDeps): DriveKeeper {
     }
     adoptHosts();
     for (const row of rows()) if (isConnected(row.host)) put({ ...row, lastSeen: clock.now() });
-    await codeFiles(wanted);
+    if (await coding.step(wanted, blocks.walk, stopping.signal)) again = true;
     await follow(plan(wanted));
     const number = maker.current(wanted);
     await Promise.all(
@@ -434,17 +391,22 @@ export function createDriveKeeper(deps: DriveKeeperDeps): DriveKeeper {
         .filter((row) => isConnected(row.host) && row.broken === null)
         .map((row) => visit(row, number)),
     );
-    settleStripes(wanted);
+    const { settled, ended } = coding.settle(wanted);
+    if (settled || ended) again = true;
+    // Of stripes that ended, what is in no use goes before any host is told to keep it whole.
+    if (ended) retireAt = clock.now();
     await blocks.commit(stopping.signal);
-    await retire();
+    await retire(wanted);
   }
 
   /** Blocks of old versions leave the hosts once all copies are complete, looked at about once an hour. */
-  async function retire(): Promise<void> {
+  async function retire(wanted: number): Promise<void> {
     await retireLost();
     if (clock.now() < retireAt || !rows().every((row) => row.complete)) return;
     retireAt = clock.now() + hourMs;
-    if ((await blocks.retire('all', stopping.signal)) > 0) again = true;
+    const onUsed = (used: ReadonlySet<string>): number => coding.dissolveWasteful(used, wanted);
+    if ((await blocks.retire('all', stopping.signal, onUsed)) > 0) again = true;
+    if (!areWhole(wanted)) return;
     for (const row of rows()) if (untidy.delete(row.host)) put({ ...row, sentSeq: -1 });
   }
 
@@ -494,6 +456,8 @@ export function createDriveKeeper(deps: DriveKeeperDeps): DriveKeeper {
     const known = contracts.newest()?.contract;
     if (!known || known.keeper === network.peerId) return;
     const own = new Set(rows().map(({ host }) => host));
+    // What those were told meanwhile is not known here: they are told everything again.
+    for (const row of rows()) put({ ...row, sentSeq: 0, sentStripe: 0, complete: false });
     for (const { peerId, addresses, whole, slot } of known.hosts) {
       if (own.has(peerId)) continue;
       const role = { whole, slot, contract: known.number };
@@ -526,7 +490,7 @@ export function createDriveKeeper(deps: DriveKeeperDeps): DriveKeeper {
     const isBusy =
       wantedHere() !== null &&
       (records.totals(drive.id).rootless > 0 ||
-        cold.pending ||
+        coding.cold.pending ||
         rows().some(
           (row) => isConnected(row.host) && row.broken === null && (!row.complete || row.missSince !== null),
         ));

@@ -32,8 +32,9 @@ const host = (n: number, more: Partial<PlacedHost> = {}): PlacedHost => ({
   ...more,
 });
 const coded = { slots: 6, parity: 2, bytes: 1 };
+const usual = { key: 'drive', bytes: 1, coded, mayForgetShards: true, now, rules: usualRules };
 const plan = (hosts: readonly PlacedHost[], candidates: readonly Candidate[], wanted = 3) =>
-  planDrive({ key: 'drive', wanted, bytes: 1, coded, hosts, candidates, now, rules: usualRules }).changes;
+  planDrive({ ...usual, wanted, hosts, candidates }).changes;
 
 /** Roles after the plan, hosts without one left out. */
 function rolesAfter(
@@ -76,6 +77,13 @@ describe('the plan of a drive with erasure-coded files', () => {
     expect(added([1], 31)).toBe(1);
     expect(added([1, 2], 0.9)).toBe(0);
     expect(added([1, 2], 1.1)).toBe(2);
+  });
+
+  it('takes shards of stripes it does not know from nobody before whole copies are there', () => {
+    const hosts = [0, 1, 2, 3, 4, 5].map((n) => host(n, { slot: n, whole: n < 3 }));
+    const input = { ...usual, wanted: 3, coded: null, hosts, candidates: many(6) };
+    expect(planDrive({ ...input, mayForgetShards: false }).changes.size).toBe(0);
+    expect(rolesAfter(hosts, planDrive(input).changes).size).toBe(3);
   });
 
   it('gives whoever loses a slot no other one in the same plan', () => {

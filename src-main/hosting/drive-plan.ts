@@ -29,8 +29,13 @@ export function planDrive(input: {
   readonly wanted: number;
   /** Room that one of them must have. */
   readonly bytes: number;
-  /** null: nothing is coded. */
+  /** null: nothing is coded, as far as is known here. */
   readonly coded: SlotsWanted | null;
+  /**
+   * Whether as many hosts of whole files as are wanted have every block that is in no known stripe. Until then a host keeps its slot even
+   * if nothing is known to be coded: a keeper that has just taken over knows no stripes, and shards may be all there is of a file.
+   */
+  readonly mayForgetShards: boolean;
   readonly hosts: readonly PlacedHost[];
   readonly candidates: readonly Candidate[];
   readonly now: number;
@@ -54,7 +59,9 @@ export function planDrive(input: {
   for (const peer of whole.release) change(peer, { whole: false });
 
   const slots = coded?.slots ?? 0;
-  for (const { peerId, slot } of hosts) if (slot !== null && slot >= slots) change(peerId, { slot: null });
+  if (input.mayForgetShards) {
+    for (const { peerId, slot } of hosts) if (slot !== null && slot >= slots) change(peerId, { slot: null });
+  }
   if (coded === null) return { changes };
   // The shards' loss counts together: each one out of reach makes the others more precious.
   const lost = slotsLost(hosts, slots, now, rules);

@@ -233,12 +233,32 @@ export function createHosting(deps: HostingDeps): Hosting {
     const own = ids.map((id) => stripes.of(drive, id)).filter((one) => one !== null);
     if (own.length > 0) return own;
     for (const { peerId } of exchange.hosts(drive)) {
-      const limited = AbortSignal.any([signal, AbortSignal.timeout(askMs)]);
-      const asked = talkTo(network, peerId, limited, (ask) => ask({ t: 'search', drive, ids }));
-      const found = await asked.then((answer) => answer.stripes).catch(() => []);
-      if (found.length > 0) return found;
+      const found = await searchAt(peerId, drive, ids, signal);
+      if (found !== null && found.length > 0) return found;
     }
     return [];
+  }
+
+  /** Stripes of blocks as one host tells; null: it did not answer. */
+  async function searchAt(
+    host: DeviceId,
+    drive: EntryId,
+    ids: readonly Uint8Array[],
+    signal: AbortSignal,
+  ): Promise<readonly Uint8Array[] | null> {
+    const limited = AbortSignal.any([signal, AbortSignal.timeout(askMs)]);
+    const asked = talkTo(network, host, limited, (ask) => ask({ t: 'search', drive, ids }));
+    return asked.then((answer) => answer.stripes).catch(() => null);
+  }
+
+  /** As all connected hosts tell: one that came late may know few of them. */
+  async function searchAll(drive: EntryId, ids: readonly Uint8Array[], signal: AbortSignal) {
+    const told = await Promise.all(
+      exchange.hosts(drive).map(({ peerId }) => searchAt(peerId, drive, ids, signal)),
+    );
+    const answers = told.filter((one) => one !== null);
+    const distinct = new Map(answers.flat().map((bytes) => [Buffer.from(bytes).toString('base64'), bytes]));
+    return { answered: answers.length, stripes: [...distinct.values()] };
   }
 
   function replicas(drive: EntryId): ReplicasInfo {
@@ -345,6 +365,7 @@ export function createHosting(deps: HostingDeps): Hosting {
         stripes,
         coding,
         codingRules: deps.codingRules,
+        search: (ids, signal) => searchAll(drive.id, ids, signal),
         network,
         exchange,
         offers,

@@ -3,8 +3,9 @@ import type { Drive, FileContent, NodeId, TreeNode } from '../../drive/index.ts'
 import type { BlockSource } from '../../exchange/index.ts';
 import type { Clock } from '../../../src-shared/runtime.ts';
 import type { CodingPool } from './coding-pool.ts';
-import { decodeStripe, shardsOf } from './stripe.ts';
-import type { ErasureCode, Stripe } from './stripe.ts';
+import { limits } from '../limits.ts';
+import { decodeStripe, shardsOf, stripeOrNull } from './stripe.ts';
+import type { ErasureCode, Shard, Stripe } from './stripe.ts';
 import type { StripeRecords } from './stripe-records.ts';
 
 /** Which files are erasure-coded rather than kept whole. */
@@ -21,8 +22,11 @@ export interface ColdFiles {
   isCold(node: TreeNode): boolean;
   /** Looks at these files when it is their turn. */
   note(nodes: readonly TreeNode[]): void;
-  /** Codes some of what was noted; returns whether there is more to do. */
-  step(code: ErasureCode, signal: AbortSignal): Promise<boolean>;
+  /**
+   * Codes some of what was noted. `more`: there is more to do; `waits`: hosts that may know stripes of it are not there yet; `absent`: some
+   * of it cannot be read here (yet) and stays whole.
+   */
+  step(code: ErasureCode, signal: AbortSignal): Promise<'done' | 'more' | 'waits' | 'absent'>;
   readonly pending: boolean;
 }
 
@@ -36,9 +40,20 @@ export function createColdFiles(deps: {
   readonly coding: CodingPool;
   readonly clock: Clock;
   readonly rules: () => CodingRules;
+  /** Stripes of these blocks that hosts know, never trusted; null: none of those that may know some is there yet. */
+  readonly known: (ids: readonly Uint8Array[], signal: AbortSignal) => Promise<readonly Uint8Array[] | null>;
+  /** Fetches a block of the drive that is not here; null: nobody has it. */
+  readonly fetch: (shard: Shard, signal: AbortSignal) => Promise<Uint8Array | null>;
 }): ColdFiles {
   const { drive, stripes } = deps;
   const queue = new Set<NodeId>();
+  let isAbsent = false;
+  /** Up to which of their blocks stripes of before were looked for. */
+  const looked = new Map<NodeId, number>();
+  const done = (id: NodeId): void => {
+    queue.delete(id);
+    looked.delete(id);
+  };
 
   const isCold = ({ content }: TreeNode): boolean => {
     const { codedBytes, coldMs } = deps.rules();
@@ -55,11 +70,48 @@ export function createColdFiles(deps: {
     return [...found.values()];
   }
 
-  async function code(ids: readonly Uint8Array[], { data, parity }: ErasureCode): Promise<void> {
+  /**
+   * A keeper before this one may have coded the file: stripes are taken over as they are, as some of their blocks may be nowhere else by
+   * now. Parity follows from the blocks, so it is computed anew and compared; blocks that are not here are fetched for that.
+   * @returns false: who may know is not there yet
+   */
+  async function takeOver(
+    some: FileContent['blocks'],
+    now: ErasureCode,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const free = some.map(({ id }) => id).filter((id) => stripes.isFree(drive.id, id));
+    const found = free.length === 0 ? [] : await deps.known(free, signal);
+    for (const bytes of found ?? []) {
+      const stripe = stripeOrNull(bytes);
+      const isSame = stripe?.data === now.data && stripe.parity.length === now.parity;
+      if (stripe && isSame && stripes.fits(drive.id, stripe)) await adopt(stripe, signal);
+    }
+    return found !== null;
+  }
+
+  async function adopt(stripe: Stripe, signal: AbortSignal): Promise<void> {
+    const found = await deps.source.read(stripe.blocks.map(({ id }) => id));
+    // A computer that has nothing of a file does not bring all of it here to compare it.
+    if (found.every((bytes) => bytes === null)) return;
+    const blocks: Uint8Array[] = [];
+    for (const [i, shard] of stripe.blocks.entries()) {
+      signal.throwIfAborted();
+      const bytes = found[i] ?? (await deps.fetch(shard, signal));
+      if (bytes?.length !== shard.size) return;
+      blocks.push(bytes);
+    }
+    const encoded = await deps.coding.encode(blocks, { data: stripe.data, parity: stripe.parity.length });
+    const isTrue = encoded.parity.every(({ id }, i) => Buffer.compare(id, stripe.parity[i]!.id) === 0);
+    if (isTrue && stripes.fits(drive.id, stripe))
+      stripes.add(drive.id, stripe, encoded.roots, encoded.parity);
+  }
+
+  /** @returns false: some of them cannot be read here, and the file stays whole */
+  async function code(ids: readonly Uint8Array[], { data, parity }: ErasureCode): Promise<boolean> {
     const found = await deps.source.read(ids);
     const blocks = found.filter((bytes) => bytes !== null);
-    // Some cannot be read here: the file stays whole.
-    if (blocks.length < ids.length) return;
+    if (blocks.length < ids.length) return false;
     const encoded = await deps.coding.encode(blocks, { data, parity });
     const stripe: Stripe = {
       data,
@@ -69,8 +121,8 @@ export function createColdFiles(deps: {
     const isDistinct = new Set(
       [...stripe.blocks, ...stripe.parity].map(({ id }) => Buffer.from(id).toString('hex')),
     );
-    if (isDistinct.size < ids.length + parity) return;
-    stripes.add(drive.id, stripe, encoded.roots, encoded.parity);
+    if (isDistinct.size === ids.length + parity) stripes.add(drive.id, stripe, encoded.roots, encoded.parity);
+    return true;
   }
 
   return {
@@ -86,21 +138,31 @@ export function createColdFiles(deps: {
       for (const id of queue) {
         const node = drive.tree.get(id);
         if (!node || !isCold(node)) {
-          queue.delete(id);
+          done(id);
           continue;
         }
         const content = node.content as FileContent;
-        const free = freeBlocks(content);
         const bytes = sealedLength(content.blockSize) * codeNow.data;
+        const atOnce = Math.min(limits.blocksPerSearch, Math.ceil(stepBytes / bytes) * codeNow.data);
+        for (let at = looked.get(id) ?? 0; at < content.blocks.length; at += atOnce) {
+          if (left <= 0) return 'more';
+          const some = content.blocks.slice(at, at + atOnce);
+          if (!(await takeOver(some, codeNow, signal))) return 'waits';
+          looked.set(id, at + atOnce);
+          left -= some.length * sealedLength(content.blockSize);
+        }
+        const free = freeBlocks(content);
         while (free.length > 0 && left > 0) {
           signal.throwIfAborted();
-          await code(free.splice(0, codeNow.data), codeNow);
+          if (!(await code(free.splice(0, codeNow.data), codeNow))) isAbsent = true;
           left -= bytes;
         }
-        if (free.length > 0) return true;
-        queue.delete(id);
+        if (free.length > 0) return 'more';
+        done(id);
       }
-      return false;
+      const state = isAbsent ? 'absent' : 'done';
+      isAbsent = false;
+      return state;
     },
   };
 }

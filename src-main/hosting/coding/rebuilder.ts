@@ -3,7 +3,7 @@ import { AppError, isAppError } from '../../../src-shared/errors.ts';
 import type { PlainFetch, Rebuild } from '../../exchange/index.ts';
 import type { EntryId } from '../../history/index.ts';
 import type { CodingPool } from './coding-pool.ts';
-import { decodeStripe, shardsOf } from './stripe.ts';
+import { shardsOf, stripeOrNull } from './stripe.ts';
 import type { Shard, Stripe } from './stripe.ts';
 
 export interface RebuilderDeps {
@@ -22,7 +22,7 @@ export interface RebuilderDeps {
 export function createRebuilder(deps: RebuilderDeps): Rebuild {
   async function find(id: Uint8Array, signal: AbortSignal): Promise<[Stripe, number] | null> {
     for (const bytes of await deps.stripes([id], signal)) {
-      const stripe = decode(bytes);
+      const stripe = stripeOrNull(bytes);
       const at = stripe ? shardsOf(stripe).findIndex((shard) => shard && isSame(shard.id, id)) : -1;
       if (stripe && at >= 0) return [stripe, at];
     }
@@ -59,8 +59,8 @@ export function createRebuilder(deps: RebuilderDeps): Rebuild {
   };
 }
 
-/** null when nobody reachable has it. */
-async function fetchShard(
+/** Fetches one shard and checks it; null when nobody reachable has it. */
+export async function fetchShard(
   fetch: PlainFetch,
   { id, size }: Shard,
   signal: AbortSignal,
@@ -79,15 +79,6 @@ async function fetchShard(
     if (!isAppError(error, 'gone')) throw error;
   }
   return got;
-}
-
-function decode(bytes: Uint8Array): Stripe | null {
-  try {
-    return decodeStripe(bytes);
-  } catch {
-    // Told by a host: worth nothing if it is no stripe.
-    return null;
-  }
 }
 
 function isSame(a: Uint8Array, b: Uint8Array): boolean {

@@ -95,3 +95,42 @@ it('tells nobody of blocks that wait for their stripe, and keeps them whole when
   expect(stripes.endWaiting(drive)).toBe(2);
   expect(keptBy(whole)).toEqual(hexes([...blocks, ...cold, shard('another')]));
 });
+
+it('takes over a stripe of another keeper, with blocks that are in use nowhere else', () => {
+  const other: Stripe = { data: 4, blocks: [shard('old'), ...blocks.slice(1)], parity };
+  expect(stripes.fits(drive, other)).toBe(true);
+  expect(stripes.fits(drive, { data: 4, blocks: [shard('old'), shard('older')], parity })).toBe(false);
+  stripes.add(drive, other, roots, parity);
+  stripes.settle(drive);
+  for (let slot = 0; slot < 6; slot++) expect(keptBy({ whole: false, slot })).toHaveLength(1);
+  expect(keptBy({ whole: false, slot: slotOf(other, 0) })).toEqual(hexes([shard('old')]));
+  expect(keptBy(whole)).toEqual(hexes([blocks[0]!, shard('another')]));
+  expect(records.rootless(drive, 10).map(({ id }) => Buffer.from(id).toString('hex'))).not.toContain(
+    hexes([shard('old')])[0],
+  );
+  // It is known by now, and shares blocks with another grouping of them.
+  expect(stripes.fits(drive, other)).toBe(false);
+  expect(stripes.fits(drive, stripe)).toBe(false);
+  // An old block goes with the stripe, and a stripe that was given up is not taken over again.
+  expect(records.retire(drive, new Set(hexes([blocks[1]!, blocks[0]!])))).toBe(1);
+  expect(records.retire(drive, new Set(hexes([blocks[0]!])))).toBe(6);
+  records.addBlocks(drive, blocks);
+  expect(stripes.fits(drive, other)).toBe(false);
+});
+
+it('gives up a stripe when whole copies of what is in use of it take less', () => {
+  stripes.add(drive, stripe, roots, parity);
+  stripes.settle(drive);
+  const used = (...some: Stripe['blocks']): Set<string> => new Set(hexes(some));
+  // Two of four blocks, three times each, are as much as the six shards.
+  expect(stripes.dissolveWasteful(drive, used(blocks[0]!, blocks[2]!), 3)).toBe(0);
+  expect(stripes.dissolveWasteful(drive, used(), 3)).toBe(0);
+  expect(stripes.dissolveWasteful(drive, used(blocks[2]!), 3)).toBe(1);
+  expect(keptBy(whole)).toEqual(hexes([blocks[2]!, shard('another')]));
+  // Its shards stay until that is there.
+  for (let slot = 0; slot < 6; slot++) expect(keptBy({ whole: false, slot })).toHaveLength(1);
+  expect(stripes.finishDissolving(drive)).toBe(1);
+  records.retire(drive, used(blocks[2]!));
+  expect(keptBy(whole)).toEqual(hexes([blocks[2]!]));
+  expect(stripes.isFree(drive, blocks[2]!.id)).toBe(true);
+});

@@ -2,7 +2,7 @@ import type { EntryId } from '../../history/index.ts';
 import type { Database } from '../../store/index.ts';
 import type { CodedShard } from './coding-worker.ts';
 import { decodeStripe, encodeStripe, shardsOf, slotOf, stripeId } from './stripe.ts';
-import type { ErasureCode, Stripe } from './stripe.ts';
+import type { ErasureCode, Shard, Stripe } from './stripe.ts';
 
 /**
  * What happens to a stripe: its shards are being put on their hosts; all are there, so that whole copies of its blocks may go; whole
@@ -20,7 +20,10 @@ export interface StripeChange {
 
 /** The keeper's stripes; they lie beside its block list, whose rows say which shards they are (see replica-records). */
 export interface StripeRecords {
-  /** Adds a stripe of known blocks with its parity, whose hosts are to be found. `roots`: audit roots of the blocks. */
+  /**
+   * Adds a stripe with its parity, whose hosts are to be found. Blocks of it that are not in the list come in: nothing but the stripe
+   * needs them. `roots`: audit roots of the blocks.
+   */
   add(
     drive: EntryId,
     stripe: Stripe,
@@ -31,6 +34,8 @@ export interface StripeRecords {
   of(drive: EntryId, block: Uint8Array): Uint8Array | null;
   /** Whether a block may become part of a stripe: it is in the list, not gone, and in none. */
   isFree(drive: EntryId, block: Uint8Array): boolean;
+  /** Whether a stripe that others tell of may be added: it was never one here, no shard of it is one of another, some block is free. */
+  fits(drive: EntryId, stripe: Stripe): boolean;
   changesSince(drive: EntryId, number: number, limit: number): readonly StripeChange[];
   /** Codes in use with the ciphertext of their files, those with the most parity first. */
   codes(drive: EntryId): readonly (ErasureCode & { readonly bytes: number })[];
@@ -42,6 +47,11 @@ export interface StripeRecords {
   settle(drive: EntryId): number;
   /** Stripes with less parity than that are to give way to whole copies. A part at a time; returns how many. */
   dissolve(drive: EntryId, parity: number): number;
+  /**
+   * Stripes of which so little is in use (`used`: hex ids) that `copies` whole copies of that take less than all shards are to give way to
+   * them. A part at a time; returns how many.
+   */
+  dissolveWasteful(drive: EntryId, used: ReadonlySet<string>, copies: number): number;
   /** Whole copies of what is dissolving are there: those stripes go. A part at a time; returns how many. */
   finishDissolving(drive: EntryId): number;
   /** Blocks that wait for a stripe do so no longer: they are kept whole. Returns how many. */
@@ -86,6 +96,15 @@ export function createStripeRecords(db: Database): StripeRecords {
   const free = db.prepare<[string, Uint8Array], { one: number }>(
     'SELECT 1 AS one FROM replica_blocks WHERE drive = ? AND id = ? AND gone = 0 AND stripe IS NULL',
   );
+  const one = db.prepare<[string, Uint8Array], { one: number }>(
+    'SELECT 1 AS one FROM replica_stripes WHERE drive = ? AND id = ?',
+  );
+  const blockNow = db.prepare<[string, Uint8Array], { gone: number; stripe: Uint8Array | null }>(
+    'SELECT gone, stripe FROM replica_blocks WHERE drive = ? AND id = ?',
+  );
+  const placed = db.prepare<[string], Row>(
+    "SELECT * FROM replica_stripes WHERE drive = ? AND state = 'placed'",
+  );
   const exposed = db.prepare<[string], { one: number }>(
     'SELECT 1 AS one FROM replica_blocks WHERE drive = ? AND stripe IS NOT NULL AND whole = 0 AND gone = 0 LIMIT 1',
   );
@@ -95,6 +114,10 @@ export function createStripeRecords(db: Database): StripeRecords {
   const setSeq = db.prepare(
     `INSERT INTO replica_lists (drive, revision, seq) VALUES (?, NULL, ?)
      ON CONFLICT (drive) DO UPDATE SET seq = excluded.seq`,
+  );
+  const bringIn = db.prepare(
+    `INSERT INTO replica_blocks (drive, id, size, seq, gone, whole) VALUES (?, ?, ?, ?, 0, 0)
+     ON CONFLICT (drive, id) DO UPDATE SET whole = CASE gone WHEN 1 THEN 0 ELSE whole END, gone = 0`,
   );
   const place = db.prepare(
     'UPDATE replica_blocks SET stripe = ?, slot = ?, settled = 0, size = ?, root = ?, seq = ? WHERE drive = ? AND id = ?',
@@ -142,12 +165,27 @@ export function createStripeRecords(db: Database): StripeRecords {
           if (shard === null) return;
           const slot = slotOf(stripe, i);
           const root = i < stripe.data ? roots[i] : parity[i - stripe.data]!.root;
-          if (i < stripe.data) place.run(id, slot, shard.size, root, next(), drive, shard.id);
-          else addParity.run(drive, shard.id, shard.size, root, next(), slot, id);
+          if (i < stripe.data) {
+            const seq = next();
+            bringIn.run(drive, shard.id, shard.size, seq);
+            place.run(id, slot, shard.size, root, seq, drive, shard.id);
+          } else addParity.run(drive, shard.id, shard.size, root, next(), slot, id);
         });
       }),
     of: (drive, block) => ofBlock.get(drive, block)?.bytes ?? null,
     isFree: (drive, block) => free.get(drive, block) !== undefined,
+    fits(drive, stripe) {
+      const { blocks, parity } = stripe;
+      // One that was given up here may still be known to hosts.
+      if (one.get(drive, stripeId(encodeStripe(stripe))) !== undefined) return false;
+      const isTaken = ({ id }: { readonly id: Uint8Array }): boolean => {
+        const row = blockNow.get(drive, id);
+        return row?.gone === 0 && row.stripe !== null;
+      };
+      return (
+        ![...blocks, ...parity].some(isTaken) && blocks.some(({ id }) => free.get(drive, id) !== undefined)
+      );
+    },
     changesSince: (drive, number, limit) =>
       changes
         .all(drive, number, limit)
@@ -176,6 +214,24 @@ export function createStripeRecords(db: Database): StripeRecords {
           for (const block of decodeStripe(bytes).blocks) wholeAgain.run(next(), drive, block.id);
         }
         return rows.length;
+      }),
+    dissolveWasteful: (drive, used, copies) =>
+      numbered(drive, (next) => {
+        const found: { id: Uint8Array; number: number; inUse: readonly Shard[] }[] = [];
+        for (const { id, number, bytes } of placed.iterate(drive)) {
+          const { blocks, parity } = decodeStripe(bytes);
+          const inUse = blocks.filter((block) => used.has(Buffer.from(block.id).toString('hex')));
+          const sum = (shards: readonly Shard[]): number => shards.reduce((all, { size }) => all + size, 0);
+          if (inUse.length === 0 || sum(blocks) + sum(parity) <= copies * sum(inUse)) continue;
+          found.push({ id, number, inUse });
+          if (found.length === atOnce) break;
+        }
+        for (const { id, number, inUse } of found) {
+          setState.run('dissolving', number, drive, id);
+          // What is in no use is not copied anew: it goes with the stripe.
+          for (const block of inUse) wholeAgain.run(next(), drive, block.id);
+        }
+        return found.length;
       }),
     finishDissolving: (drive) =>
       numbered(drive, (next) => {

@@ -85,6 +85,15 @@ export function decodeStripe(bytes: Uint8Array): Stripe {
   return stripe;
 }
 
+/** Decodes what a host tells; null: it is no stripe, and worth nothing. */
+export function stripeOrNull(bytes: Uint8Array): Stripe | null {
+  try {
+    return decodeStripe(bytes);
+  } catch {
+    return null;
+  }
+}
+
 function shards(value: unknown, max: number): Shard[] {
   if (!Array.isArray(value) || value.length === 0 || value.length > max) {
     throw malformed(what, 'a list of shards is missing, empty or too long');
