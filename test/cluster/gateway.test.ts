@@ -116,7 +116,7 @@ describe('the gateway', () => {
     await until('it answers again', 10_000, async () => (await get('/')).status === 200);
     const raw = (text: string): Promise<string> =>
       new Promise((resolve) => {
-        const socket = connect(Number(port), hostname, () => socket.end(text));
+        const socket = connect(Number(port), hostname, () => socket.write(text));
         let got = '';
         socket.on('data', (bytes) => (got += bytes.toString())).on('close', () => resolve(got));
         socket.on('error', () => {});

@@ -44,7 +44,7 @@ beforeAll(async () => {
   );
   const { link } = await a.cli<{ link: string }>('drive', 'share', driveId, userId, '--role', 'editor');
   await b.cli('drive', 'join', link, '--folder', folder('b'), '--online-only');
-}, 60_000);
+}, 180_000);
 afterAll(async () => {
   await a?.stop();
   await b?.stop();

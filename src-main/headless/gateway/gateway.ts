@@ -129,9 +129,9 @@ export function createGateway(options: {
       return plain(405, 'Only GET is answered here.');
     if (!limit.take(request.socket.remoteAddress ?? ''))
       return plain(429, 'Too many requests; wait a little.');
-    const address = `http://gateway${request.url ?? '/'}`;
-    if (!URL.canParse(address)) return notFound;
-    const url = new URL(address);
+    const target = request.url ?? '/';
+    if (!target.startsWith('/') || !URL.canParse(`http://gateway${target}`)) return notFound;
+    const url = new URL(`http://gateway${target}`);
     const known = pages[/^\/d\/[a-z2-7]{1,110}$/.test(url.pathname) ? '/' : url.pathname];
     if (known) return page(...known);
     const token = /^Bearer ([A-Za-z0-9_-]{43})$/.exec(request.headers.authorization ?? '')?.[1];

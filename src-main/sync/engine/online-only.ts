@@ -278,7 +278,8 @@ export function createOnlineOnly(deps: {
     }
     // What a program goes on to write to a file that has lost its name is nowhere.
     const open = await fs.openForWriting(new Set(unchanged.map(({ path }) => paths.at(path))));
-    for (const { path } of unchanged.filter((one) => open.has(paths.at(one.path)))) stays(into, path, inUse(path));
+    for (const { path } of unchanged.filter((one) => open.has(paths.at(one.path))))
+      stays(into, path, inUse(path));
     const ready = unchanged.filter(({ path }) => !open.has(paths.at(path)));
     if (ready.length === 0) return;
     try {
