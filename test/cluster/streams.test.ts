@@ -358,7 +358,8 @@ describe.skipIf(!hasFfmpeg)('a stream whose computer starts anew', () => {
     for (const name of await recordings()) {
       const { streams, errors } = probe(path.join(folder, name));
       expect([name, errors]).toEqual([name, '']);
-      expect(Number(streams[0]!.nb_read_packets)).toBeGreaterThan(5);
+      // One part of five pictures is all there is when the node was killed right after it.
+      expect(Number(streams[0]!.nb_read_packets)).toBeGreaterThanOrEqual(5);
     }
     await until(
       'the end',
