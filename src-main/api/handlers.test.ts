@@ -6,18 +6,11 @@ import type { NodeStatus, Peer } from '../../src-shared/contract/index.ts';
 import { foldWatchedList } from '../../src-shared/rpc/index.ts';
 import type { WatchedListItem } from '../../src-shared/rpc/index.ts';
 import { AppError } from '../../src-shared/errors.ts';
+import { wallClock as clock } from '../../src-shared/wall-clock.ts';
 import { createDownloads } from './downloads.ts';
 import { createHandlers } from './handlers.ts';
 import type { NodeServices } from './node-services.ts';
 import { createTestBytes, createTestServices } from './testing.ts';
-
-const clock = {
-  now: () => performance.now(),
-  after(ms: number, fn: () => void) {
-    const timer = setTimeout(fn, ms);
-    return () => clearTimeout(timer);
-  },
-};
 
 function setUp(overrides: Parameters<typeof createTestServices>[0]) {
   const services = createTestServices(overrides);

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { AppError } from '../../src-shared/errors.ts';
+import { wallClock as clock } from '../../src-shared/wall-clock.ts';
 import { createDownloads } from './downloads.ts';
 import { createHandlers } from './handlers.ts';
 import type { Ingest, Playback } from '../stream/index.ts';
@@ -8,13 +9,6 @@ import type { NodeServices } from './node-services.ts';
 import { maxInitBytes, maxPartBytes } from './stream-routes.ts';
 import { createTestServices } from './testing.ts';
 
-const clock = {
-  now: () => performance.now(),
-  after(ms: number, fn: () => void) {
-    const timer = setTimeout(fn, ms);
-    return () => clearTimeout(timer);
-  },
-};
 const id = 'ab'.repeat(32);
 const none = new AbortController().signal;
 

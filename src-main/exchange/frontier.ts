@@ -1,4 +1,4 @@
-import type { Entry, FeedTip } from '../history/index.ts';
+import { sameBytes, type Entry, type FeedTip } from '../history/index.ts';
 
 /** What a peer is known to have: where each of its feeds ends. */
 export interface KnownFrontier {
@@ -107,8 +107,4 @@ function feedKey(tip: { readonly writer: Uint8Array; readonly incarnation: numbe
 
 function latin1(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return Buffer.compare(a, b) === 0;
 }

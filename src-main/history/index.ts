@@ -3,7 +3,7 @@ export { createHistory } from './history.ts';
 export type { HistoryDeps } from './history.ts';
 export { createGenesis } from './author.ts';
 export type { AuthorDeps } from './author.ts';
-export { entryId, entryHash, compareBytes } from './ids.ts';
+export { entryId, entryHash, compareBytes, sameBytes } from './ids.ts';
 export {
   decodeEntry,
   encodeEntry,

@@ -24,6 +24,7 @@ import type { Candidate } from './placement.ts';
 import { planDrive } from './drive-plan.ts';
 import type { DrivePlan } from './drive-plan.ts';
 import type { ReplicaRules } from './repair.ts';
+import { isVetted, score } from './reputation.ts';
 import { createReplicaClient } from './replica-client.ts';
 import type { HostRow, ReplicaRecords } from './replica-records.ts';
 import type { Asks, HostAddress, Openness } from './types.ts';
@@ -174,10 +175,9 @@ export function createDriveKeeper(deps: DriveKeeperDeps): DriveKeeper {
       if (isMember(peerId)) return [];
       const reputation = records.reputation(peerId);
       if (offer.leaving || reputation.disqualified || !isMet(offer.asks)) return [];
-      const score = reputation.alpha / (reputation.alpha + reputation.beta);
-      const vetted = reputation.audits >= 100;
+      const vetted = isVetted(reputation);
       const { quota, free } = offer;
-      return [{ peerId, owner: userId, quota, free, reputation: score, vetted, rtt }];
+      return [{ peerId, owner: userId, quota, free, reputation: score(reputation), vetted, rtt }];
     });
   }
 

@@ -1,4 +1,4 @@
-import { hash, randomBytes, webcrypto } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError, isAppError } from '../../src-shared/errors.ts';
@@ -9,7 +9,7 @@ import type { BlockSource, Exchange, ExchangedDrive } from '../exchange/index.ts
 import { createHistory } from '../history/index.ts';
 import type { History } from '../history/index.ts';
 import { createSigner } from '../identity/index.ts';
-import { openDatabase } from '../store/index.ts';
+import { hashChunk, openDatabase } from '../store/index.ts';
 import type { ChunkStore, Database } from '../store/index.ts';
 import type { CodingPool } from './coding/coding-pool.ts';
 import { createRebuilder } from './coding/rebuilder.ts';
@@ -80,7 +80,6 @@ const pullBlocks = 256;
 const pullBytes = 64 * 1024 * 1024;
 const firstRetryMs = 1_000;
 const lastRetryMs = 60_000;
-const largeBlock = 256 * 1024;
 
 /**
  * Opens a drive that this node keeps for others.
@@ -171,7 +170,7 @@ export async function openHostedDrive(deps: HostedDriveDeps): Promise<HostedDriv
   }
 
   async function accept(id: Uint8Array, ciphertext: Uint8Array): Promise<void> {
-    if (Buffer.compare(await sha256(ciphertext), id) !== 0) {
+    if (Buffer.compare(await hashChunk(ciphertext), id) !== 0) {
       throw new AppError('bad_hash', 'A block does not match its id.');
     }
     await deps.chunks.put([{ id, bytes: ciphertext }], { durable: true });
@@ -344,10 +343,4 @@ function takeBatch(blocks: readonly KeptBlock[]): readonly KeptBlock[] {
   let bytes = 0;
   const fits = blocks.findIndex(({ size }, i) => i > 0 && (bytes += size) > pullBytes);
   return fits < 0 ? blocks : blocks.slice(0, fits);
-}
-
-async function sha256(bytes: Uint8Array): Promise<Uint8Array> {
-  if (bytes.length < largeBlock) return hash('sha256', bytes, 'buffer');
-  // The bytes may lie in shared memory, which WebCrypto does not take.
-  return new Uint8Array(await webcrypto.subtle.digest('SHA-256', new Uint8Array(bytes)));
 }

@@ -33,6 +33,7 @@ export function score({ alpha, beta }: Pick<Reputation, 'alpha' | 'beta'>): numb
   return alpha + beta === 0 ? 1 : alpha / (alpha + beta);
 }
 
+/** It passed its time of being vetted. */
 export function isVetted(reputation: Reputation): boolean {
   return reputation.audits >= vettingAudits;
 }

@@ -14,11 +14,9 @@ import type { Anchors } from './ledger/anchors.ts';
 import type { Chains } from './ledger/chains.ts';
 import type { SharedWithMe } from './sharing/shared-with-me.ts';
 import type { Views } from './sharing/views.ts';
-
-const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
+import { hex, iso } from './shown-values.ts';
 
 function inviteShown({ ended: _, ...one }: DriveInvite) {
-  const iso = (ms: number): string => new Date(ms).toISOString();
   return {
     ...one,
     used: [...one.used],

@@ -19,9 +19,8 @@ import type { Anchors } from './ledger/anchors.ts';
 import type { FolderView } from './file-window.ts';
 import { namesShown } from './shown-entries.ts';
 import type { Shown } from './shown-entries.ts';
+import { hex, iso } from './shown-values.ts';
 
-const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
-const iso = (ms: number): string => new Date(ms).toISOString();
 const sizeOf = (content: Content | null): number => (content?.kind === 'file' ? content.size : 0);
 
 /**

@@ -12,6 +12,7 @@ import type { Chains, OpenChain } from './ledger/chains.ts';
 import type { LedgerChores } from './ledger/ledger-chores.ts';
 import { needsPassword } from './ledger/spending.ts';
 import type { NodeSettings } from './settings.ts';
+import { iso } from './shown-values.ts';
 
 /** What is to be paid for copies; null: nothing. */
 type Pay = {
@@ -57,8 +58,6 @@ export function createHostingServices({
   chains,
   chores,
 }: Parts): Pick<NodeServices, 'hosting'> {
-  const iso = (ms: number): string => new Date(ms).toISOString();
-
   /** How amounts of the active network are shown; null: none is followed. */
   function coins(): {
     readonly open: OpenChain;

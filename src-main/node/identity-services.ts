@@ -5,6 +5,7 @@ import type { NodeServices } from '../api/index.ts';
 import { encodeCard, type UserId } from '../identity/index.ts';
 import type { Base, Online } from './core.ts';
 import type { Linking } from './linking.ts';
+import { hex, iso } from './shown-values.ts';
 
 interface Parts {
   readonly base: Base;
@@ -22,9 +23,6 @@ interface Parts {
   /** A device of ours was cut off: every drive it could write to must know. */
   readonly deviceRevoked: (device: string) => Promise<void>;
 }
-
-const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
-const iso = (ms: number): string => new Date(ms).toISOString();
 
 export function createIdentityServices(parts: Parts): Pick<NodeServices, 'identity' | 'devices'> {
   const { identity } = parts.base;

@@ -1,10 +1,11 @@
-import { hash, randomBytes, webcrypto } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { CID } from 'multiformats/cid';
 import * as digest from 'multiformats/hashes/digest';
 import pLimit from 'p-limit';
 import { AppError } from '../../src-shared/errors.ts';
+import { hashChunk } from './hash-chunk.ts';
 
 export interface ChunkStoreOptions {
   /** Made when missing; holds nothing else. */
@@ -50,8 +51,6 @@ export interface ChunkStore {
 const rawCodec = 0x55;
 const sha256Code = 0x12;
 const tmpName = 'tmp';
-/** From here on hashing is left to another thread. Bytes. */
-const largeChunk = 256 * 1024;
 
 const keyOf = (id: Uint8Array): string => Buffer.from(id.buffer, id.byteOffset, id.length).toString('hex');
 const idOf = (key: string): Uint8Array => new Uint8Array(Buffer.from(key, 'hex'));
@@ -188,7 +187,7 @@ export function createChunkStore(options: ChunkStoreOptions): ChunkStore {
       forget(key);
       return null;
     }
-    if (keyOf(await sha256(content)) === key) {
+    if (keyOf(await hashChunk(content)) === key) {
       if (sizes.has(key)) note(key, size);
       return content;
     }
@@ -249,11 +248,6 @@ function keyOfName(name: string): string | null {
   } catch {
     return null;
   }
-}
-
-async function sha256(bytes: Uint8Array): Promise<Uint8Array> {
-  if (bytes.length < largeChunk) return hash('sha256', bytes, 'buffer');
-  return new Uint8Array(await webcrypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>));
 }
 
 async function syncFolder(folder: string): Promise<void> {

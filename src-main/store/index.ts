@@ -7,5 +7,6 @@ export { createSettings } from './settings.ts';
 export type { JsonValue, Setting, Settings } from './settings.ts';
 export { createChunkStore } from './chunks.ts';
 export type { Chunk, ChunkStore, ChunkStoreOptions } from './chunks.ts';
+export { hashChunk } from './hash-chunk.ts';
 export { createCheckpointer } from './checkpointer.ts';
 export type { Checkpointer } from './checkpointer.ts';

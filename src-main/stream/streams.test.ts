@@ -15,10 +15,10 @@ import {
   testPayload,
   testStart,
   until,
-  wallClock,
 } from './testing/world.ts';
 import type { StartOptions } from './streams-types.ts';
 import type { StreamNode, StreamNodeOptions } from './testing/world.ts';
+import { wallClock } from '../../src-shared/wall-clock.ts';
 
 const none = new AbortController().signal;
 const running: { stop(): Promise<unknown> }[] = [];

@@ -1,12 +1,7 @@
 import * as fs from 'node:fs/promises';
-import { afterEach, expect, test } from 'vitest';
-import { createComputers, show, type Computer } from './test/computers.ts';
-
-let clean: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const one of clean) await one();
-  clean = [];
-});
+import { expect, test } from 'vitest';
+import { show, type Computer } from './test/computers.ts';
+import { createLab, pair } from './test/lab.ts';
 
 /** Both have the files of `before`, then change them while they are apart, then meet again. */
 async function apart(
@@ -15,10 +10,7 @@ async function apart(
   alices: (alice: Computer) => Promise<unknown>,
   bobs: (bob: Computer) => Promise<unknown>,
 ): Promise<string[]> {
-  const lab = await createComputers(name, ['alice', 'bob']);
-  clean.push(() => lab.clean());
-  const [alice, bob] = await lab.start();
-  if (!alice || !bob) throw new Error('no computers');
+  const { lab, alice, bob } = await pair(name);
   for (const [path, text] of Object.entries(before)) await alice.write(path, text);
   await lab.settle();
   await lab.network.setOnline('bob', false);
@@ -175,8 +167,7 @@ test('names exchanged on one side arrive as they are', async () => {
 });
 
 test('joining with a folder that holds most files already moves only the rest, without conflicts', async () => {
-  const lab = await createComputers('join', ['alice', 'bob']);
-  clean.push(() => lab.clean());
+  const lab = await createLab('join', ['alice', 'bob']);
   const alice = await lab.boot(0);
   const bob = await lab.boot(1);
   const big = new Uint8Array(300_000).map((_, i) => i * 7);

@@ -1,30 +1,9 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import * as fs from 'node:fs/promises';
-import { afterEach, expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { forgetFolder } from './state/index.ts';
-import { createComputers, show } from './test/computers.ts';
-
-let clean: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const one of clean.reverse()) await one();
-  clean = [];
-});
-
-async function pair(name: string) {
-  const lab = await createComputers(name, ['alice', 'bob']);
-  clean.push(() => lab.clean());
-  const [alice, bob] = await lab.start();
-  if (!alice || !bob) throw new Error('no computers');
-  return { lab, alice, bob };
-}
-
-async function eventually(check: () => boolean | Promise<boolean>): Promise<void> {
-  const end = Date.now() + 20_000;
-  while (!(await check())) {
-    if (Date.now() > end) throw new Error('It did not come to that.');
-    await new Promise((done) => setTimeout(done, 50));
-  }
-}
+import { show } from './test/computers.ts';
+import { createLab, eventually, pair } from './test/lab.ts';
 
 test('a vanished or unmarked folder stops the drive and deletes nothing', async () => {
   const { lab, alice, bob } = await pair('vanished');
@@ -89,7 +68,7 @@ test('more than half of a drive deleted at once waits for a person', async () =>
   await lab.settle();
   for (const dir of ['d0', 'd1']) await fs.rm(alice.path(dir), { recursive: true });
   await alice.sync.scan();
-  await eventually(() => alice.sync.status().state === 'held');
+  await eventually('it waits for a person', () => alice.sync.status().state === 'held');
   expect(alice.sync.status().problems[0]).toMatchObject({ code: 'mass_delete_held' });
   await lab.network.gossip();
   expect((await show(bob.folder)).length).toBe(33);
@@ -114,7 +93,7 @@ test('names with a newline, of 255 bytes, differing by case or Unicode form', as
   await bob.write('caf\u00e9', 'edited by bob');
   await bob.sync.scan();
   await lab.network.gossip();
-  await eventually(async () => (await alice.read('cafe\u0301')) === 'edited by bob');
+  await eventually('the edit is here', async () => (await alice.read('cafe\u0301')) === 'edited by bob');
 
   await alice.write('caf\u00e9', 'a twin');
   await alice.sync.scan();
@@ -203,13 +182,12 @@ test('a file rewritten ten times while it is being sent ends right', async () =>
 });
 
 test('a full disk pauses the drive with a clear message and goes on by itself', async (context) => {
-  const lab = await createComputers('full', ['alice', 'bob']);
-  clean.push(() => lab.clean());
+  const lab = await createLab('full', ['alice', 'bob']);
   const small = `${lab.root}/small`;
   await fs.mkdir(small);
   const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=6m', 'tmpfs', small]);
   if (mounted.status !== 0) context.skip(true, 'only root may mount a small disk');
-  clean.push(async () => void spawnSync('umount', ['-l', small]));
+  onTestFinished(async () => void spawnSync('umount', ['-l', small]));
   const alice = await lab.boot(0);
   await alice.sync.start();
   await fs.mkdir(`${small}/bob`);
@@ -219,7 +197,9 @@ test('a full disk pauses the drive with a clear message and goes on by itself', 
   await alice.write('big.bin', new Uint8Array(2_500_000).fill(9));
   await alice.sync.scan();
   await lab.network.gossip();
-  await eventually(() => bob.sync.status().problems.some((problem) => problem.code === 'disk_full'));
+  await eventually('the disk is full', () =>
+    bob.sync.status().problems.some((problem) => problem.code === 'disk_full'),
+  );
   expect(await show(bob.folder)).toEqual([]);
   await fs.rm(`${small}/filler`);
   await lab.settle();
@@ -229,8 +209,7 @@ test('a full disk pauses the drive with a clear message and goes on by itself', 
 }, 30_000);
 
 test('one computer alone restores what its own editor overwrote', async () => {
-  const lab = await createComputers('restore', ['alice']);
-  clean.push(() => lab.clean());
+  const lab = await createLab('restore', ['alice']);
   const [alice] = await lab.start();
   if (!alice) throw new Error('no computer');
   await alice.write('big.bin', new Uint8Array(400_000).fill(1));
@@ -265,7 +244,7 @@ test('a restart goes on where it was, with a download half done and an edit not 
   );
   await alice.sync.scan();
   await lab.network.gossip();
-  await eventually(() => left <= 0);
+  await eventually('it was cut off', () => left <= 0);
   await bob.sync.stop();
   await bob.write('mine.txt', 'while it was stopped');
   const before = lab.network.counts.blocks;
@@ -280,19 +259,20 @@ test('a restart goes on where it was, with a download half done and an edit not 
 });
 
 test('a reader keeps in step, and what a reader changes stays with the reader and says so', async () => {
-  const lab = await createComputers('reader', ['alice', 'bob'], ['owner', 'reader']);
-  clean.push(() => lab.clean());
+  const lab = await createLab('reader', ['alice', 'bob'], ['owner', 'reader']);
   const [alice, bob] = await lab.start();
   if (!alice || !bob) throw new Error('no computers');
   await alice.write('a.txt', 'one');
   await lab.settle();
   await bob.write('b.txt', 'mine');
   await bob.sync.scan();
-  await eventually(() => bob.sync.status().problems.some((problem) => problem.code === 'forbidden'));
+  await eventually('he hears that he may not', () =>
+    bob.sync.status().problems.some((problem) => problem.code === 'forbidden'),
+  );
   await alice.write('a.txt', 'two');
   await alice.sync.scan();
   await lab.network.gossip();
-  await eventually(async () => (await bob.read('a.txt')) === 'two');
+  await eventually('the change is here', async () => (await bob.read('a.txt')) === 'two');
   expect(await show(alice.folder)).toEqual(['a.txt = two']);
   expect(await bob.read('b.txt')).toBe('mine');
 });
@@ -309,7 +289,7 @@ test('an edit made while a newer version comes in is never overwritten', async (
   await alice.write('a.bin', new Uint8Array(300_000).fill(2));
   await alice.sync.scan();
   await lab.network.gossip();
-  await eventually(async () => (await fs.readdir(alice.folder)).length === 3);
+  await eventually('three entries', async () => (await fs.readdir(alice.folder)).length === 3);
   lab.network.onBlock = async (block) => block;
   await lab.settle();
   const end = await show(alice.folder);

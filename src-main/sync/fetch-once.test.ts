@@ -1,19 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { afterEach, expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { createContentIo } from '../drive/index.ts';
-import { createComputers } from './test/computers.ts';
-
-let clean: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const one of clean.reverse()) await one();
-  clean = [];
-});
+import { createLab } from './test/lab.ts';
 
 test('what comes while the history grows is fetched once', async () => {
-  const made = await createComputers('once', ['alice', 'bob']);
-  clean.push(() => made.clean());
+  const made = await createLab('once', ['alice', 'bob']);
   const content = createContentIo({ threads: 1 });
-  clean.push(() => content.stop());
+  onTestFinished(() => content.stop());
   const served = new Map<string, number>();
   const counting: typeof content = {
     ...content,

@@ -1,20 +1,7 @@
 import * as fs from 'node:fs/promises';
-import { afterEach, expect, test } from 'vitest';
-import { createComputers, show } from './test/computers.ts';
-
-let clean: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const one of clean) await one();
-  clean = [];
-});
-
-async function pair(name: string) {
-  const lab = await createComputers(name, ['alice', 'bob']);
-  clean.push(() => lab.clean());
-  const [alice, bob] = await lab.start();
-  if (!alice || !bob) throw new Error('no computers');
-  return { lab, alice, bob };
-}
+import { expect, test } from 'vitest';
+import { show } from './test/computers.ts';
+import { pair } from './test/lab.ts';
 
 test('files, folders, links and modes get to the other side, and changes follow', async () => {
   const { lab, alice, bob } = await pair('basics');

@@ -1,23 +1,15 @@
 import * as fs from 'node:fs/promises';
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { tempName } from './plan/rows.ts';
-import { createComputers, show } from './test/computers.ts';
-
-let clean: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const one of clean) await one();
-  clean = [];
-});
+import { show } from './test/computers.ts';
+import { pair } from './test/lab.ts';
 
 /**
  * Alice made `docs/a.txt`, Bob deleted it while she was away, and a power cut took back what her database knew of having agreed on
  * it: the chain says that she made it, the database does not.
  */
 async function deletedAndForgotten(name: string) {
-  const lab = await createComputers(name, ['alice', 'bob']);
-  clean.push(() => lab.clean());
-  const [alice, bob] = await lab.start();
-  if (!alice || !bob) throw new Error('no computers');
+  const { lab, alice, bob } = await pair(name);
   await alice.write('docs/a.txt', 'by alice');
   await lab.settle();
   await alice.sync.stop();
@@ -63,10 +55,7 @@ test.for([
 ] as const)(
   'a file left under the name it had for a moment only is neither hidden nor deleted (%s)',
   async ([when, lose]) => {
-    const lab = await createComputers(`left-over ${when.length}`, ['alice', 'bob']);
-    clean.push(() => lab.clean());
-    const [alice, bob] = await lab.start();
-    if (!alice || !bob) throw new Error('no computers');
+    const { lab, alice, bob } = await pair(`left-over ${when.length}`);
     await alice.write('docs/a.txt', 'by alice');
     await lab.settle();
     const node = alice.drive.tree.resolve('docs/a.txt');

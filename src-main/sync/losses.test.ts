@@ -1,19 +1,13 @@
 import * as fs from 'node:fs/promises';
-import { afterEach, expect, test } from 'vitest';
-import { createComputers, show, type Computer } from './test/computers.ts';
-
-let clean: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const one of clean.reverse()) await one();
-  clean = [];
-});
+import { expect, test } from 'vitest';
+import { show, type Computer } from './test/computers.ts';
+import { createLab, eventually } from './test/lab.ts';
 
 /** Retains no versions, so that what an editor overwrites is gone. */
 const forgetful = { options: { versionsShare: 0, versionsBytes: 0 } };
 
 async function lab(name: string, ...names: string[]) {
-  const made = await createComputers(name, names);
-  clean.push(() => made.clean());
+  const made = await createLab(name, names);
   const computers: Computer[] = [];
   for (let i = 0; i < names.length; i++) {
     const one = await made.boot(i, forgetful);
@@ -23,16 +17,18 @@ async function lab(name: string, ...names: string[]) {
   return { made, computers };
 }
 
-async function eventually(what: string, check: () => boolean | Promise<boolean>): Promise<void> {
-  const end = Date.now() + 30_000;
-  while (!(await check())) {
-    if (Date.now() > end) throw new Error(`It did not come to that: ${what}`);
-    await new Promise((done) => setTimeout(done, 50));
-  }
-}
-
 /** Larger than what rides in the history. */
 const text = (word: string): string => `${word}\n`.repeat(4000);
+
+/** Alice deletes `f`, and Bob, who does not hear of it, moves it to `g`. Resolves when both is signed. */
+async function deletedAndMoved(alice: Computer, bob: Computer): Promise<void> {
+  await fs.rm(alice.path('f'));
+  await alice.sync.scan();
+  await eventually('the delete is signed', () => alice.drive.tree.resolve('f') === null);
+  await fs.rename(bob.path('f'), bob.path('g'));
+  await bob.sync.scan();
+  await eventually('the move is signed', () => bob.drive.tree.resolve('g') !== null);
+}
 
 /**
  * Alice and Bob share `f`. Apart, Alice overwrites it, has that signed, and deletes it; Bob moves the old one. So the drive shows,
@@ -49,12 +45,7 @@ async function lose(
   await alice.write('f', text('new'));
   await alice.sync.scan();
   await eventually('the edit is signed', () => alice.drive.versions('f').length === 2);
-  await fs.rm(alice.path('f'));
-  await alice.sync.scan();
-  await eventually('the delete is signed', () => alice.drive.tree.resolve('f') === null);
-  await fs.rename(bob.path('f'), bob.path('g'));
-  await bob.sync.scan();
-  await eventually('the move is signed', () => bob.drive.tree.resolve('g') !== null);
+  await deletedAndMoved(alice, bob);
 }
 
 test('a version that nobody has gives way to the newest one that exists, wherever that is', async () => {
@@ -79,8 +70,7 @@ test('a version that nobody has gives way to the newest one that exists, whereve
 });
 
 test('nothing is decided while a storage host is away: it may have the version', async () => {
-  const made = await createComputers('host-away', ['alice', 'bob']);
-  clean.push(() => made.clean());
+  const made = await createLab('host-away', ['alice', 'bob']);
   let isAway = true;
   const alice = await made.boot(0, { ...forgetful, hostAway: () => isAway });
   const bob = await made.boot(1, forgetful);
@@ -113,12 +103,7 @@ test('nothing is decided while a device that takes part is away, and nothing wai
   await eventually('cid has it', async () => (await cid.read('f').catch(() => '')) === text('new'));
   await eventually('cid is at rest', () => cid.sync.status().state === 'in_step');
   await made.network.setOnline('cid', false);
-  await fs.rm(alice.path('f'));
-  await alice.sync.scan();
-  await eventually('the delete is signed', () => alice.drive.tree.resolve('f') === null);
-  await fs.rename(bob.path('f'), bob.path('g'));
-  await bob.sync.scan();
-  await eventually('the move is signed', () => bob.drive.tree.resolve('g') !== null);
+  await deletedAndMoved(alice, bob);
   await made.network.setOnline('bob', true);
   const lacks = (one: Computer): boolean =>
     one.sync.status().problems.some(({ code, path }) => code === 'content_lost' && path === 'g');

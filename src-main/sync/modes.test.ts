@@ -1,16 +1,10 @@
 import * as fs from 'node:fs/promises';
-import { afterEach, expect, test } from 'vitest';
-import { createComputers, show, type Computer } from './test/computers.ts';
-
-let clean: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const one of clean.reverse()) await one();
-  clean = [];
-});
+import { expect, test } from 'vitest';
+import { show, type Computer } from './test/computers.ts';
+import { createLab } from './test/lab.ts';
 
 async function pair(name: string) {
-  const made = await createComputers(name, ['alice', 'bob']);
-  clean.push(() => made.clean());
+  const made = await createLab(name, ['alice', 'bob']);
   const [alice, bob] = (await made.start()) as [Computer, Computer];
   async function settle(): Promise<void> {
     for (let round = 0; round < 3; round++) {

@@ -1,24 +1,16 @@
 import { existsSync } from 'node:fs';
 import * as fs from 'node:fs/promises';
-import { afterEach, expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { createRealFs } from './fs/real.ts';
 import type { WatcherFactory } from './scan/watcher.ts';
-import { createComputers, show, type Computer } from './test/computers.ts';
-
-let clean: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const one of clean) await one();
-  clean = [];
-});
+import { show, type Computer } from './test/computers.ts';
+import { pair } from './test/lab.ts';
 
 /** A watcher that never tells anything: what a scan does not find stays unseen. */
 const silent: WatcherFactory = async () => ({ newFolder() {}, async stop() {} });
 
-async function pair(name: string) {
-  const lab = await createComputers(name, ['alice', 'bob']);
-  clean.push(() => lab.clean());
-  const [alice, bob] = await lab.start();
-  if (!alice || !bob) throw new Error('no computers');
+async function filledPair(name: string) {
+  const { lab, alice, bob } = await pair(name);
   await alice.write('a/one.txt', 'one');
   await alice.write('z/two.txt', 'two');
   await lab.settle();
@@ -33,6 +25,18 @@ async function renamedByBob(alice: Computer, bob: Computer, from: string, to: st
   while (!existsSync(alice.path(to))) await new Promise((resolve) => setTimeout(resolve, 5));
 }
 
+/** Restarts Alice with a watcher that tells only what the test says. @returns says that something happened in a folder */
+async function hintedByHand(alice: Computer): Promise<(dir: string) => void> {
+  let hint: (dir: string) => void = () => {};
+  await alice.restart({
+    async watcher(_folder, _kind, events) {
+      hint = events.hint;
+      return { newFolder() {}, async stop() {} };
+    },
+  });
+  return (dir) => hint(dir);
+}
+
 async function signedByAlice(alice: Computer, path: string): Promise<string> {
   await alice.sync.settled(AbortSignal.timeout(10_000));
   const content = alice.drive.tree.resolve(path)?.content;
@@ -40,12 +44,12 @@ async function signedByAlice(alice: Computer, path: string): Promise<string> {
 }
 
 test('an edit is seen although its folder is renamed before a scan gets there', async () => {
-  const { alice, bob } = await pair('rename-list');
+  const { alice, bob } = await filledPair('rename-list');
   await alice.sync.stop();
   await alice.write('z/two.txt', 'two, edited');
   let renamed = false;
   const real = createRealFs();
-  clean.push(() => real.stop());
+  onTestFinished(() => real.stop());
   await alice.restart({
     watcher: silent,
     fs: {
@@ -62,8 +66,14 @@ test('an edit is seen although its folder is renamed before a scan gets there', 
   expect(await signedByAlice(alice, 'm/two.txt')).toBe('two, edited');
 });
 
-test('an edit is seen although its folder is renamed before the file is read', async () => {
-  const { lab, alice, bob } = await pair('rename-read');
+test.for([
+  ['an edit is seen although its folder is renamed before the file is read', null],
+  [
+    'what is read at the old path of a renamed folder is not taken for the file that was there',
+    'another file',
+  ],
+] as const)('%s', async ([, another]) => {
+  const { lab, alice, bob } = await filledPair(`rename-read ${another === null}`);
   await alice.sync.stop();
   await alice.write('z/two.txt', 'two, edited');
   let renamed = false;
@@ -75,28 +85,7 @@ test('an edit is seen although its folder is renamed before the file is read', a
         if (!renamed) {
           renamed = true;
           await renamedByBob(alice, bob, 'z', 'm');
-        }
-        return lab.content.index(requests, signal);
-      },
-    },
-  });
-  expect(await signedByAlice(alice, 'm/two.txt')).toBe('two, edited');
-});
-
-test('what is read at the old path of a renamed folder is not taken for the file that was there', async () => {
-  const { lab, alice, bob } = await pair('rename-other');
-  await alice.sync.stop();
-  await alice.write('z/two.txt', 'two, edited');
-  let renamed = false;
-  await alice.restart({
-    watcher: silent,
-    content: {
-      ...lab.content,
-      async index(requests, signal) {
-        if (!renamed) {
-          renamed = true;
-          await renamedByBob(alice, bob, 'z', 'm');
-          await alice.write('z/two.txt', 'another file');
+          if (another !== null) await alice.write('z/two.txt', another);
         }
         return lab.content.index(requests, signal);
       },
@@ -106,14 +95,8 @@ test('what is read at the old path of a renamed folder is not taken for the file
 });
 
 test('a hint for a folder that is renamed before it is scanned is not lost', async () => {
-  const { alice, bob } = await pair('rename-hint');
-  let hint: (dir: string) => void = () => {};
-  await alice.restart({
-    async watcher(_folder, _kind, events) {
-      hint = events.hint;
-      return { newFolder() {}, async stop() {} };
-    },
-  });
+  const { alice, bob } = await filledPair('rename-hint');
+  const hint = await hintedByHand(alice);
   await alice.sync.settled();
   await fs.writeFile(alice.path('z/two.txt'), 'two, edited');
   const renaming = renamedByBob(alice, bob, 'z', 'm');
@@ -127,14 +110,8 @@ test('a hint for a folder that is renamed before it is scanned is not lost', asy
 });
 
 test('a file moved to where no watcher tells of it is told as moved, not as deleted', async () => {
-  const { lab, alice, bob } = await pair('silent-move');
-  let hint: (dir: string) => void = () => {};
-  await alice.restart({
-    async watcher(_folder, _kind, events) {
-      hint = events.hint;
-      return { newFolder() {}, async stop() {} };
-    },
-  });
+  const { lab, alice, bob } = await filledPair('silent-move');
+  const hint = await hintedByHand(alice);
   await alice.sync.settled(AbortSignal.timeout(10_000));
   const node = alice.drive.tree.resolve('a/one.txt')?.id;
   await fs.mkdir(alice.path('z/new'));
@@ -153,9 +130,9 @@ for (const [what, act] of [
   ['replaces', 'put'],
 ] as const) {
   test(`what is written right before the engine ${what} the file is not taken to the trash`, async () => {
-    const { lab, alice, bob } = await pair(`late-${act}`);
+    const { lab, alice, bob } = await filledPair(`late-${act}`);
     const real = createRealFs();
-    clean.push(() => real.stop());
+    onTestFinished(() => real.stop());
     let written = false;
     await alice.restart({
       fs: {

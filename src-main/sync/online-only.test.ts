@@ -1,24 +1,18 @@
 import * as fs from 'node:fs/promises';
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { AppError } from '../../src-shared/errors.ts';
 import { rootNode } from '../drive/index.ts';
 import { createRealFs } from './fs/real.ts';
 import type { FolderFs } from './fs/types.ts';
-import { createComputers, show, type Computer } from './test/computers.ts';
-
-let clean: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const one of clean.reverse()) await one();
-  clean = [];
-});
+import { show, type Computer } from './test/computers.ts';
+import { createLab, eventually } from './test/lab.ts';
 
 const never = new AbortController().signal;
 /** Larger than what rides in the history. */
 const text = (word: string): string => `${word}\n`.repeat(4000);
 
 async function lab(name: string, ...names: string[]) {
-  const made = await createComputers(name, names);
-  clean.push(() => made.clean());
+  const made = await createLab(name, names);
   const computers = await made.start();
   /** Everybody knows the same and has nothing left to do. */
   async function settle(): Promise<void> {
@@ -46,14 +40,6 @@ const missing = (one: Computer, path: string) =>
     () => false,
     () => true,
   );
-
-async function eventually(what: string, check: () => boolean | Promise<boolean>): Promise<void> {
-  const end = Date.now() + 20_000;
-  while (!(await check())) {
-    if (Date.now() > end) throw new Error(`It did not come to that: ${what}`);
-    await new Promise((done) => setTimeout(done, 50));
-  }
-}
 
 /** All paths the drive shows, sorted. */
 function tree(one: Computer, folder = rootNode, prefix = ''): string[] {

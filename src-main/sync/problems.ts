@@ -1,5 +1,6 @@
 import type { AppError } from '../../src-shared/errors.ts';
 import type { Problem } from './types.ts';
+import { parentOf } from './scan/places.ts';
 
 /** What can't be done at the moment, one problem a path; gone when it is done after all. */
 export interface Problems {
@@ -18,7 +19,6 @@ const shown = 200;
 export function createProblems(onNew: (error: AppError, path: string) => void): Problems {
   const byPath = new Map<string, Problem>();
   const scanned = new Map<string, Map<string, Problem>>();
-  const parentOf = (path: string): string => path.slice(0, Math.max(0, path.lastIndexOf('/')));
   const sentence = (path: string, error: AppError): string =>
     path === '' ? error.message : `“${path}”: ${error.message}`;
   function note(map: Map<string, Problem>, path: string, error: AppError): void {

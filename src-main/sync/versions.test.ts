@@ -1,13 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { Content } from '../drive/index.ts';
-import { createComputers, type Computer } from './test/computers.ts';
-
-let clean: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const one of clean.reverse()) await one();
-  clean = [];
-});
+import type { Computer } from './test/computers.ts';
+import { createLab } from './test/lab.ts';
 
 const hashOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
@@ -18,8 +13,7 @@ async function contentHash(computer: Computer, content: Content): Promise<string
 }
 
 test('what an editor overwrites can be read again: many small files and a large one', async () => {
-  const made = await createComputers('versions', ['alice']);
-  clean.push(() => made.clean());
+  const made = await createLab('versions', ['alice']);
   const alice = await made.boot(0);
   await alice.sync.start();
   // More than one batch by number and by size.

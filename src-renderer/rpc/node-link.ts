@@ -5,7 +5,7 @@ import type { AppContract } from '../../src-shared/contract/index.ts';
 import { AppError } from '../../src-shared/errors.ts';
 import { createLink, foldWatched, foldWatchedList } from '../../src-shared/rpc/index.ts';
 import type { Client, Link, WatchedItem, WatchedListItem } from '../../src-shared/rpc/index.ts';
-import { browserClock } from './browser-clock.ts';
+import { wallClock } from '../../src-shared/wall-clock.ts';
 import { dialShell, dialWebSocket } from './carriers.ts';
 import { createTokenHolder } from './token.ts';
 
@@ -53,7 +53,7 @@ export function createNodeLink(): NodeLink {
   const state = ref<'no_token' | 'connecting' | 'open'>(shell || tokens.get() ? 'connecting' : 'no_token');
   const link = createLink({
     contract,
-    clock: browserClock,
+    clock: wallClock,
     dial() {
       if (shell) return dialShell(shell);
       const token = tokens.get();

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startDaemon, tempDir, type Daemon } from '../support/daemon.ts';
+import { cliFinal, startDaemon, tempDir, type Daemon } from '../support/daemon.ts';
 
 /** Apps as their authors and users see them: two real daemons, one network, everything through the command line. */
 
@@ -27,13 +27,8 @@ const code = async (work: Promise<unknown>): Promise<string> =>
     (error: Error & { code?: string }) => error.code ?? error.message,
   );
 
-/** Runs a command that makes a transaction and waits until it is final, and known to the other one, too. */
-async function final(daemon: Daemon, ...args: string[]): Promise<void> {
-  const { hash } = await daemon.cli<{ hash: string }>(...args);
-  const { height } = await daemon.cli<{ height: number }>('tx', 'wait', hash, '--timeout', '60');
-  const other = daemon === ada ? ben : ada;
-  await other.cli('chain', 'wait', '--height', String(height), '--timeout', '60');
-}
+const final = (daemon: Daemon, ...args: string[]): Promise<void> =>
+  cliFinal(daemon, daemon === ada ? ben : ada, ...args);
 
 /** A folder of an app at a version. */
 async function source(version: string, change: Readonly<Record<string, unknown>> = {}): Promise<string> {

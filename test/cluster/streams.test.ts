@@ -114,6 +114,16 @@ afterAll(async () => {
   await temp?.remove();
 });
 
+/** The name of the first recording that lies in a folder of a drive, once there is one. */
+async function recordingIn(folder: string): Promise<string> {
+  let found: string | undefined;
+  await until('the recording lies in the drive', 20_000, async () => {
+    found = (await readdir(folder)).find((name) => name.endsWith('.mp4'));
+    return found !== undefined;
+  });
+  return found!;
+}
+
 describe.skipIf(!hasFfmpeg)('a stream over seven computers', () => {
   it(
     'goes through repeaters to the invited, survives them, and is recorded',
@@ -215,11 +225,8 @@ describe.skipIf(!hasFfmpeg)('a stream over seven computers', () => {
       }
 
       expect(await show.stop()).toBe(0);
-      await until('the recording lies in the drive', 20_000, async () =>
-        (await readdir(folder)).some((name) => name.endsWith('.mp4')),
-      );
-      const [recording] = (await readdir(folder)).filter((name) => name.endsWith('.mp4'));
-      const { streams, errors } = probe(path.join(folder, recording!));
+      const recording = await recordingIn(folder);
+      const { streams, errors } = probe(path.join(folder, recording));
       expect(errors).toBe('');
       expect(streams.map((track) => track.codec_name)).toEqual(['h264', 'aac']);
       const [pictures, sound] = streams.map((track) => Number(track.duration));
@@ -255,11 +262,8 @@ describe.skipIf(!hasFfmpeg)('a stream over seven computers', () => {
       expect(Number(cut.streams[0]!.nb_read_packets)).toBeGreaterThan(25);
       daemons.splice(daemons.indexOf(source), 1);
       daemons.push(await startDaemon({ data: source.data, host: '127.0.8.20' }));
-      await until('the recording lies in the drive', 20_000, async () =>
-        (await readdir(folder)).some((name) => name.endsWith('.mp4')),
-      );
-      const [recording] = (await readdir(folder)).filter((name) => name.endsWith('.mp4'));
-      const { streams, errors } = probe(path.join(folder, recording!));
+      const recording = await recordingIn(folder);
+      const { streams, errors } = probe(path.join(folder, recording));
       expect(errors).toBe('');
       expect(Number(streams[0]!.nb_read_packets)).toBeGreaterThan(25);
     },

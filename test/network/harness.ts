@@ -6,15 +6,7 @@ import type { NetworkDeps, NodeNetwork } from '../../src-main/network/index.ts';
 import { openDatabase } from '../../src-main/store/index.ts';
 import type { Database } from '../../src-main/store/index.ts';
 import { silentLogger } from '../../src-shared/runtime.ts';
-import type { Clock } from '../../src-shared/runtime.ts';
-
-export const systemClock: Clock = {
-  now: () => Date.now(),
-  after(ms, fn) {
-    const timer = setTimeout(fn, ms);
-    return () => clearTimeout(timer);
-  },
-};
+import { wallClock } from '../../src-shared/wall-clock.ts';
 
 export interface TestUser {
   readonly root: Signer;
@@ -65,7 +57,7 @@ export async function startNode(
     mdns: false,
     relay: 'off',
     upnp: false,
-    clock: systemClock,
+    clock: wallClock,
     logger: silentLogger,
     ownCard: () => card,
     ...options,

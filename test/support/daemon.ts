@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import os from 'node:os';
 import path from 'node:path';
+import type { Ready } from '../../src-main/headless/daemon.ts';
 import { runWarmCli } from './warm-cli.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
@@ -15,18 +16,10 @@ export interface CliResult {
   readonly stderr: string;
 }
 
-export interface ReadyLine {
-  readonly ready: true;
-  readonly peerId: string;
-  readonly userId: string | null;
-  readonly addresses: readonly string[];
-  readonly ui: string;
-}
-
 /** One real daemon in a process of its own, driven as a user drives it: through the command line. */
 export interface Daemon {
   readonly data: string;
-  readonly ready: ReadyLine;
+  readonly ready: Ready;
   readonly pid: number;
   /** The last lines of its log (stderr), for a failing test's message. */
   log(): string;
@@ -110,10 +103,10 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     if (tail.length > 400) tail.shift();
   });
   const exited = exit(child);
-  const ready = await new Promise<ReadyLine>((resolve, reject) => {
+  const ready = await new Promise<Ready>((resolve, reject) => {
     createInterface({ input: child.stdout }).on('line', (line) => {
       try {
-        const value = JSON.parse(line) as ReadyLine;
+        const value = JSON.parse(line) as Ready;
         if (value.ready) resolve(value);
       } catch {
         reject(new Error(`not a ready line: ${line}`));
@@ -144,6 +137,13 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
 
 function exit(child: ChildProcess): Promise<number | null> {
   return new Promise((resolve) => child.on('exit', (code) => resolve(code)));
+}
+
+/** Runs a command that makes a transaction; resolves once it is final, and `other` has the block with it. */
+export async function cliFinal(daemon: Daemon, other: Daemon, ...args: string[]): Promise<void> {
+  const { hash } = await daemon.cli<{ hash: string }>(...args);
+  const { height } = await daemon.cli<{ height: number }>('tx', 'wait', hash, '--timeout', '60');
+  await other.cli('chain', 'wait', '--height', String(height), '--timeout', '60');
 }
 
 /** A temporary folder with a function that removes it. */

@@ -127,3 +127,17 @@ export async function openBrowser(
     },
   };
 }
+
+/** Slows down what a page sends, until it is ended. */
+export async function throttleUploads(page: Page) {
+  const line = await page.context().newCDPSession(page);
+  await line.send('Network.enable');
+  return {
+    /** @param uploadThroughput bytes a second; -1: as fast as it goes */
+    async to(uploadThroughput: number): Promise<void> {
+      const unlimited = { offline: false, latency: 0, downloadThroughput: -1 };
+      await line.send('Network.emulateNetworkConditions', { ...unlimited, uploadThroughput });
+    },
+    end: () => line.detach(),
+  };
+}

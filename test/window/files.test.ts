@@ -6,7 +6,7 @@ import { strFromU8, unzipSync } from 'fflate';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runCli, startDaemon, tempDir } from '../support/daemon.ts';
 import type { Daemon } from '../support/daemon.ts';
-import { buildWindow, findChromium, openBrowser } from './browser.ts';
+import { buildWindow, findChromium, openBrowser, throttleUploads } from './browser.ts';
 import type { Browser } from './browser.ts';
 
 const chromium = findChromium();
@@ -242,23 +242,15 @@ describe.skipIf(chromium === null)('what people do with files in the window', { 
     const file = path.join(temp.dir, 'small.bin');
     const content = Buffer.alloc(6 * 1024 * 1024, 'small');
     await writeFile(file, content);
-    const line = await page.context().newCDPSession(page);
-    const throttle = (uploadThroughput: number) =>
-      line.send('Network.emulateNetworkConditions', {
-        offline: false,
-        latency: 0,
-        downloadThroughput: -1,
-        uploadThroughput,
-      });
-    await line.send('Network.enable');
-    await throttle(1_000_000);
+    const uploading = await throttleUploads(page);
+    await uploading.to(1_000_000);
     await page.locator('[data-test=upload]').setInputFiles(file);
     const received = async () =>
       (await daemon.cli<{ received: number }[]>('file', 'uploads'))[0]?.received ?? 0;
     await expect.poll(received, { timeout: 60_000 }).toBeGreaterThan(1024 * 1024);
     page.once('dialog', (dialog) => void dialog.accept());
     await page.reload();
-    await throttle(-1);
+    await uploading.to(-1);
     const uploads = page.getByRole('region', { name: 'Uploads' });
     await uploads.getByText('Not finished').waitFor();
     expect(await received()).toBeGreaterThan(1024 * 1024);
@@ -271,7 +263,7 @@ describe.skipIf(chromium === null)('what people do with files in the window', { 
         timeout: 60_000,
       })
       .toBe(true);
-    await line.detach();
+    await uploading.end();
   });
 
   it('the diagnostics bundle is saved, and names no file', async () => {

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startDaemon, tempDir } from '../support/daemon.ts';
 import type { Daemon } from '../support/daemon.ts';
-import { buildWindow, findChromium, openBrowser } from './browser.ts';
+import { buildWindow, findChromium, openBrowser, throttleUploads } from './browser.ts';
 import type { Browser } from './browser.ts';
 
 const chromium = findChromium();
@@ -199,19 +199,11 @@ describe.skipIf(chromium === null)('the window, from the first run on', () => {
     const { page } = browser;
     const large = path.join(temp.dir, 'large.bin');
     await writeFile(large, Buffer.alloc(24 * 1024 * 1024, 7));
-    const line = await page.context().newCDPSession(page);
-    const throttle = (uploadThroughput: number) =>
-      line.send('Network.emulateNetworkConditions', {
-        offline: false,
-        latency: 0,
-        downloadThroughput: -1,
-        uploadThroughput,
-      });
+    const uploading = await throttleUploads(page);
     const parts = async () =>
       (await readdir(path.join(folder, '.extrachain', 'tmp'))).filter((name) => name.startsWith('upload'));
     const uploads = page.getByRole('region', { name: 'Uploads' });
-    await line.send('Network.enable');
-    await throttle(6_000_000);
+    await uploading.to(6_000_000);
     await page.locator('[data-test=upload]').setInputFiles(large);
     await expect.poll(async () => (await parts()).length).toBe(1);
     await uploads.getByRole('button', { name: 'Pause' }).click();
@@ -219,7 +211,7 @@ describe.skipIf(chromium === null)('the window, from the first run on', () => {
     await browser.picture('upload-paused');
     expect(await browser.accessibility()).toEqual([]);
     expect(existsSync(path.join(folder, 'large.bin'))).toBe(false);
-    await throttle(-1);
+    await uploading.to(-1);
     await uploads.getByRole('button', { name: 'Resume' }).click();
     await row(/large\.bin/).waitFor();
     expect((await readFile(path.join(folder, 'large.bin'))).equals(Buffer.alloc(24 * 1024 * 1024, 7))).toBe(
@@ -230,7 +222,7 @@ describe.skipIf(chromium === null)('the window, from the first run on', () => {
     const closed = path.join(temp.dir, 'closed.bin');
     const content = Buffer.alloc(24 * 1024 * 1024, 'closed');
     await writeFile(closed, content);
-    await throttle(6_000_000);
+    await uploading.to(6_000_000);
     await page.locator('[data-test=upload]').setInputFiles(closed);
     await uploads.getByText('Keep this window open').waitFor();
     type Waiting = { received: number; sending: boolean };
@@ -239,7 +231,7 @@ describe.skipIf(chromium === null)('the window, from the first run on', () => {
     page.once('dialog', (dialog) => void dialog.accept());
     // The tab keeps its key, and its place.
     await page.reload();
-    await throttle(-1);
+    await uploading.to(-1);
     await uploads.getByText('Not finished').waitFor();
     const { received } = (await waiting())!;
     expect(received).toBeGreaterThan(8 * 1024 * 1024);
@@ -254,15 +246,15 @@ describe.skipIf(chromium === null)('the window, from the first run on', () => {
     await row(/closed\.bin/).waitFor();
     expect((await readFile(path.join(folder, 'closed.bin'))).equals(content)).toBe(true);
     await expect.poll(waiting).toBeUndefined();
-    await throttle(3_000_000);
+    await uploading.to(3_000_000);
     await rename(large, path.join(temp.dir, 'other.bin'));
     await page.locator('[data-test=upload]').setInputFiles(path.join(temp.dir, 'other.bin'));
     await expect.poll(async () => (await parts()).length).toBe(1);
     await uploads.getByRole('button', { name: 'Cancel' }).click();
     await expect.poll(parts).toEqual([]);
     expect(existsSync(path.join(folder, 'other.bin'))).toBe(false);
-    await throttle(-1);
-    await line.detach();
+    await uploading.to(-1);
+    await uploading.end();
   });
 
   it('is walked through by the keyboard alone, every view, with the focus always seen', async () => {

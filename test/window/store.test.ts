@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Page } from 'playwright-core';
 import type { InstalledApp } from '../../src-shared/contract/index.ts';
-import { startDaemon, tempDir } from '../support/daemon.ts';
+import { cliFinal, startDaemon, tempDir } from '../support/daemon.ts';
 import type { Daemon } from '../support/daemon.ts';
 import { buildWindow, findChromium, openBrowser } from './browser.ts';
 import type { Browser } from './browser.ts';
@@ -71,13 +71,8 @@ describe.skipIf(chromium === null)('the store', { timeout: 240_000 }, () => {
   const installed = async (): Promise<InstalledApp | undefined> =>
     (await ben.cli<InstalledApp[]>('app', 'list', '--installed')).find(({ slug }) => slug === 'tide-maps');
 
-  /** Runs a command that makes a transaction, and waits until both have the block with it. */
-  async function final(daemon: Daemon, ...args: string[]): Promise<void> {
-    const { hash } = await daemon.cli<{ hash: string }>(...args);
-    const { height } = await daemon.cli<{ height: number }>('tx', 'wait', hash, '--timeout', '60');
-    const other = daemon === ada ? ben : ada;
-    await other.cli('chain', 'wait', '--height', String(height), '--timeout', '60');
-  }
+  const final = (daemon: Daemon, ...args: string[]): Promise<void> =>
+    cliFinal(daemon, daemon === ada ? ben : ada, ...args);
   /** Builds the template's sources as they are now, by the template's own script, and packs them. */
   async function pack(version: string, required: readonly unknown[]): Promise<string> {
     const file = path.join(source, 'public', 'extrachain.json');

@@ -1,7 +1,7 @@
 import type { TLSSocket } from 'node:tls';
 import { parentPort } from 'node:worker_threads';
 import { AppError } from '../../../src-shared/errors.ts';
-import type { Clock } from '../../../src-shared/runtime.ts';
+import { wallClock as clock } from '../../../src-shared/wall-clock.ts';
 import type { FrameStream } from '../../network/index.ts';
 import { createSocketFrames } from './socket-frames.ts';
 import { dialTls, listenTls } from './tls-sockets.ts';
@@ -14,13 +14,6 @@ import type { FromThread, ThreadError, ToThread } from './thread-messages.ts';
 const underWayBytes = 8 * 1024 * 1024;
 
 const port = parentPort!;
-const clock: Clock = {
-  now: () => Date.now(),
-  after(ms, fn) {
-    const timer = setTimeout(fn, ms);
-    return () => clearTimeout(timer);
-  },
-};
 const sockets = new Map<number, TLSSocket>();
 const channels = new Map<number, { readonly stream: FrameStream; taken(bytes: number): void }>();
 const dials = new Map<number, AbortController>();

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { silentLogger } from '../../../src-shared/runtime.ts';
-import type { Clock } from '../../../src-shared/runtime.ts';
+import { wallClock } from '../../../src-shared/wall-clock.ts';
 import { createSigner, encodeCard, signCard, signDeviceCertificate } from '../../identity/index.ts';
 import { createNetwork } from '../../network/index.ts';
 import type { NodeNetwork } from '../../network/index.ts';
@@ -11,14 +11,6 @@ export interface RealNode {
   readonly user: string;
   stop(): Promise<void>;
 }
-
-const wallClock: Clock = {
-  now: () => Date.now(),
-  after(ms, fn) {
-    const timer = setTimeout(fn, ms);
-    return () => clearTimeout(timer);
-  },
-};
 
 /** A libp2p node on a loopback address, with a user of its own whose card it shows. */
 export async function startRealNode(

@@ -1,7 +1,8 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
 import { isAppError } from '../../../src-shared/errors.ts';
-import type { Clock, Logger } from '../../../src-shared/runtime.ts';
+import type { Logger } from '../../../src-shared/runtime.ts';
+import { wallClock as clock } from '../../../src-shared/wall-clock.ts';
 import { createSigner } from '../../identity/index.ts';
 import { openDatabase } from '../../store/index.ts';
 import { createChain } from '../chain/chain.ts';
@@ -26,13 +27,6 @@ const port = parentPort as MessagePort;
 /** How often the main thread hears where the chain stands although nothing happened, ms. */
 const viewEvery = 500;
 
-const clock: Clock = {
-  now: () => Date.now(),
-  after(ms, fn) {
-    const timer = setTimeout(fn, ms);
-    return () => clearTimeout(timer);
-  },
-};
 const near = (): Calls<NearChain> => calls;
 const log =
   (level: 'debug' | 'info' | 'warn' | 'error') =>

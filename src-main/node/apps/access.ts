@@ -11,6 +11,7 @@ import { AppError } from '../../../src-shared/errors.ts';
 import { createDownloads, previewType, type NodeServices } from '../../api/index.ts';
 import type { Base, Online } from '../core.ts';
 import { createAppNode } from './app-node.ts';
+import { iso } from '../shown-values.ts';
 
 /** What is installed, as far as running it needs. */
 export interface Installed {
@@ -86,7 +87,6 @@ export function createAppAccess({
   });
   host.approvals.on('changed', () => events.emit('approvals', {}));
   const { sessions, approvals } = host;
-  const iso = (ms: number): string => new Date(ms).toISOString();
 
   function appOf(appId: string): HostedApp {
     const app = installed.find(appId);

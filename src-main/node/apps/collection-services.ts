@@ -6,8 +6,7 @@ import type { NodeServices } from '../../api/index.ts';
 import type { JsonValue } from '../../apps/index.ts';
 import type { Online } from '../core.ts';
 import type { Collections } from './collections.ts';
-
-const iso = (ms: number): string => new Date(ms).toISOString();
+import { iso } from '../shown-values.ts';
 const shown = (entry: CollectionEntry) => ({ ...entry, time: iso(entry.time) });
 
 /** The `collections` group of the contract. */

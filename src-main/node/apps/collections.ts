@@ -8,8 +8,9 @@ import type { EntryId } from '../../history/index.ts';
 import type { DeviceId, UserId } from '../../identity/index.ts';
 import type { ProtocolOptions } from '../../network/index.ts';
 import { createCheckpointer, openDatabase, type Database } from '../../store/index.ts';
-import { AppError, isAppError } from '../../../src-shared/errors.ts';
+import { AppError } from '../../../src-shared/errors.ts';
 import type { Online } from '../core.ts';
+import { createTelling } from '../sharing/telling.ts';
 import { driveIdentity } from '../drive-identity.ts';
 import { createOwnFeedCheck } from '../own-feed.ts';
 import { createWriterKeys } from '../writer-keys.ts';
@@ -75,7 +76,6 @@ const options: ProtocolOptions = {
   idleTimeout: 10_000,
   maxRate: 8,
 };
-const sendMs = 10_000;
 const tellAfter = 100;
 const joinPatience = 20_000;
 /** Time to reach a host, ms. */
@@ -104,8 +104,6 @@ export function createCollections(
   const writerKeys = createWriterKeys(node.db, identity, random);
   const running = new Map<EntryId, Running>();
   const hosts = createCollectionHosts(node, records, () => running.values());
-  const told = new Map<DeviceId, string>();
-  let cancelTelling: (() => void) | null = null;
   let stopped = false;
 
   const dirOf = (driveId: EntryId): string => path.join(node.dataDir, 'collections', driveId);
@@ -153,7 +151,7 @@ export function createCollections(
   }
   function rightsChanged(): void {
     refreshMembers();
-    tellSoon();
+    telling.soon();
   }
 
   function launch(record: CollectionRecord, drive: Drive, db: Database): Running {
@@ -165,7 +163,7 @@ export function createCollections(
       }),
       drive.on('access', () => {
         refreshMembers();
-        tellSoon();
+        telling.soon();
         changed(record.app);
       }),
       () => guarded.stop(),
@@ -183,7 +181,7 @@ export function createCollections(
     exchange.setSettled(record.driveId, true, true);
     void hosts.opened(one);
     refreshMembers();
-    tellSoon();
+    telling.soon();
     changed(record.app);
     return one;
   }
@@ -242,35 +240,14 @@ export function createCollections(
     return found;
   }
 
-  async function tell(peer: DeviceId): Promise<void> {
-    const other = network.cards.userOf(peer);
-    if (other === null) return;
-    const notices = noticesFor(other);
-    const text = JSON.stringify(notices);
-    const before = told.get(peer);
-    if (text === before || (before === undefined && notices.length === 0)) return;
-    told.set(peer, text);
-    const stream = await network.open(peer, protocol, options, AbortSignal.timeout(sendMs));
-    await stream.send(encodeNotices(notices));
-    // An empty list back says that it was taken.
-    await stream.read(AbortSignal.timeout(sendMs));
-    await stream.close();
-  }
-
-  const tryTell = (peer: DeviceId): void =>
-    void tell(peer).catch((error: unknown) => {
-      // Of a version that does not know this: not asked again while it stays connected.
-      if (isAppError(error, 'unsupported')) return;
-      told.delete(peer);
-      logger.debug({ err: error, peer }, 'a device was not told of shared collections');
-    });
-
-  function tellSoon(): void {
-    cancelTelling ??= clock.after(tellAfter, () => {
-      cancelTelling = null;
-      for (const { peerId } of network.peers()) tryTell(peerId);
-    });
-  }
+  const telling = createTelling(node, {
+    protocol,
+    options,
+    after: tellAfter,
+    subject: 'shared collections',
+    noticesFor,
+    encode: encodeNotices,
+  });
 
   network.handle(protocol, options, async (stream) => {
     const frame = await stream.read();
@@ -290,14 +267,9 @@ export function createCollections(
     await stream.close();
   });
 
-  const off = [
-    network.on('peerConnected', ({ peerId }) => tryTell(peerId)),
-    network.on('peerDisconnected', ({ peerId }) => void told.delete(peerId)),
-    network.on('card', tellSoon),
-    node.hosting.on('changed', ({ driveId }) => {
-      if (driveId !== null && running.has(driveId)) tellSoon();
-    }),
-  ];
+  const offHosting = node.hosting.on('changed', ({ driveId }) => {
+    if (driveId !== null && running.has(driveId)) telling.soon();
+  });
 
   const reach = (address: string, signal: AbortSignal): Promise<DeviceId | null> =>
     network
@@ -348,8 +320,8 @@ export function createCollections(
     start: openAll,
     async stop() {
       stopped = true;
-      cancelTelling?.();
-      for (const end of off) end();
+      telling.stop();
+      offHosting();
       await hosts.stop();
       await closeAll();
       await checkpointer.stop();

@@ -11,13 +11,14 @@ import {
   vaultAsset,
 } from '../../ledger/index.ts';
 import type { Address, FoundTx, LedgerView, Simulation, TokenView, WireMessage } from '../../ledger/index.ts';
+import { hex, iso } from '../shown-values.ts';
 import { shownMining } from './token-spec.ts';
+
+export { hex, iso } from '../shown-values.ts';
 
 /* What the ledger holds, in the contract's shapes: user ids for accounts, decimal strings for amounts, hex for hashes. */
 
-export const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 export const fromHex = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'hex'));
-export const iso = (ms: number): string => new Date(ms).toISOString();
 
 export function shownBalances({ state, time }: LedgerView, address: Address): Balance[] {
   return holdingsView(state, address, time).map((one) => {

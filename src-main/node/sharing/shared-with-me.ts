@@ -1,4 +1,3 @@
-import { isAppError } from '../../../src-shared/errors.ts';
 import type { DeviceId, UserId } from '../../identity/index.ts';
 import type { ProtocolOptions } from '../../network/index.ts';
 import { migrate } from '../../store/index.ts';
@@ -6,6 +5,7 @@ import type { Online } from '../core.ts';
 import type { Drives } from '../drives.ts';
 import { decodeShared, encodeShared, maxSharedFrame, mostNotices } from './shared-messages.ts';
 import type { SharedNotice } from './shared-messages.ts';
+import { createTelling } from './telling.ts';
 
 /** A drive somebody shares with this user, or keeps on another of the user's own computers, that is not kept here. */
 export interface SharedDrive extends SharedNotice {
@@ -34,7 +34,7 @@ const protocol = 'shared/1';
 const options: ProtocolOptions = { maxFrame: maxSharedFrame, maxStreams: 4, idleTimeout: 10_000, maxRate: 4 };
 /** Notices kept for one user; the oldest give way. */
 const mostKept = 256;
-const sendMs = 10_000;
+/** Drives change many times a second while they move; who has a part in them seldom does. ms. */
 const tellAfter = 500;
 
 const migrations = [
@@ -61,7 +61,7 @@ const migrations = [
  * others tell. A notice is a hint: it opens nothing, and joining checks the rights.
  */
 export function createSharedWithMe(node: Online, drives: () => Drives): SharedWithMe {
-  const { db, network, exchange, identity, clock, logger, events, activity } = node;
+  const { db, network, exchange, identity, clock, events, activity } = node;
   migrate(db, 'shared', migrations);
   type Row = { drive: string; name: string; role: string; sender: string; time: number };
   const select = db.prepare<[string], Row>(
@@ -125,9 +125,6 @@ export function createSharedWithMe(node: Online, drives: () => Drives): SharedWi
     await stream.close();
   });
 
-  /** What each connected peer was told last. */
-  const told = new Map<DeviceId, string>();
-
   function noticesFor(user: UserId): readonly SharedNotice[] {
     const own = identity.userId();
     const found: SharedNotice[] = [];
@@ -144,43 +141,17 @@ export function createSharedWithMe(node: Online, drives: () => Drives): SharedWi
     return found;
   }
 
-  async function send(peer: DeviceId): Promise<void> {
-    const user = network.cards.userOf(peer);
-    if (user === null) return;
-    const notices = noticesFor(user);
-    const text = JSON.stringify(notices);
-    const before = told.get(peer);
-    if (text === before || (before === undefined && notices.length === 0)) return;
-    told.set(peer, text);
-    const stream = await network.open(peer, protocol, options, AbortSignal.timeout(sendMs));
-    await stream.send(encodeShared(notices));
-    // An empty list back says that it was taken.
-    await stream.read(AbortSignal.timeout(sendMs));
-    await stream.close();
-  }
-
-  const trySend = (peer: DeviceId): void =>
-    void send(peer).catch((error: unknown) => {
-      // Of a version that does not know this: not asked again while it stays connected.
-      if (isAppError(error, 'unsupported')) return;
-      told.delete(peer);
-      logger.debug({ err: error, peer }, 'a device was not told of shared drives');
-    });
-
-  /** Drives change many times a second while they move; who has a part in them seldom does. */
-  let cancel: (() => void) | null = null;
-  function tellSoon(): void {
-    cancel ??= clock.after(tellAfter, () => {
-      cancel = null;
-      for (const { peerId } of network.peers()) trySend(peerId);
-    });
-  }
+  const telling = createTelling(node, {
+    protocol,
+    options,
+    after: tellAfter,
+    subject: 'shared drives',
+    noticesFor,
+    encode: encodeShared,
+  });
 
   const off = [
-    network.on('peerConnected', ({ peerId }) => trySend(peerId)),
-    network.on('peerDisconnected', ({ peerId }) => void told.delete(peerId)),
-    network.on('card', tellSoon),
-    events.on('drives', tellSoon),
+    events.on('drives', telling.soon),
     exchange.on('members', ({ driveId }) => {
       for (const { userId, sameHistory } of exchange.members(driveId))
         if (sameHistory) note.run(driveId, userId);
@@ -215,7 +186,7 @@ export function createSharedWithMe(node: Online, drives: () => Drives): SharedWi
     },
     opened: (driveId, user) => noted.get(driveId, user)!.n > 0,
     stop() {
-      cancel?.();
+      telling.stop();
       for (const end of off) end();
     },
   };

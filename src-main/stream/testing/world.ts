@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { silentLogger } from '../../../src-shared/runtime.ts';
 import type { Clock, Logger } from '../../../src-shared/runtime.ts';
+import { wallClock } from '../../../src-shared/wall-clock.ts';
 import {
   createSigner,
   encodeCard,
@@ -16,14 +17,6 @@ import { openDatabase } from '../../store/index.ts';
 import type { Database } from '../../store/index.ts';
 import { createStreams } from '../streams.ts';
 import type { Ingest, StartOptions, Streams, StreamsDeps } from '../streams-types.ts';
-
-export const wallClock: Clock = {
-  now: () => Date.now(),
-  after(ms, fn) {
-    const timer = setTimeout(fn, ms);
-    return () => clearTimeout(timer);
-  },
-};
 
 /** Does something to what one node sends over links of streams. @returns frames to send instead */
 export type Meddle = (frame: Uint8Array) => Promise<readonly Uint8Array[]> | readonly Uint8Array[];

@@ -18,6 +18,7 @@ import type { PlanOp, SyncRow, TrashItem } from '../types.ts';
 import { asKnown, sameBytesAs, stillThat } from './as-known.ts';
 import type { StagedFile } from './staging.ts';
 import type { Trash } from './trash.ts';
+import { parentOf } from '../scan/places.ts';
 
 export type FolderOp = Exclude<PlanOp, { t: 'make' | 'move' | 'put' | 'del' | 'write' }>;
 
@@ -517,8 +518,4 @@ function toAppError(error: unknown): AppError {
   return isAppError(error)
     ? error
     : new AppError('internal', 'The disk answered with an error.', { cause: error });
-}
-
-function parentOf(path: string): string {
-  return path.slice(0, Math.max(0, path.lastIndexOf('/')));
 }

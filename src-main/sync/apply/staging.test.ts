@@ -1,22 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto';
 import * as fs from 'node:fs/promises';
-import { afterEach, expect, test } from 'vitest';
-import { createComputers, type Computer } from '../test/computers.ts';
+import { expect, test } from 'vitest';
+import type { Computer } from '../test/computers.ts';
+import { createLab, pair } from '../test/lab.ts';
 
 const MiB = 1024 * 1024;
-let clean: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const one of clean) await one();
-  clean = [];
-});
-
-async function pair(name: string) {
-  const lab = await createComputers(name, ['alice', 'bob']);
-  clean.push(() => lab.clean());
-  const [alice, bob] = await lab.start();
-  return { lab, alice: alice!, bob: bob! };
-}
-
 const sha = async (path: string): Promise<string> =>
   createHash('sha256')
     .update(await fs.readFile(path))
@@ -132,8 +120,7 @@ test('a source that vanishes while it is fetched leaves no trace, and a new vers
 });
 
 test('what is there of a file that is still coming is served to others', async () => {
-  const lab = await createComputers('parts', ['alice', 'bob', 'carol']);
-  clean.push(() => lab.clean());
+  const lab = await createLab('parts', ['alice', 'bob', 'carol']);
   const [alice, bob, carol] = (await lab.start()) as [Computer, Computer, Computer];
   await lab.network.setOnline('bob', false);
   await lab.network.setOnline('carol', false);

@@ -15,6 +15,7 @@ import { forgetBeneath } from '../mounts/handover.ts';
 import { createMutex, createPace } from '../pace.ts';
 import { contentKey } from '../plan/rows.ts';
 import { createProblems } from '../problems.ts';
+import { parentOf } from '../scan/places.ts';
 import { layout } from '../scan/root.ts';
 import { createSyncState } from '../state/index.ts';
 import { createSteadyClock } from '../../../src-shared/steady-clock.ts';
@@ -559,7 +560,7 @@ export function createFolderSync(deps: FolderSyncDeps): FolderSync {
       list: () => trash.list(),
       async restore(path) {
         const back = await trash.restore(path);
-        again(back.slice(0, Math.max(0, back.lastIndexOf('/'))), 0);
+        again(parentOf(back), 0);
         await until(() => scans.calm());
       },
       empty: () => trash.empty(),

@@ -7,6 +7,7 @@ import type { Problems } from '../problems.ts';
 import type { SyncState } from '../state/index.ts';
 import type { Held } from '../types.ts';
 import { layout } from './root.ts';
+import { parentOf } from './places.ts';
 
 /** A file to be read because it is new or its stamp differs. */
 export interface ImportItem {
@@ -250,8 +251,4 @@ export function createImporter(deps: ImporterDeps): Importer {
       while (running > 0) await changed();
     },
   };
-}
-
-function parentOf(path: string): string {
-  return path.slice(0, Math.max(0, path.lastIndexOf('/')));
 }

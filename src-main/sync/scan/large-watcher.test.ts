@@ -2,27 +2,15 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { subscribe, type SubscribeCallback } from '@parcel/watcher';
-import { afterEach, expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { silentLogger } from '../../../src-shared/runtime.ts';
+import { wallClock as clock } from '../../../src-shared/wall-clock.ts';
 import { createLargeWatcher } from './large-watcher.ts';
 import { createWatcherFactory, manyEntries, watcherKind } from './watcher.ts';
 
-const clock = {
-  now: () => Date.now(),
-  after(ms: number, fn: () => void) {
-    const timer = setTimeout(fn, ms);
-    return () => clearTimeout(timer);
-  },
-};
-let clean: (() => Promise<void> | void)[] = [];
-afterEach(async () => {
-  for (const one of clean.reverse()) await one();
-  clean = [];
-});
-
 async function watched(prepare: (root: string) => void = () => {}) {
   const root = mkdtempSync(join(tmpdir(), 'extrachain-watch-'));
-  clean.push(() => rmSync(root, { recursive: true }));
+  onTestFinished(() => rmSync(root, { recursive: true }));
   prepare(root);
   const hints = new Set<string>();
   let lost = 0;
@@ -40,7 +28,7 @@ async function watched(prepare: (root: string) => void = () => {}) {
       },
     },
   });
-  clean.push(() => watcher.stop());
+  onTestFinished(() => watcher.stop());
   const hinted = (dir: string) => expect.poll(() => hints.has(dir), { timeout: 8000 }).toBe(true);
   return { root, watcher, hints, hinted, lost: () => lost };
 }

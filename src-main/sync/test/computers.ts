@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { silentLogger, type Clock } from '../../../src-shared/runtime.ts';
+import { silentLogger } from '../../../src-shared/runtime.ts';
+import { wallClock as clock } from '../../../src-shared/wall-clock.ts';
 import { createContentIo, type Drive, type Role } from '../../drive/index.ts';
 import { createTestBench, gossip, person, seededRandom, type TestNode } from '../../drive/testing.ts';
 import { createChunkStore, type Database } from '../../store/index.ts';
@@ -10,14 +11,6 @@ import { createFolderSync } from '../engine/folder-sync.ts';
 import type { FolderSyncDeps } from '../engine/folder-sync-deps.ts';
 import type { FolderSync } from '../types.ts';
 import { createLocalNetwork } from './local-network.ts';
-
-const clock: Clock = {
-  now: () => Date.now(),
-  after(ms, fn) {
-    const timer = setTimeout(fn, ms);
-    return () => clearTimeout(timer);
-  },
-};
 
 export interface Computer {
   readonly name: string;

@@ -3,7 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { silentLogger } from '../../../../src-shared/runtime.ts';
-import type { Clock, Logger } from '../../../../src-shared/runtime.ts';
+import type { Logger } from '../../../../src-shared/runtime.ts';
+import { wallClock } from '../../../../src-shared/wall-clock.ts';
 import { startRealNode } from '../../../exchange/testing/index.ts';
 import type { RealNode } from '../../../exchange/testing/index.ts';
 import { createSigner } from '../../../identity/index.ts';
@@ -47,14 +48,6 @@ function chainIdFrom(genesis: Genesis): string {
   return id;
 }
 export const addressOfName = (name: string): Address => addressOf(signerOf(name).publicKey);
-
-export const wallClock: Clock = {
-  now: () => Date.now(),
-  after(ms, fn) {
-    const timer = setTimeout(fn, ms);
-    return () => clearTimeout(timer);
-  },
-};
 
 const coin = 1_000_000n;
 

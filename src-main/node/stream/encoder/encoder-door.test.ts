@@ -1,18 +1,12 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { afterEach, describe, expect, it } from 'vitest';
 import { silentLogger } from '../../../../src-shared/runtime.ts';
+import { wallClock as clock } from '../../../../src-shared/wall-clock.ts';
 import { startStreamNode, testStart, until } from '../../../stream/testing/index.ts';
 import { createEncoderService } from './encoder-door.ts';
 import type { Begun } from './encoder-door.ts';
 
 const hasFfmpeg = spawnSync('ffmpeg', ['-version']).status === 0;
-const clock = {
-  now: () => Date.now(),
-  after(ms: number, fn: () => void) {
-    const timer = setTimeout(fn, ms);
-    return () => clearTimeout(timer);
-  },
-};
 const running: { stop(): Promise<unknown> }[] = [];
 afterEach(async () => {
   for (const one of running.splice(0).reverse()) await one.stop();
