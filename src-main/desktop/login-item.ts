@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { ElectronParts } from './electron-parts.ts';
 
 /** The argument with which the system starts us: the node runs, the window stays closed. */
-export const hiddenFlag = '--hidden';
+const hiddenFlag = '--hidden';
 
 /** Whether the system started us by itself with the person's session: then the window stays closed. macOS passes no arguments. */
 export function startsHidden({

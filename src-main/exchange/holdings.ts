@@ -19,7 +19,7 @@ export type HoldsMessage =
 
 export const holdsProtocol = 'holds/1';
 /** Versions in one question. */
-export const itemsPerAsk = 500;
+const itemsPerAsk = 500;
 const maxFrame = 128 * 1024;
 export const holdsOptions: ProtocolOptions = { maxFrame, maxStreams: 8, idleTimeout: 30_000, maxRate: 50 };
 /** A member answers within this time, ms. */

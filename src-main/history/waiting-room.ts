@@ -10,7 +10,7 @@ export interface WaitingLimits {
   readonly totalBytes: number;
 }
 
-export const defaultWaitingLimits: WaitingLimits = {
+const defaultWaitingLimits: WaitingLimits = {
   entries: 4096,
   bytes: 16 * 1024 * 1024,
   totalBytes: 48 * 1024 * 1024,
@@ -21,8 +21,6 @@ interface Waiting {
   readonly source: string;
   readonly missing: Set<string>;
 }
-
-export type WaitingRoom = ReturnType<typeof createWaitingRoom>;
 
 /**
  * Entries that can't be judged before others come, in memory. Each source has a share; whoever exceeds it loses its own

@@ -42,7 +42,7 @@ const moveFactor = 4;
  * Copies that may stand beyond those wanted. Who comes back after a repair still has his copy: keeping it saves the next repair
  * (Chun et al. 2006, "Efficient replica maintenance for distributed storage systems": reintegration).
  */
-export function spareCopies(wanted: number): number {
+function spareCopies(wanted: number): number {
   return Math.max(1, wanted);
 }
 

@@ -13,7 +13,7 @@ const certificateDomain = Buffer.from('extrachain device v1\0');
 const cardDomain = Buffer.from('extrachain card v1\0');
 
 export const maxDevices = 256;
-export const maxRevoked = 1024;
+const maxRevoked = 1024;
 export const maxCertificateBytes = 1024;
 export const maxCardBytes = 256 * 1024;
 /** SLIP-0010 child numbers end here. */

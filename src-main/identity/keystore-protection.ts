@@ -30,7 +30,7 @@ export interface ScryptCost {
   readonly p: number;
 }
 /** 64 MiB and about 0.4 s: one of the settings OWASP lists as equal (2023), the one with half the memory of the first. */
-export const defaultScryptCost: ScryptCost = { n: 2 ** 16, r: 8, p: 2 };
+const defaultScryptCost: ScryptCost = { n: 2 ** 16, r: 8, p: 2 };
 
 const base64Bytes = (length: number) =>
   z.base64().transform((text, context) => {

@@ -94,7 +94,7 @@ function parse(addresses: readonly string[], peer: PeerId): Multiaddr[] {
   return [...result.values()];
 }
 
-export function isRelayed(address: Multiaddr): boolean {
+function isRelayed(address: Multiaddr): boolean {
   return address.getComponents().some((component) => component.name === 'p2p-circuit');
 }
 

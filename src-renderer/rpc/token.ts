@@ -10,7 +10,7 @@ export interface TokenHolder {
   onChange(listener: () => void): void;
 }
 
-export function tokenIn(fragment: string): string | null {
+function tokenIn(fragment: string): string | null {
   const token = new URLSearchParams(fragment.replace(/^#\/?/, '')).get('token');
   return token !== null && /^[A-Za-z0-9_-]{20,100}$/.test(token) ? token : null;
 }

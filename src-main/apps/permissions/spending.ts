@@ -25,7 +25,7 @@ export function fits(used: string, amount: string, perDay: string): boolean {
 }
 
 /** Most payments that an app makes in 24 hours without asking: each costs a fee besides. */
-export const mostUnasked = 100;
+const mostUnasked = 100;
 
 /**
  * Whether a payment may go out without asking.

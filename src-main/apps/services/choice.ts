@@ -49,7 +49,7 @@ const ownCounts = 10;
 const othersCount = 3;
 
 /** The share of calls that a provider is expected to answer: of own experience, and of what others told. */
-export function expectedSuccess({ success, calls }: Rating, told: Told | null): number {
+function expectedSuccess({ success, calls }: Rating, told: Told | null): number {
   const own = 1 + Math.min(calls, ownCounts - 1);
   const others = Math.min(told?.raters ?? 0, othersCount);
   return (success * own + (told?.success ?? 0) * others) / (own + others);

@@ -18,7 +18,7 @@ const slug = z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/);
 const user = z.string().min(1).max(128);
 
 /** In units of the token. */
-export const priceOnWire = z.strictObject({ symbol: z.string().min(1).max(32), amount: units });
+const priceOnWire = z.strictObject({ symbol: z.string().min(1).max(32), amount: units });
 export type WirePrice = z.infer<typeof priceOnWire>;
 
 /** Opens a session: its key signs the calls, the device of the connection vouches for it. */
@@ -97,7 +97,7 @@ export const useOnWire = z.strictObject({
 });
 export type Use = z.infer<typeof useOnWire>;
 
-export const offerOnWire = z.strictObject({
+const offerOnWire = z.strictObject({
   owner: user,
   slug,
   title: z.string().max(100),

@@ -7,7 +7,7 @@ import { canonicalJson as sortedJson } from '../bundle/index.ts';
 import type { JsonValue } from '../collections/index.ts';
 
 /** Bytes of an interface as JSON. */
-export const maxInterfaceBytes = 64 * 1024;
+const maxInterfaceBytes = 64 * 1024;
 const maxDepth = 24;
 
 const schema = z.union([z.boolean(), z.record(z.string(), z.unknown())]);

@@ -38,7 +38,7 @@ export interface Credit {
 }
 
 /** ms between signs of life of a call under way. */
-export const workingEvery = 400;
+const workingEvery = 400;
 /** Calls of one connection under way, and nonces remembered. */
 const mostOpen = 64;
 const mostNonces = 10_000;

@@ -5,7 +5,7 @@ export const pageOrigin = `${pageScheme}://${pageHost}`;
 
 /** Bytes of users, by capability URL: another origin, which reaches nothing. */
 export const bytesScheme = 'extrachain-bytes';
-export const bytesHost = 'node';
+const bytesHost = 'node';
 export const bytesOrigin = `${bytesScheme}://${bytesHost}`;
 
 /** Links that other programs hand to us. */

@@ -6,7 +6,7 @@ import { openBytes } from '../codec/body.ts';
 import type { BodyBinding } from '../codec/body.ts';
 import { keyCheckOf, openPreviousKey } from '../keys.ts';
 import type { EpochId } from '../types.ts';
-import { certHashOf, decodeAccessBody, decodeSealedPart, startsEpoch } from './codec.ts';
+import { certHashOf, decodeAccessBody, decodeSealedPart } from './codec.ts';
 import type { ReadablePart, SealedPart } from './codec.ts';
 import { AccessGraph } from './evaluate.ts';
 import type { AccessEvent } from './evaluate.ts';
@@ -244,11 +244,6 @@ export function createAccessLog(
     locked: () => waiting.size,
     previousOf: (epoch) => all.get(epoch)?.readable?.previous.map((item) => item.epoch) ?? [],
   };
-}
-
-/** True for entries that start a key epoch, whoever may read them. */
-export function entryStartsEpoch(opened: OpenedAccess): boolean {
-  return startsEpoch(opened.readable.kind);
 }
 
 /** Key of a feed in maps. */

@@ -5,7 +5,7 @@ import { byteList, concat, decodeCbor, encodeCbor, itemsOf, malformed } from './
 /** Our writers cut a batch here; one larger operation still makes one body of its own. */
 export const targetBodyBytes = 512 * 1024;
 /** Operations a body may hold: an entry is applied in one transaction and must not hold up the event loop. */
-export const maxOpsPerBody = 1024;
+const maxOpsPerBody = 1024;
 /** Operations our own writers put into one body. */
 export const targetOpsPerBody = 200;
 const maxPlainBytes = 2 * 1024 * 1024;

@@ -2,7 +2,7 @@ import { byteKey, encodeCbor, hex, itemsOf, malformed, sha256, unhex } from './b
 import type { BlockRef, Content } from '../types.ts';
 
 /** Files up to this size ride inside the operation. */
-export const maxInline = 4096;
+const maxInline = 4096;
 /** epoch index (u16), id, plain hash, len (u32), weak sum (u32). */
 const blockBytes = 2 + 32 + 32 + 4 + 4;
 const maxEpochs = 65_535;

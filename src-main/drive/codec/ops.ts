@@ -6,9 +6,9 @@ import type { Content, NodeKind } from '../types.ts';
 /** Names an operation inside the tree: entry hash (32) and index in the body (u24). */
 export type OpRef = Uint8Array;
 export const opRefBytes = 35;
-export const nodeBytes = 16;
+const nodeBytes = 16;
 /** A body of 2 MiB holds at most this much of one operation. */
-export const maxOpBytes = 1_900_000;
+const maxOpBytes = 1_900_000;
 const maxRefs = 4096;
 export const maxKeyBytes = 512;
 export const maxValueBytes = 1024 * 1024;

@@ -40,7 +40,7 @@ export function seededRandom(seed: string): RandomBytes {
   };
 }
 
-export function steppingClock(start = Date.UTC(2026, 10, 22, 15, 30)): Clock & { advance(ms: number): void } {
+function steppingClock(start = Date.UTC(2026, 10, 22, 15, 30)): Clock & { advance(ms: number): void } {
   let now = start;
   return { now: () => now, after: () => () => {}, advance: (ms) => void (now += ms) };
 }

@@ -9,8 +9,6 @@ export type Provenance = (ord: Uint8Array) => { readonly time: number; readonly 
 /** The longer form of a conflict name, with the id of the copy. */
 export const longConflictName = / ([0-9a-f]{32})(?: \d+)?\)[^)]*$/;
 
-export type Naming = ReturnType<typeof createNaming>;
-
 /**
  * Gives out the names under one parent. Of several items that want one name: folders merge into the first made; without a
  * folder the first made file keeps the name; files with the content of one of them merge into it; all others, and further

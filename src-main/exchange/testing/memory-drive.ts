@@ -143,7 +143,7 @@ export function sameHistory(a: Drive, b: Drive): boolean {
   return sameFrontier(a.frontier(), b.frontier());
 }
 
-export function writerKey(name: string): Uint8Array {
+function writerKey(name: string): Uint8Array {
   return createHash('sha256').update(`writer ${name}`).digest();
 }
 

@@ -25,7 +25,7 @@ export interface MapSource extends BlockSource {
   reads: number;
 }
 
-export function createMapSource(): MapSource {
+function createMapSource(): MapSource {
   const source: MapSource = {
     blocks: new Map(),
     reads: 0,

@@ -36,7 +36,7 @@ export interface GlobalOptions {
 }
 
 /** `--data`, else `EXTRACHAIN_DATA`, else where this system keeps the data of programs. */
-export async function resolveDataDir(given: string | undefined): Promise<string> {
+async function resolveDataDir(given: string | undefined): Promise<string> {
   const dir = given ?? process.env['EXTRACHAIN_DATA'];
   if (dir !== undefined && dir !== '') return path.resolve(dir);
   const { headlessPlatform } = await import('../../platform/index.ts');

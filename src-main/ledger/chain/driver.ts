@@ -13,7 +13,7 @@ import type { ConsensusSigner } from '../consensus/sign-state.ts';
 import type { SignKind } from '../consensus/sign-guard.ts';
 import { keyOf } from '../consensus/validator-index.ts';
 import { commitFrom } from '../consensus/vote-set.ts';
-import { blockId as blockIdOf, sameBytes, txHash } from '../codec/index.ts';
+import { blockId as blockIdOf, sameBytes } from '../codec/index.ts';
 import type {
   Application,
   Block,
@@ -526,6 +526,3 @@ const differs = (height: number, cause?: unknown): AppError =>
     `Two thirds of the validators decided block ${height}, but it does not execute here: this computer's state or program differs from theirs.`,
     { cause },
   );
-
-/** Hashes of the transactions of a block. */
-export const txHashes = (block: Block): readonly Hash[] => block.txs.map(txHash);

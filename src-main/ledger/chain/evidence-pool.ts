@@ -24,7 +24,7 @@ export function duplicateVote(a: Vote, b: Vote): Evidence {
 }
 
 /** True when two votes of one validator, type, height and round are for different blocks and both signatures hold. */
-export function provesDuplicate(application: Application, a: Vote, b: Vote): boolean {
+function provesDuplicate(application: Application, a: Vote, b: Vote): boolean {
   if (a.type !== b.type || a.height !== b.height || a.round !== b.round) return false;
   if (compareBytes(a.validator, b.validator) !== 0) return false;
   if (compareBytes(a.blockId ?? zeroHash, b.blockId ?? zeroHash) === 0) return false;

@@ -184,9 +184,3 @@ export interface Chain extends Service, Events<ChainEvents> {
   /** Multiaddrs and peer ids worth putting into a link to this chain. */
   peers(): readonly { readonly peerId: string; readonly height: number }[];
 }
-
-/**
- * Builds one chain; nothing runs before `start`. `src-main/ledger/chain/chain.ts` exports it.
- * @throws AppError `invalid_argument`, and those of opening its files: `corrupt`, `disk_full`, `permission_denied`
- */
-export type CreateChain = (deps: ChainDeps, options: ChainOptions) => Promise<Chain>;

@@ -88,10 +88,10 @@ export type SyncAnswer =
 export const maxBlocksPerAnswer = 200;
 /** Bytes of blocks in one answer, unless the first alone is larger. */
 export const blocksAnswerBytes = 4 * 1024 * 1024;
-export const maxTxsPerRequest = maxBlockTxs;
+const maxTxsPerRequest = maxBlockTxs;
 export const maxManifestBytes = 1024 * 1024;
 export const maxChunkBytes = 1024 * 1024;
-export const maxVotesPerMessage = 1024;
+const maxVotesPerMessage = 1024;
 export const maxPeerMessageBytes = 2 * 1024 * 1024;
 export const maxGossipBytes = 1024 * 1024;
 export const maxAnswerBytes = 2 * maxBlockBytes + 64 * 1024;

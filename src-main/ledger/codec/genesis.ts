@@ -20,7 +20,7 @@ import { day, maxSpan, tokenSpecShape } from './token-spec.ts';
 import { addressShape, symbolShape } from './tx.ts';
 
 /** What all nodes of a chain must agree on, fixed at its start. Each is explained in docs/ledger.md. */
-export const paramsShape = record({
+const paramsShape = record({
   /** ms between blocks; for consensus. */
   blockMs: whole(600_000, 50),
   /** ms between empty blocks at the most. */
@@ -51,7 +51,7 @@ export const paramsShape = record({
 });
 export type Params = ValueOf<typeof paramsShape>;
 
-export const chainName = /^[a-z0-9][a-z0-9-]{0,31}$/;
+const chainName = /^[a-z0-9][a-z0-9-]{0,31}$/;
 
 const genesisShape = refined(
   record({

@@ -32,7 +32,7 @@ const scheduleShape: Shape<MiningSchedule> = union<MiningSchedule>({
   list: record({ stages: listOf(record({ periods: maxPeriods, perPeriod: amount }), 64, 1) }),
 });
 
-export const miningShape = record({
+const miningShape = record({
   schedule: scheduleShape,
   periodMs: whole(maxSpan, 1000),
   /** Who gets it, in ten-thousandths of each emission; together all of it. */
@@ -48,17 +48,14 @@ export const miningShape = record({
 });
 export type Mining = ValueOf<typeof miningShape>;
 
-export const stakingShape = record({
+const stakingShape = record({
   /** How long stake that leaves is still bound, ms. */
   unbondingMs: whole(365 * day),
   /** Yearly reward in ten-thousandths of the stake, minted as long as the cap allows; besides any part of the mining. */
   rateBp: whole(100_000),
 });
-export type StakingTerms = ValueOf<typeof stakingShape>;
 
-export const flagsShape = record({ mint: flag, burn: flag, freeze: flag });
-/** Powers over a token that exist; each can be renounced for good. `burn` lets holders destroy what is theirs. */
-export type TokenFlags = ValueOf<typeof flagsShape>;
+const flagsShape = record({ mint: flag, burn: flag, freeze: flag });
 
 export const tokenSpecShape = record({
   symbol: symbolShape,

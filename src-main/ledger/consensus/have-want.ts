@@ -39,9 +39,7 @@ export interface Missing {
   readonly blocks: readonly Hash[];
 }
 
-/** Rounds told of, and votes sent in one answer. */
-export const maxHaveRounds = 34;
-export const maxMissingVotes = 512;
+const maxMissingVotes = 512;
 
 function bitsOf(votes: VoteSet, state: ConsensusState): readonly VoteBits[] {
   const found = new Map<string, { blockId: Hash | null; bits: Uint8Array }>();

@@ -1,5 +1,4 @@
 import type { Hash } from '../types.ts';
-import { equalIds } from './validator-index.ts';
 
 export type SignKind = 'proposal' | 'prevote' | 'precommit';
 
@@ -65,7 +64,3 @@ export function afterSigning(state: SignState, request: SignRequest, sig: Uint8A
     lock: kind === 'precommit' && blockId !== null ? { round, blockId } : sameHeight ? state.lock : null,
   };
 }
-
-/** True when the record says what was asked for. */
-export const isSameRequest = (record: SignRecord, request: SignRequest): boolean =>
-  record.validRound === request.validRound && equalIds(record.blockId, request.blockId);

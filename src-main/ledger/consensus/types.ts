@@ -34,13 +34,6 @@ export type Step = 'wait' | 'idle' | 'propose' | 'prevote' | 'precommit' | 'deci
 
 export type TimeoutKind = 'wait' | 'idle' | 'propose' | 'prevote' | 'precommit';
 
-/** What consensus knows of a block without its body. */
-export interface BlockFacts {
-  readonly blockId: Hash;
-  /** The header's time. */
-  readonly time: number;
-}
-
 /** The beginning of a height: after a start, and after each commit. */
 export interface HeightStart {
   readonly height: number;

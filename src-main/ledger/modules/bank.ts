@@ -10,7 +10,7 @@ const pair = (key: string): TokenSymbol =>
   key.startsWith('\0') ? key.slice(33) : key.slice(key.indexOf('\0', 1) + 1);
 
 /** The sum of all balances of each token. */
-export function sumBalances(state: StateView): Map<TokenSymbol, Amount> {
+function sumBalances(state: StateView): Map<TokenSymbol, Amount> {
   const sums = new Map<TokenSymbol, Amount>();
   for (const [key, value] of state.rows(balances)) {
     const symbol = pair(key);

@@ -18,7 +18,7 @@ import type { PotName } from './value.ts';
  */
 
 /** Periods whose shares can be collected. */
-export const keptPeriods = 32;
+const keptPeriods = 32;
 
 /** What tells one class of earners from another. */
 export interface ShareTerms {

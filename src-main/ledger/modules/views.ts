@@ -4,7 +4,7 @@ import { bytesKey, keyBytes } from '../state/table.ts';
 import type { Address, Amount, TokenSymbol, ValidatorId } from '../types.ts';
 import { sameBytes, validatorIdOf } from '../codec/index.ts';
 import { accountOf, delegates } from './account.ts';
-import { batches, batchKey, cards, headKey, heads } from './anchor.ts';
+import { cards, headKey, heads } from './anchor.ts';
 import { directory, directoryKey, directoryWords, wordKey, wordsOf } from './directory.ts';
 import type { DirectoryEntry } from './directory.ts';
 import { leaving } from './leaving.ts';
@@ -194,8 +194,6 @@ export function accountView(state: StateView, address: Address) {
   };
 }
 
-export const batchView = (state: StateView, sender: Address, root: Uint8Array) =>
-  state.get(batches, batchKey(sender, root));
 export const headView = (state: StateView, writer: Uint8Array, incarnation: number) =>
   state.get(heads, headKey(writer, incarnation));
 export const cardView = (state: StateView, address: Address) => state.get(cards, bytesKey(address));

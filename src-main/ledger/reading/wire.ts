@@ -76,7 +76,7 @@ export type ReadAnswer =
   | ({ readonly type: 'nonce' } & ValueOf<typeof nonceAnswer>)
   | ({ readonly type: 'block' } & ValueOf<typeof blockAnswer>);
 
-export const maxReadRequestBytes = 128 * 1024;
+const maxReadRequestBytes = 128 * 1024;
 export const maxReadAnswerBytes = 2 * maxBlockBytes + 64 * 1024;
 
 const requests = codecOf(

@@ -11,7 +11,7 @@ import type { Hash } from '../types.ts';
  */
 
 /** Bits of the path that the arrays cover. */
-export const arrayDepth = 16;
+const arrayDepth = 16;
 const buckets = 2 ** arrayDepth;
 /** Leaves of a bucket that are kept in one buffer. */
 const maxFlat = 64;

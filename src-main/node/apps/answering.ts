@@ -92,4 +92,3 @@ export function createAnswering(random: RandomBytes) {
     },
   };
 }
-export type Answering = ReturnType<typeof createAnswering>;

@@ -53,7 +53,7 @@ export function feesBetween(before: PoolSeen, after: PoolSeen): bigint {
 }
 
 /** What is earned in the hour of a new look, and what to remember. */
-export function poolEarned(
+function poolEarned(
   mark: PoolMark | null,
   hour: number,
   now: PoolSeen,

@@ -98,7 +98,7 @@ const leaving: { readonly [K in MessageType]: (fields: MessageFields<K>, facts: 
 };
 
 /** What all messages of a transaction together may take from the account, its fee aside. */
-export function leavingBy(messages: readonly WireMessage[], facts: Facts): Leaving {
+function leavingBy(messages: readonly WireMessage[], facts: Facts): Leaving {
   let sum = 0n;
   for (const one of messages) {
     const of = leaving[one.type as MessageType] as (fields: object, facts: Facts) => Leaving;

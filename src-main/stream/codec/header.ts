@@ -19,7 +19,7 @@ const context = Buffer.from('extrachain live part v1\0');
 const associatedBytes = fixed;
 
 /** Chunks of a payload. */
-export const chunkCount = (length: number): number => Math.ceil(length / limits.chunkBytes);
+const chunkCount = (length: number): number => Math.ceil(length / limits.chunkBytes);
 /** Longest header that is accepted, bytes. */
 export const maxHeaderBytes = fixed + 32 * chunkCount(limits.partBytes) + signatureBytes;
 

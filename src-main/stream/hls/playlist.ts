@@ -3,7 +3,7 @@ import type { Rendition, TargetLatency } from '../types.ts';
 import type { ShownSegment, Track } from './track.ts';
 
 /** Seconds behind the newest part at which a player should play. */
-export const partHoldBack: Readonly<Record<TargetLatency, number>> = { default: 1.4, interactive: 0.6 };
+const partHoldBack: Readonly<Record<TargetLatency, number>> = { default: 1.4, interactive: 0.6 };
 
 /** What a media playlist says besides its segments. */
 export interface PlaylistFacts {
@@ -18,8 +18,7 @@ export interface PlaylistFacts {
 const seconds = (ms: number): string => (ms / 1000).toFixed(3);
 
 /** Whole seconds that no segment, rounded, exceeds. */
-export const targetDuration = (track: Track): number =>
-  Math.max(1, Math.round(track.longestSegment() / 1000));
+const targetDuration = (track: Track): number => Math.max(1, Math.round(track.longestSegment() / 1000));
 
 const partTarget = (track: Track, partMs: number): number => Math.max(partMs, Math.ceil(track.longestPart()));
 

@@ -1,6 +1,6 @@
 import { noPressure } from './back-pressure.ts';
 import { pushTo, relane, windowOf } from './delivery.ts';
-import { candidatesFor, learn, membersBelow, membersElsewhere } from './members.ts';
+import { candidatesFor, membersBelow, membersElsewhere } from './members.ts';
 import { displaces } from './rank.ts';
 import type { Child, Ctx, OverlayState } from './state.ts';
 import {
@@ -323,7 +323,7 @@ export function tendChildren(ctx: Ctx): void {
 }
 
 /** What the parent is to know of the places here. */
-export function tellStatus(ctx: Ctx): void {
+function tellStatus(ctx: Ctx): void {
   const { s, now } = ctx;
   if (!s.parent) return;
   s.statusAt = now;
@@ -354,8 +354,4 @@ export function onJoin(ctx: Ctx, from: Peer, fanOut: number): void {
 
 export function onProbe(ctx: Ctx, from: Peer, nonce: number): void {
   send(ctx, from, { type: 'probed', nonce, self: selfCandidate(ctx) });
-}
-
-export function learnAll(ctx: Ctx, list: readonly Candidate[]): void {
-  for (const candidate of list) learn(ctx, candidate);
 }

@@ -51,7 +51,7 @@ export function markFull(ctx: Ctx, peer: Peer): void {
   known.candidate = { ...known.candidate, free: 0, weakest: bounds.fanOut };
 }
 
-export function childCandidate(s: OverlayState, child: Child, now: number): Candidate {
+function childCandidate(s: OverlayState, child: Child, now: number): Candidate {
   return {
     peer: child.peer,
     addresses: child.addresses,

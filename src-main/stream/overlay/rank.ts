@@ -1,7 +1,7 @@
 import type { Candidate, Peer } from './types.ts';
 
 /** Round trip assumed of a member never probed, ms. */
-export const assumedRttMs = 100;
+const assumedRttMs = 100;
 /** A member counts as proven after so long in the stream, s. */
 const provenS = 60;
 

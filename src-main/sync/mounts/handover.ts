@@ -1,5 +1,4 @@
 import {
-  rootNode,
   type Content,
   type Drive,
   type DriveTree,
@@ -200,6 +199,3 @@ function createCommon(
     return later ? at : null;
   };
 }
-
-/** The top of a drive, as a folder files are handed over from or to. */
-export const wholeDrive: NodeId = rootNode;

@@ -2,7 +2,7 @@ import ignore from 'ignore';
 import { isAppError } from '../../../src-shared/errors.ts';
 import type { FolderFs } from '../fs/types.ts';
 
-export const ignoreFile = '.exignore';
+const ignoreFile = '.exignore';
 /** The engine's own folder inside the synced one. */
 export const ownFolder = '.extrachain';
 const maxRules = 256 * 1024;

@@ -18,7 +18,7 @@ export const appFolder = z.object({
 });
 export type AppFolder = z.infer<typeof appFolder>;
 
-export const appFile = z.object({
+const appFile = z.object({
   path,
   name: z.string(),
   kind: z.enum(['file', 'dir', 'link']),

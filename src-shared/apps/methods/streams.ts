@@ -7,7 +7,7 @@ import { appUrl, method, nothing, ok, watching } from './frame.ts';
 /** By id or by link. */
 const stream = z.string().min(1).max(4096);
 
-export const appStream = z.object({
+const appStream = z.object({
   streamId,
   title: z.string(),
   userId: userId.nullable(),

@@ -83,7 +83,7 @@ export function genesisOf(validators: number, users: readonly string[] = [], tim
   };
 }
 
-export function chainGenesis(genesis: Genesis): ChainGenesis {
+function chainGenesis(genesis: Genesis): ChainGenesis {
   return {
     chainId: chainIdOf(genesis),
     hash: genesisHash(genesis),

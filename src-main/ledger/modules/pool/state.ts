@@ -77,13 +77,13 @@ const mark = { at: whole(maxTime), sumA: unsigned(40), sumB: unsigned(40) };
 const marksShape = record({ older: record(mark), newer: record(mark) });
 export const priceMarks = table('B', 'price marks', marksShape);
 /** An average price covers one to two of these, ms; more where nobody traded. */
-export const priceWindow = 600_000;
+const priceWindow = 600_000;
 
 /** Binary places of a price. */
 export const priceBits = 112n;
 
 /** Sums as they are at `time`, with the price of the reserves since they were made. */
-export function sumsAt(pool: PoolRow, time: number): Pick<PoolRow, 'sumA' | 'sumB' | 'at'> {
+function sumsAt(pool: PoolRow, time: number): Pick<PoolRow, 'sumA' | 'sumB' | 'at'> {
   const passed = BigInt(time - pool.at);
   return {
     sumA: pool.sumA + ((pool.reserveB << priceBits) / pool.reserveA) * passed,

@@ -28,7 +28,7 @@ export interface Reading {
 }
 
 /** The pools of a path, each at most once. @throws AppError `path_repeats`, `invalid_argument`, `pool_unknown` */
-export function poolsOfPath(
+function poolsOfPath(
   ctx: Reading,
   from: TokenSymbol,
   hops: readonly Hop[],

@@ -50,7 +50,7 @@ function rewardsNow({ state, time }: Reading, key: Key, row: PoolRow): ReturnTyp
   return settleLiquidity({ state: createOverlay(state), time, base: baseSymbol(state) }, key, row);
 }
 
-export function poolView({ state, time }: Reading, key: Key, row: PoolRow, of: Address | null): PoolView {
+function poolView({ state, time }: Reading, key: Key, row: PoolRow, of: Address | null): PoolView {
   const now = advanced(row, time);
   const position = of && state.get(positions, positionKey(account(of), key));
   const earned = position && earnedByPosition(rewardsNow({ state, time }, key, row), position);

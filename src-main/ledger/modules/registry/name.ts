@@ -22,13 +22,13 @@ import { endService } from './service.ts';
  */
 
 /** Small letters, digits and hyphens inside: nothing that looks like another name. */
-export const namePattern = /^[a-z0-9][a-z0-9-]{1,30}[a-z0-9]$/;
+const namePattern = /^[a-z0-9][a-z0-9-]{1,30}[a-z0-9]$/;
 const nameShape: Shape<string> = pattern(
   namePattern,
   'a name of 3 to 32 small letters, digits and inner hyphens',
 );
 
-export const nameKinds = ['person', 'drive', 'stream', 'app'] as const;
+const nameKinds = ['person', 'drive', 'stream', 'app'] as const;
 const pointsAt = {
   kind: oneOf(...nameKinds),
   /** Id of the drive, stream or app; '' for a person, who is the owner. */
@@ -53,7 +53,7 @@ const claims = table('M', 'claims of names', record({ height: whole(), time: who
 
 const maxDays = 3650;
 /** A claim is open so long. */
-export const claimMs = day;
+const claimMs = day;
 /** After what was paid for, nobody but who renews gets the name for so long. It resolves no more. */
 export const graceMs = 30 * day;
 

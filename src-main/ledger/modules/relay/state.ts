@@ -71,7 +71,7 @@ export const relayShares = table(
  * Of what a fund pays, the part that burns, in ten-thousandths. It is what a relay's part of emissions is measured by: who pays himself
  * for viewers he made up loses it, and gets no more than others for theirs.
  */
-export const burntBp = 1000n;
+const burntBp = 1000n;
 /** Rounded up, against who is paid. */
 export const burntOf = (pay: Amount): Amount => (pay * burntBp + 9999n) / 10_000n;
 /** Base coin an account must have at stake for its work to count for emissions: a tenth of what a validator needs. Rounded up. */

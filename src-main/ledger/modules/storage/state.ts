@@ -39,10 +39,10 @@ export const fuels = table('O', 'storage fuel', record({ quota: unsigned(24) }))
 export const fuelVotes = table('P', 'votes on the price of fuel', record({ price: positiveAmount }));
 export const fuelPrices = table('Q', 'price of fuel', record({ price: positiveAmount, period: whole() }));
 /** Base units for a GiB and period before anybody voted: 0.001 of a coin with six decimals. */
-export const firstFuelPrice = 1000n;
+const firstFuelPrice = 1000n;
 export const fuelPriceOf = (state: StateView): Amount => state.get(fuelPrices, '')?.price ?? firstFuelPrice;
 
-export const maxCopies = 16;
+const maxCopies = 16;
 /** Leaf indices of a Merkle path have 32 bits: of more leaves no host could prove one. */
 export const maxBytes = 1024 * (2 ** 32 - 1);
 export const maxPeriods = 24 * 3660;

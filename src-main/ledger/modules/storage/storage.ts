@@ -49,7 +49,7 @@ const openingShape = record({
 });
 
 /** Quota for so much base coin, rounded down, in bytes times periods. */
-export const quotaFor = (value: Amount, price: Amount): bigint => (value * priceBytes) / price;
+const quotaFor = (value: Amount, price: Amount): bigint => (value * priceBytes) / price;
 
 /** Periods of a copy that were paid. */
 export function paidPeriods(slot: SlotRow, contract: Pick<ContractRow, 'until'>, settled: number): number {

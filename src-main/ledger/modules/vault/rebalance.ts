@@ -66,7 +66,7 @@ function checkPrice(place: Place, maxLossBp: number): void {
  * How much of `value` to trade for the other token so that the rest and what comes out fit the pool's price after it: the root of
  * the quadratic that one-sided deposits lead to.
  */
-export function partToTrade(value: Amount, reserve: Amount, feeBp: number): Amount {
+function partToTrade(value: Amount, reserve: Amount, feeBp: number): Amount {
   const kept = wholeFee - BigInt(feeBp);
   const both = wholeFee + kept;
   const root = squareRoot(reserve * reserve * both * both + 4n * kept * wholeFee * value * reserve);

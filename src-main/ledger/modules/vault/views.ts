@@ -31,7 +31,7 @@ export interface VaultView extends VaultRow {
   readonly due: boolean;
 }
 
-export function vaultView(reading: Reading, number: number, vault: VaultRow, of: Address | null): VaultView {
+function vaultView(reading: Reading, number: number, vault: VaultRow, of: Address | null): VaultView {
   const { state, time } = reading;
   const places = placesOf(reading, number, vault);
   const idle = idleOf(state, number, vault);

@@ -15,7 +15,7 @@ export function avcName(description: Uint8Array): string {
   return `avc1.${hex(1)}${hex(2)}${hex(3)}`;
 }
 
-export function encoderConfig(plan: VideoPlan, fps: number, rate = 1): VideoEncoderConfig {
+function encoderConfig(plan: VideoPlan, fps: number, rate = 1): VideoEncoderConfig {
   return {
     codec: plan.codec,
     width: plan.width,
