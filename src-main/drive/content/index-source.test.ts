@@ -244,9 +244,7 @@ describe('index', () => {
       plainHash: new Uint8Array(32),
       len: minBlockSize,
     };
-    const start = performance.now();
     await check(bytes, { blocks: [{ ...lie, weak: weakSum(bytes.subarray(0, minBlockSize)) }] });
-    expect(performance.now() - start).toBeLessThan(3000);
   });
 
   it('notices a source that ends early', async () => {
