@@ -112,6 +112,7 @@ describe('watching', () => {
       userId: null,
       peerId: null,
       message: 'a was added',
+      said: null,
     });
     const { services, handlers } = setUp({ node: { activity: () => [event(0)] } });
     const end = new AbortController();

@@ -17,6 +17,7 @@ export function createActivityLog(clock: Clock, capacity = 1000): ActivityLog {
         path: null,
         userId: null,
         peerId: null,
+        said: null,
         ...what,
         id: id++,
         time: new Date(clock.now()).toISOString(),

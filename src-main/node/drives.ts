@@ -19,6 +19,7 @@ import { createMemberWatch, type MemberWatch } from './members.ts';
 import { createMounts, type Mounts } from './mounts.ts';
 import { createFollowedLinks } from './sharing/followed-links.ts';
 import { createWriterKeys } from './writer-keys.ts';
+import { activityWords } from './activity-words.ts';
 
 export type { BrokenDrive, OpenDrive } from './drives/running.ts';
 
@@ -170,7 +171,7 @@ export function createDrives(node: Online, alsoUsers: () => Iterable<UserId>): D
       logger.error({ err: cause, driveId: record.driveId }, 'a drive could not be opened');
       events.emit(
         'activity',
-        activity.add({ kind: 'problem', driveId: record.driveId, message: error.message }),
+        activity.add({ kind: 'problem', driveId: record.driveId, ...activityWords.failure(error) }),
       );
     }
   }

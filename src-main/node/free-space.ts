@@ -1,6 +1,7 @@
 import { statfs } from 'node:fs/promises';
 import type { Online } from './core.ts';
 import type { Drives } from './drives.ts';
+import { activityWords } from './activity-words.ts';
 
 /** How often the disks are looked at, ms. */
 const every = 60_000;
@@ -32,8 +33,8 @@ export function keepSpaceFree(node: Online, drives: Drives): FreeSpace {
       if (missing <= 0 || sync.status().state === 'stopped') continue;
       const { files, bytes } = await sync.online.freeSpace(missing, ending.signal);
       if (files === 0) continue;
-      const message = `The disk runs low: ${files} files (${bytes} bytes) that other computers hold are online-only now.`;
-      events.emit('activity', activity.add({ kind: 'problem', driveId: record.driveId, message }));
+      const words = activityWords.freed(files, bytes);
+      events.emit('activity', activity.add({ kind: 'problem', driveId: record.driveId, ...words }));
     }
   }
 

@@ -13,6 +13,7 @@ import type { LedgerChores } from './ledger/ledger-chores.ts';
 import { needsPassword } from './ledger/spending.ts';
 import type { NodeSettings } from './settings.ts';
 import { iso } from './shown-values.ts';
+import { activityWords } from './activity-words.ts';
 
 /** What is to be paid for copies; null: nothing. */
 type Pay = {
@@ -237,7 +238,7 @@ export function watchHosting({ hosting, events, activity }: Online): () => void 
   const off = [
     hosting.on('changed', ({ driveId }) => events.emit('drives', { driveId })),
     hosting.on('problem', ({ driveId, error }) =>
-      events.emit('activity', activity.add({ kind: 'problem', driveId, message: error.message })),
+      events.emit('activity', activity.add({ kind: 'problem', driveId, ...activityWords.failure(error) })),
     ),
   ];
   return () => off.forEach((end) => end());

@@ -3,6 +3,7 @@ import type { DeviceId } from '../identity/index.ts';
 import { maxApprovalBytes, parseInviteCode } from '../identity/index.ts';
 import type { FrameStream, ProtocolOptions } from '../network/index.ts';
 import type { Online } from './core.ts';
+import { activityWords } from './activity-words.ts';
 
 /** Carries the linking of a new computer and the handing over of keys between computers of one user. */
 export interface Linking {
@@ -69,7 +70,7 @@ export function createLinking(node: Online): Linking {
     await stream.close();
     if (!approval) throw new AppError('cancelled', 'The other computer ended the linking.');
     await accept(approval);
-    node.activity.add({ kind: 'device', message: 'This computer was linked.', peerId: stream.peer });
+    node.activity.add({ kind: 'device', ...activityWords.linked(), peerId: stream.peer });
     node.events.emit('status', {});
   }
 
@@ -97,7 +98,7 @@ export function createLinking(node: Online): Linking {
           const { digits } = session.handleAnswer(answer);
           awaitApproval(stream, (bytes) => session.accept(bytes)).catch((error: unknown) => {
             logger.warn({ err: error }, 'linking ended without approval');
-            node.activity.add({ kind: 'problem', message: 'Linking this computer ended without approval.' });
+            node.activity.add({ kind: 'problem', ...activityWords.linkingEnded() });
           });
           return { peerId: peer, digits, linked: false };
         } catch (error) {

@@ -12,6 +12,7 @@ import { createEnding } from './mounts/ending.ts';
 import { letIn } from './mounts/handing-over.ts';
 import { createMaking } from './mounts/making.ts';
 import { createMountPlaces } from './mounts/places.ts';
+import { activityWords } from './activity-words.ts';
 
 /** What a drive that has its place in a folder of another one needs of those who keep drives. */
 export interface MountsDeps {
@@ -248,10 +249,7 @@ export function createMounts(deps: MountsDeps): Mounts {
           await inner.drive.unshare(user).catch((error: unknown) => {
             // Its owner is somebody else: what he gives is his to take.
             if (!isAppError(error, 'forbidden')) throw error;
-            tell(
-              record.driveId,
-              `Somebody who was removed from “${one.drive.name()}” keeps a role in “${inner.drive.name()}”, which only its owner can take away.`,
-            );
+            tell(record.driveId, activityWords.roleKept(one.drive.name(), inner.drive.name()));
           });
         }
         await this.unshared(inner, user);

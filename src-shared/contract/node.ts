@@ -64,6 +64,10 @@ export const activity = z.object({
   peerId: peerId.nullable(),
   /** A sentence for people. */
   message: z.string(),
+  /** The same as a word with what stands in the sentence, for other languages; `error`: `values.code` is that of an error. null: only `message` says it. */
+  said: z
+    .object({ code: z.string(), values: z.record(z.string(), z.union([z.string(), z.number()])) })
+    .nullable(),
 });
 export type Activity = z.infer<typeof activity>;
 

@@ -8,6 +8,7 @@ import type { DriveRecord, MountPlace } from '../drive-records.ts';
 import { recentAudits } from '../hosting-services.ts';
 import { createOwnFeedCheck } from '../own-feed.ts';
 import type { Running } from './running.ts';
+import { activityWords } from '../activity-words.ts';
 
 /** Puts the parts of a drive together, and takes them apart. */
 export interface Launcher {
@@ -76,7 +77,7 @@ export function createLauncher(deps: {
       }),
       drive.on('tree', () => deps.look()),
       sync.on('problem', (error) =>
-        events.emit('activity', activity.add({ kind: 'problem', driveId, message: error.message })),
+        events.emit('activity', activity.add({ kind: 'problem', driveId, ...activityWords.failure(error) })),
       ),
       drive.on('access', () => {
         deps.membersChanged();
@@ -84,14 +85,7 @@ export function createLauncher(deps: {
         deps.look();
       }),
       drive.on('fork', (fork) =>
-        events.emit(
-          'activity',
-          activity.add({
-            kind: 'fork',
-            driveId,
-            message: `A device signed two different entries at one place (${fork.seq}) of its history. Both are kept.`,
-          }),
-        ),
+        events.emit('activity', activity.add({ kind: 'fork', driveId, ...activityWords.fork(fork.seq) })),
       ),
       () => guarded.stop(),
     ];

@@ -17,6 +17,7 @@ import type { KeyAnswerMessage, KeyRequestMessage, KeyTerms } from './key-messag
 import { createKeyRecords } from './key-records.ts';
 import type { KeyRecord } from './key-records.ts';
 import type { Wallet } from './wallet.ts';
+import { activityWords } from '../activity-words.ts';
 
 /** A key that speaks for the account besides the root key, or wants to. */
 export interface AccountKey {
@@ -119,8 +120,10 @@ export function createAccountKeys(node: Online, chains: Chains, wallet: Wallet):
     if (!known || !same) {
       records.put({ chainId, device: peer, key, terms, state: 'asked' });
       const name = identity.devices().find((one) => one.deviceId === peer)?.name ?? peer;
-      const text = `${name} asks to use the wallet.`;
-      events.emit('activity', activity.add({ kind: 'device', message: text, peerId: peer }));
+      events.emit(
+        'activity',
+        activity.add({ kind: 'device', ...activityWords.walletAsked(name), peerId: peer }),
+      );
       changed(chainId);
     }
     return { t: 'asked', state: 'waiting' };

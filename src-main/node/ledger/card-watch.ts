@@ -3,6 +3,7 @@ import type { UserId } from '../../identity/index.ts';
 import { cardView } from '../../ledger/index.ts';
 import type { Online } from '../core.ts';
 import type { Chains } from './chains.ts';
+import { activityWords } from '../activity-words.ts';
 
 /** How often the same person's card is compared, ms. */
 const compareEvery = 600_000;
@@ -70,9 +71,7 @@ export function createCardWatch(
     await network.cards.find(user, ended.signal).catch(() => null);
     if (!isOld() || anchored === null) return;
     told.set(user, anchored);
-    const message =
-      'The card of somebody you know is older than the one anchored on the network: a computer that he revoked may still pass for his.';
-    events.emit('activity', activity.add({ kind: 'problem', userId: user, message }));
+    events.emit('activity', activity.add({ kind: 'problem', userId: user, ...activityWords.cardOld() }));
   }
 
   const off = [

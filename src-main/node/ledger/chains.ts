@@ -28,6 +28,7 @@ import { createChainOpener } from './open-chain.ts';
 import type { OpenChain, Running, StartFrom } from './open-chain.ts';
 import { roleBySize } from './role-by-size.ts';
 import { shownBalances } from './shown.ts';
+import { activityWords } from '../activity-words.ts';
 
 export type { OpenChain } from './open-chain.ts';
 
@@ -334,11 +335,8 @@ export function createChains(node: Online, others: Others): Chains {
       const files = ['', '-wal', '-shm'].map((end) => path.join(dirOf(chainId), `ledger.db${end}`));
       await Promise.all(files.map((file) => rm(file, { force: true })));
     }
-    const message =
-      role === 'light'
-        ? `The ledger ${name} has grown beyond what this computer keeps of it; it checks headers only now.`
-        : `This computer checks every block of ${name} again.`;
-    events.emit('activity', node.activity.add({ kind: 'ledger', message }));
+    const words = role === 'light' ? activityWords.chainLight(name) : activityWords.chainFull(name);
+    events.emit('activity', node.activity.add({ kind: 'ledger', ...words }));
   }
 
   function lookAtSizes(): void {
@@ -479,8 +477,8 @@ export function createChains(node: Online, others: Others): Chains {
         } catch (error) {
           // One damaged chain must keep nobody from their files.
           logger.error({ chain: record.chainId, error: String(error) }, 'a chain could not be opened');
-          const message = `The network ${record.name} can't be opened: ${(error as Error).message}`;
-          events.emit('activity', node.activity.add({ kind: 'problem', message }));
+          const words = activityWords.chainBroken(record.name, (error as Error).message);
+          events.emit('activity', node.activity.add({ kind: 'problem', ...words }));
         }
       }
     },

@@ -9,6 +9,7 @@ import type { Running } from '../drives/running.ts';
 import type { MountsDeps } from '../mounts.ts';
 import { takeOver } from './handing-over.ts';
 import type { MountPlaces } from './places.ts';
+import { activityWords } from '../activity-words.ts';
 
 /** The drive and folder that held the files so far, what is on disk of them, and until when it may take. */
 export type Source = [from: Drive, folder: NodeId, rows: () => Iterable<HandedRow>, signal?: AbortSignal];
@@ -58,7 +59,7 @@ export function createBringing(
     );
     setPlace(record, 'mounted');
     await parent.sync.mounts.letGo(node);
-    tell(parent.record.driveId, `“${nameOf(parent, node)}” is a drive of its own now.`);
+    tell(parent.record.driveId, activityWords.folderShared(nameOf(parent, node)));
     return one;
   }
 

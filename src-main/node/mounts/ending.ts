@@ -6,6 +6,7 @@ import type { Running } from '../drives/running.ts';
 import type { MountsDeps } from '../mounts.ts';
 import { refuseOneWay, refuseOnlineOnly } from './checks.ts';
 import type { MountPlaces } from './places.ts';
+import { activityWords } from '../activity-words.ts';
 
 /** Making an ordinary folder of its parent of a drive again. */
 export interface Ending {
@@ -70,7 +71,7 @@ export function createEnding(
       await parent.sync.mounts.takeBack(mount.node, one.drive, rows, newer);
     }
     await deps.forget(record);
-    if (!newer) tell(parent.record.driveId, `“${nameOf(parent, mount.node)}” is an ordinary folder again.`);
+    if (!newer) tell(parent.record.driveId, activityWords.folderJoined(nameOf(parent, mount.node)));
   }
 
   async function close(parent: Running): Promise<void> {
@@ -78,7 +79,7 @@ export function createEnding(
     if (opened.length === 0 || parent.sync.status().state !== 'in_step') return;
     await parent.drive.commit(opened.map((node) => ({ t: 'mount', node, drive: null })));
     for (const node of opened) {
-      tell(parent.record.driveId, `“${nameOf(parent, node)}” is an ordinary folder again.`);
+      tell(parent.record.driveId, activityWords.folderJoined(nameOf(parent, node)));
     }
   }
 

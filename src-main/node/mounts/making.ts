@@ -5,6 +5,7 @@ import type { MountsDeps } from '../mounts.ts';
 import { checkFolder, refuseOneWay, refuseOnlineOnly } from './checks.ts';
 import { letIn, takeOver } from './handing-over.ts';
 import type { MountPlaces } from './places.ts';
+import { activityWords } from '../activity-words.ts';
 
 /** Making a drive of its own of a folder; its files stay where they are. */
 export interface Making {
@@ -66,7 +67,7 @@ export function createMaking(
     }
     setPlace(one.record, 'mounted', folderOf(parent, mount.node) ?? one.record.folder);
     await parent.sync.mounts.letGo(mount.node);
-    tell(parent.record.driveId, `“${nameOf(parent, mount.node)}” is a drive of its own now.`);
+    tell(parent.record.driveId, activityWords.folderShared(nameOf(parent, mount.node)));
     events.emit('drives', { driveId: one.record.driveId });
   }
 

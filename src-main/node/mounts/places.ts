@@ -4,6 +4,7 @@ import type { EntryId } from '../../history/index.ts';
 import type { Online } from '../core.ts';
 import type { DriveRecord, DriveRecords, MountPlace } from '../drive-records.ts';
 import type { Running } from '../drives/running.ts';
+import type { ActivityWords } from '../activity-words.ts';
 
 /** Where drives have their place in folders of other ones, as noted here. */
 export interface MountPlaces {
@@ -15,7 +16,7 @@ export interface MountPlaces {
   folderOf(parent: Running, node: NodeId): string | null;
   setPlace(record: DriveRecord, state: MountPlace['state'], folder?: string): void;
   /** Tells the person of this computer. */
-  tell(driveId: EntryId, message: string): void;
+  tell(driveId: EntryId, words: ActivityWords): void;
 }
 
 export function createMountPlaces(
@@ -32,6 +33,6 @@ export function createMountPlaces(
     setPlace(record, state, folder = record.folder) {
       if (record.mount) records.setPlace(record.driveId, folder, { ...record.mount, state });
     },
-    tell: (driveId, message) => events.emit('activity', activity.add({ kind: 'drive', driveId, message })),
+    tell: (driveId, words) => events.emit('activity', activity.add({ kind: 'drive', driveId, ...words })),
   };
 }

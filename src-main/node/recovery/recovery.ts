@@ -14,6 +14,7 @@ import {
 } from './messages.ts';
 import { mostHolders, openRecord, sealRecord, type RecoveryRecord } from './record.ts';
 import { createRecoveryRecords } from './records.ts';
+import { activityWords } from '../activity-words.ts';
 
 /**
  * Brings a person back who has nothing but the phrase: each computer gives a sealed record of what its person has to those that keep
@@ -228,8 +229,8 @@ export function createRecovery(node: Online, parts: Parts): Recovery {
     const fresh = parts.found.drives(user, device, record.drives);
     parts.found.names(user, record.names);
     if (fresh > 0) {
-      const message = `Drives of yours were found: ${record.drives.map((one) => one.name).join(', ')}`;
-      events.emit('activity', activity.add({ kind: 'member', userId: user, message }));
+      const words = activityWords.drivesFound(record.drives.map((one) => one.name));
+      events.emit('activity', activity.add({ kind: 'member', userId: user, ...words }));
     }
     for (const address of record.holders) {
       network.connect(address, AbortSignal.any([ended.signal, AbortSignal.timeout(talkMs)])).catch(() => {});

@@ -6,6 +6,7 @@ import type { DeviceId } from '../../identity/index.ts';
 import type { Online } from '../core.ts';
 import type { Drives } from '../drives.ts';
 import { askToShare, createSharingServer, sharingOptions } from './conversation.ts';
+import { activityWords } from '../activity-words.ts';
 
 const protocol = 'invite/1';
 /** The answers that hold whoever gives them; after others the next computer is asked. */
@@ -29,8 +30,8 @@ export function serveInvites(node: Online, drives: () => Drives): void {
       const claim = { user, device: peer, verifier: network.peerId, nonce };
       const role = await drive.admit(ref, claim, known.encKey, proof);
       drives().refreshMembers();
-      const message = `Somebody joined by a link, as ${role}: ${user}`;
-      node.events.emit('activity', node.activity.add({ kind: 'member', driveId, message }));
+      const words = activityWords.joinedByLink(role, user);
+      node.events.emit('activity', node.activity.add({ kind: 'member', driveId, ...words }));
     },
   });
   network.handle(protocol, sharingOptions, serve);

@@ -6,6 +6,7 @@ import type { Drives } from '../drives.ts';
 import { decodeShared, encodeShared, maxSharedFrame, mostNotices } from './shared-messages.ts';
 import type { SharedNotice } from './shared-messages.ts';
 import { createTelling } from './telling.ts';
+import { activityWords } from '../activity-words.ts';
 
 /** A drive somebody shares with this user, or keeps on another of the user's own computers, that is not kept here. */
 export interface SharedDrive extends SharedNotice {
@@ -108,8 +109,8 @@ export function createSharedWithMe(node: Online, drives: () => Drives): SharedWi
         const before = known.get(user, driveId);
         insert.run(user, driveId, name, role, sender, peer, clock.now());
         if (before || keptHere(driveId) || sender === user) continue;
-        const message = `A drive is shared with you: ${name}`;
-        events.emit('activity', activity.add({ kind: 'member', driveId, userId: sender, message }));
+        const words = activityWords.driveShared(name);
+        events.emit('activity', activity.add({ kind: 'member', driveId, userId: sender, ...words }));
       }
       thin.run(user, user);
     })();

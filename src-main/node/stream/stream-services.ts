@@ -16,6 +16,7 @@ import { createRecordingRecords } from './recording-records.ts';
 import type { RecordedStream, RecordingRecords } from './recording-records.ts';
 import { createStreamRecords } from './stream-records.ts';
 import type { StreamRecords } from './stream-records.ts';
+import { activityWords } from '../activity-words.ts';
 
 /** Going live takes no longer, ms. */
 const startMs = 20_000;
@@ -69,7 +70,7 @@ export function createNodeStreams(node: Online, drives: () => Drives): NodeStrea
       if (!records.following().includes(genesis.user)) return;
       events.emit(
         'activity',
-        activity.add({ kind: 'live', userId: genesis.user, message: `"${title}" is live now.` }),
+        activity.add({ kind: 'live', userId: genesis.user, ...activityWords.live(title) }),
       );
     }),
   ];
@@ -87,10 +88,14 @@ export function createNodeStreams(node: Online, drives: () => Drives): NodeStrea
       for (const { record } of drives().list()) {
         const live = new Set([...recording].map((id) => id.slice(0, 8)));
         for (const file of await recoverRecordings(record.folder, live, logger)) {
-          const message = `The interrupted recording ${file} was finished.`;
           events.emit(
             'activity',
-            activity.add({ kind: 'added', driveId: record.driveId, path: file, message }),
+            activity.add({
+              kind: 'added',
+              driveId: record.driveId,
+              path: file,
+              ...activityWords.recordingFinished(file),
+            }),
           );
         }
       }
@@ -107,7 +112,10 @@ export function createNodeStreams(node: Online, drives: () => Drives): NodeStrea
         recording.delete(streamId);
         const problem = into.problem();
         if (problem)
-          events.emit('activity', activity.add({ kind: 'problem', driveId, message: problem.message }));
+          events.emit(
+            'activity',
+            activity.add({ kind: 'problem', driveId, ...activityWords.failure(problem) }),
+          );
         if (file === null) recorded.remove(streamId);
         else recorded.put({ ...stream, path: path.basename(file) });
         events.emit('streams', {});

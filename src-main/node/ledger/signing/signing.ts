@@ -36,6 +36,7 @@ import {
 } from './request.ts';
 import type { AccountRequest, Parties, Signature, SigningRequest, TxRequest } from './request.ts';
 import { createSigningExchange } from './signing-exchange.ts';
+import { activityWords } from '../../activity-words.ts';
 
 /** An account that several people sign for, this computer's among them. */
 export interface SharedAccount {
@@ -175,8 +176,8 @@ export function createSigning(node: Online, chains: Chains, wallet: Wallet): Sig
     }
     const paid = known ? record : await payFor(open, record, wanted);
     if (!known && paid.state === 'open') {
-      const text = 'Your signature is asked for.';
-      events.emit('activity', activity.add({ kind: 'member', message: text, userId: from }));
+      const words = activityWords.signatureWanted();
+      events.emit('activity', activity.add({ kind: 'member', ...words, userId: from }));
     }
     return { state: 'taken', request: encodeRequest(paid.request) };
   }
