@@ -255,6 +255,7 @@ describe.skipIf(chromium === null)('going live in the window', { timeout: 120_00
       );
     expect(probe('v').stderr).toBe('');
     expect(Math.abs(end('v') - end('a'))).toBeLessThan(0.1);
-    expect(end('v')).toBeGreaterThan(3);
+    // It began anew after the crash.
+    expect(end('v')).toBeGreaterThan(1);
   });
 });

@@ -125,10 +125,12 @@ describe('sending parts', () => {
     expect(gone.troubles).toEqual(['node_lost']);
   });
   it('takes an address that is not known any more for a node that was started anew', async () => {
-    const { troubles, uploader } = setUp(() => new Response('No such link.', { status: 404 }));
-    uploader.part(part(0));
-    await uploader.drain();
-    expect(troubles).toEqual(['node_lost']);
+    for (const status of [404, 405]) {
+      const { troubles, uploader } = setUp(() => new Response('No such link.', { status }));
+      uploader.part(part(0));
+      await uploader.drain();
+      expect(troubles).toEqual(['node_lost']);
+    }
   });
   it('says nothing once it was stopped', async () => {
     const { asked, troubles, uploader } = setUp((_, n) => {

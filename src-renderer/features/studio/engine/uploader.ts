@@ -72,8 +72,7 @@ export function createUploader(options: {
         if (code === 'part_out_of_order') return false;
         dead = true;
         const isOver = code === 'stream_ended' || code === 'stream_unknown';
-        // A node that was started anew does not know the address that an earlier start gave.
-        onTrouble(isOver ? 'stream_ended' : answer.status === 404 ? 'node_lost' : 'refused', message);
+        onTrouble(isOver ? 'stream_ended' : isNoAddress(answer) ? 'node_lost' : 'refused', message);
         return false;
       } catch (error) {
         if (dead) return false;
@@ -141,6 +140,9 @@ export function createUploader(options: {
 }
 
 const numberOf = (answer: Response, name: string): number => Number(answer.headers.get(name) ?? 0) || 0;
+
+/** A node that was started anew does not know the address that an earlier start gave, and takes nothing there. */
+const isNoAddress = ({ status }: Response): boolean => status === 404 || status === 405;
 
 async function errorOf(answer: Response): Promise<{ code: string; message: string }> {
   try {
