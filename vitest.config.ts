@@ -1,3 +1,4 @@
+import os from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 // `npm run fuzz` gives every property a time of its own.
@@ -16,7 +17,15 @@ const common = {
 export default defineConfig({
   test: {
     projects: [
-      { test: { ...common, name: 'layers', include: ['src-*/**/*.test.ts', inOneProcess] } },
+      // Vitest leaves a core to itself by default, which is half of a small machine.
+      {
+        test: {
+          ...common,
+          name: 'layers',
+          include: ['src-*/**/*.test.ts', inOneProcess],
+          maxWorkers: os.availableParallelism(),
+        },
+      },
       // These start whole daemons, which wait for each other most of the time: two files at once, apart from the rest.
       {
         test: {

@@ -4,7 +4,7 @@ import { prepareCrashBench, spread, type CrashBench } from '../support/crash-run
 import { tempDir } from '../support/daemon.ts';
 
 /** Each point is a whole transfer with a SIGKILL in it; `npm run soak` runs hundreds. */
-const points = 20;
+const points = 12;
 /** Pairs of daemons that take points side by side: most of a point is waiting for starts. */
 const lanes = 2;
 

@@ -189,6 +189,7 @@ describe('a drive and its hosts', () => {
       args: ['--bootstrap', known!.ready.addresses[0]!],
     });
     try {
+      await b.cli('settings', 'set', 'hosting.pollSeconds', '1');
       await b.cli('id', 'restore', '--phrase-file', phrase);
       await until('B finds the drive', 60_000, async () => {
         const found = await b.cli<{ driveId: string; name: string; role: string }[]>('drive', 'shared');
