@@ -28,6 +28,8 @@ type Attach = Message & { readonly type: 'attach' };
 const silentMs = 5_000;
 /** A child that comes back with a hole gets at most this much of it as a burst; the rest it pulls. Parts. */
 const longestBurst = 8;
+/** Nobody new came for so long: a newcomer is one of few. ms. */
+const calmMs = 3_000;
 /** While this node is being accepted itself, requests wait so long. */
 const waitMs = 600;
 /** In a crowd the parent hears of places taken this often, ms. */
@@ -83,6 +85,13 @@ function refuse(ctx: Ctx, from: Peer, why: Refusal, fanOut: number): void {
   send(ctx, from, { type: 'refused', why, list });
 }
 
+/** Somebody has just come, or waits for what is due. */
+function isCrowded(s: OverlayState, now: number): boolean {
+  if (worstQueue(s) > 0) return true;
+  for (const { since } of s.children.values()) if (now - since < calmMs) return true;
+  return false;
+}
+
 /** Takes a child: says so, sends what is here from the part it wants on, and everything that comes. */
 function accept(ctx: Ctx, peer: Peer, message: Attach): void {
   const { s, now } = ctx;
@@ -91,8 +100,9 @@ function accept(ctx: Ctx, peer: Peer, message: Attach): void {
   const wanted = message.renditions.filter((rendition) => rendition < s.options.ladder.length);
   const best = windowOf(s, Math.max(Math.min(...wanted), s.lowered?.rendition ?? 0));
   const start = gopStart(best);
-  // A player begins with a whole segment: newcomers get one at once, the GOP before the newest one.
-  const whole = start < 0 ? -1 : gopStart(best, start - 1);
+  // A player begins with a whole segment: newcomers get one at once, the GOP before the newest one. Not in a crowd: with 10,000 within ten seconds
+  // uplinks would be busy with the past, and who gets nothing in time looks elsewhere.
+  const whole = start < 0 || isCrowded(s, now) ? -1 : gopStart(best, start - 1);
   let from = message.from ?? (whole >= 0 ? whole : start >= 0 ? start : edge + 1);
   if (from <= edge - longestBurst) from = Math.max(start, edge - longestBurst + 1);
   const child: Child = {
