@@ -157,11 +157,14 @@ it('replaces a host that does not bring back what it lost, and one that takes in
   const again = await startNode(a.data, '127.0.1.98', quick);
   running.push(again);
   for (const host of others) await meet(again, host);
-  await untilHosts(
+  // It may be left so fast that no look at the list sees it.
+  await until(
     'it is found out',
-    again,
-    drive,
-    (all) => by(all, careless.peerId)?.problem === 'disqualified',
+    90_000,
+    async () =>
+      by(await hostsOf(again, drive), careless.peerId)?.problem === 'disqualified' ||
+      again.node.node.activity(100).some(({ said }) => said?.values['code'] === 'disqualified'),
+    50,
   );
   // The other one lost its whole disk, and is reached where it was.
   const empty = others[0]!;

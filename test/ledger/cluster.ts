@@ -170,6 +170,8 @@ async function spawnValidator(config: Config): Promise<ValidatorProcess> {
       else call?.resolve(message.result as never);
     }
   });
+  // What is asked of a process in the moment it is killed gets no answer: its end says so.
+  child.stdin!.on('error', () => {});
   const { peer, address } = await ready.promise;
   return {
     index: config.index,
