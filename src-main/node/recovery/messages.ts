@@ -14,12 +14,9 @@ const what = 'word about recovery';
 
 const bytes = (min: number, max: number) =>
   z.custom<Uint8Array>((value) => value instanceof Uint8Array && value.length >= min && value.length <= max);
-const time = z.int().min(0).max(253_402_300_799_999);
 const requestShape = z.discriminatedUnion('t', [
   z.strictObject({
     t: z.literal('keep'),
-    /** When it was made, ms; grows with each version. */
-    time,
     /** Under this key it is said in the DHT who keeps records of this person: only the phrase and the person's computers can compute it. */
     locator: bytes(32, 32),
     box: bytes(1, maxRecordBox),
@@ -29,7 +26,7 @@ const requestShape = z.discriminatedUnion('t', [
 const answerShape = z.discriminatedUnion('t', [
   z.strictObject({ t: z.literal('kept') }),
   z.strictObject({ t: z.literal('refused') }),
-  z.strictObject({ t: z.literal('record'), device: z.string().max(100), time, box: bytes(1, maxRecordBox) }),
+  z.strictObject({ t: z.literal('record'), box: bytes(1, maxRecordBox) }),
   z.strictObject({ t: z.literal('end') }),
 ]);
 export type RecoveryRequest = z.infer<typeof requestShape>;

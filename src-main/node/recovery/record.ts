@@ -7,6 +7,7 @@ import {
   malformed,
   parseUserId,
   wrapFor,
+  type DeviceId,
 } from '../../identity/index.ts';
 import type { RandomBytes } from '../../../src-shared/runtime.ts';
 import type { NameGiven } from '../people.ts';
@@ -17,6 +18,10 @@ import type { SharedNotice } from '../sharing/shared-messages.ts';
  * network the money is on, and what other people are called. Written by one computer of that person.
  */
 export interface RecoveryRecord {
+  /** The computer that wrote it. */
+  readonly device: DeviceId;
+  /** When, ms; grows with each version of that computer. Inside, as who keeps records must not make an old one the newest. */
+  readonly time: number;
   readonly drives: readonly SharedNotice[];
   /** Multiaddrs of computers that keep these drives, hints. */
   readonly holders: readonly string[];
@@ -32,6 +37,8 @@ const step = 1024;
 export const mostHolders = 32;
 const mostDrives = 256;
 const mostNames = 512;
+/** The year 9999, ms. */
+const latest = 253_402_300_799_999;
 const what = 'recovery record';
 
 const userId = z.string().refine((text) => {
@@ -44,6 +51,8 @@ const userId = z.string().refine((text) => {
 });
 const shape = z.strictObject({
   v: z.literal(1),
+  device: z.string().max(100),
+  time: z.int().min(0).max(latest),
   drives: z
     .array(
       z.strictObject({
@@ -60,7 +69,7 @@ const shape = z.strictObject({
       z.strictObject({
         user: userId,
         name: z.string().min(1).max(64).nullable(),
-        time: z.int().min(0).max(253_402_300_799_999),
+        time: z.int().min(0).max(latest),
       }),
     )
     .max(mostNames),
@@ -92,6 +101,8 @@ export function sealRecord(
   const encoded = (pad: number): Uint8Array =>
     encodeStrict({
       v: 1,
+      device: record.device,
+      time: record.time,
       drives,
       holders: record.holders.slice(0, mostHolders),
       network: record.network,
@@ -125,6 +136,6 @@ export function openRecord(
   if (!timingSafeEqual(bytes.subarray(0, macBytes), macOf(macKey, body))) return null;
   const parsed = shape.safeParse(decodeStrict(body, maxRecordBox, what));
   if (!parsed.success) throw malformed(what, parsed.error.issues[0]?.message ?? 'it is something else');
-  const { drives, holders, network, names } = parsed.data;
-  return { drives, holders, network, names };
+  const { v: _, pad: __, ...record } = parsed.data;
+  return record;
 }

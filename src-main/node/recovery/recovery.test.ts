@@ -11,12 +11,14 @@ import { createRecoveryRecords } from './records.ts';
 const secret = new Uint8Array(32).fill(9);
 const encKey = encryptionKeyOf(secret);
 const macKey = new Uint8Array(32).fill(3);
-const random = (n: number): Uint8Array => randomBytes(n);
+const random = (n: number): Uint8Array => new Uint8Array(randomBytes(n));
 const unwrap = (box: Uint8Array): Uint8Array | null => tryUnwrap(secret, box);
 const driveId = (n: number): string =>
   `b${'a'.repeat(50)}${n.toString().padStart(5, 'x').replaceAll(/\d/g, 'b')}`;
 const user = 'exc1lhnhdc97sewgq3y6l5yz9347zmv4dkr60e7syy3vw23tu2turlsspmeyed';
 const record: RecoveryRecord = {
+  device: '12D3KooWSsMmj5GDmKVjBesqKuQ2eeywqYmssGsYLAS6RQuEbNcS',
+  time: 1_795_000_000_000,
   drives: [
     { driveId: driveId(1), name: 'Photos', role: 'owner' },
     { driveId: driveId(2), name: 'Choir ♫', role: 'reader' },
@@ -62,8 +64,8 @@ test('its length does not tell how many drives there are, and one of too much gi
 test('whatever comes instead of a message is refused with an error of its own', () => {
   const good = [
     encodeRecovery({ t: 'ask' }),
-    encodeRecovery({ t: 'keep', time: 1, locator: random(32), box: random(40) }),
-    encodeRecovery({ t: 'record', device: 'd', time: 1, box: random(40) }),
+    encodeRecovery({ t: 'keep', locator: random(32), box: random(40) }),
+    encodeRecovery({ t: 'record', box: random(40) }),
   ];
   fc.assert(
     fc.property(fc.constantFrom(...good), fc.nat(), fc.nat(255), fc.boolean(), (bytes, at, value, cut) => {
@@ -78,23 +80,32 @@ test('whatever comes instead of a message is refused with an error of its own', 
       }
     }),
   );
-  const wide = { t: 'keep' as const, time: 1, locator: random(32), box: random(maxRecordBox + 1) };
+  const wide = { t: 'keep' as const, locator: random(32), box: random(maxRecordBox + 1) };
   expect(() => decodeRecoveryRequest(encodeRecovery(wide))).toThrowError(
     expect.objectContaining({ code: 'malformed' }),
   );
 });
 
-test('of each computer the newest record is kept, and of one person a few', () => {
+test('of each computer what it handed in last is kept, and of one person a few', () => {
   const db = openDatabase(':memory:');
   const records = createRecoveryRecords(db);
-  const keep = (device: string, time: number, now: number): boolean =>
-    records.keep(user, { device, time, box: random(8) }, random(32), now);
-  expect(keep('a', 2, 1)).toBe(true);
-  expect(keep('a', 1, 2)).toBe(false);
-  for (let n = 0; n < recordsPerUser; n++) keep(`b${n}`, 1, 10 + n);
-  expect(records.of(user).map((one) => one.device)).not.toContain('a');
+  const keep = (device: string, box: Uint8Array, now: number): void =>
+    records.keep(user, device, box, random(32), now);
+  const [first, second] = [random(8), random(8)];
+  keep('a', first, 1);
+  keep('a', second, 2);
+  expect(records.of(user)).toEqual([second]);
+  for (let n = 0; n < recordsPerUser; n++) keep(`b${n}`, random(8), 10 + n);
   expect(records.of(user)).toHaveLength(recordsPerUser);
+  expect(records.of(user)).not.toContainEqual(second);
   expect(records.of('exc1other')).toEqual([]);
   expect(records.locators(3)).toHaveLength(3);
+  db.close();
+});
+
+test('each record of a computer is later than the one before, also after its clock was set back', () => {
+  const db = openDatabase(':memory:');
+  const { nextTime } = createRecoveryRecords(db);
+  expect([500, 100, 900].map((now) => nextTime(user, now))).toEqual([500, 501, 900]);
   db.close();
 });

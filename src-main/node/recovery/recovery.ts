@@ -106,20 +106,19 @@ export function createRecovery(node: Online, parts: Parts): Recovery {
     if (request.t === 'keep') {
       const may = user !== null && knows(user);
       if (may) {
-        const { time, box, locator } = request;
-        records.keep(user, { device: stream.peer, time, box }, locator, clock.now());
+        records.keep(user, stream.peer, request.box, request.locator, clock.now());
       }
       await stream.send(encodeRecovery({ t: may ? 'kept' : 'refused' }));
     } else {
-      for (const one of user === null ? [] : records.of(user)) {
-        await stream.send(encodeRecovery({ t: 'record', ...one, box: new Uint8Array(one.box) }));
+      for (const box of user === null ? [] : records.of(user)) {
+        await stream.send(encodeRecovery({ t: 'record', box }));
       }
       await stream.send(encodeRecovery({ t: 'end' }));
     }
     await stream.close();
   }
 
-  function compose(user: UserId): RecoveryRecord | null {
+  function compose(user: UserId): Omit<RecoveryRecord, 'device' | 'time'> | null {
     const list = parts.drives().list();
     if (list.length === 0) return null;
     const drives = list.flatMap(({ record, drive }) => {
@@ -164,16 +163,21 @@ export function createRecovery(node: Online, parts: Parts): Recovery {
     }
     const text = JSON.stringify(record);
     if (own?.user !== user || own.text !== text) {
-      own = { user, text, time: Math.max(clock.now(), (own?.time ?? 0) + 1) };
+      own = { user, text, time: records.nextTime(user, clock.now()) };
       has.clear();
     }
     const { time } = own;
     const waiting = keepersNow().filter((peer) => has.get(peer) !== time);
     if (waiting.length === 0) return;
     const key = macKey(user);
-    const box = sealRecord(record, identity.card(user).encKey, key, random);
+    const box = sealRecord(
+      { ...record, device: identity.deviceId, time },
+      identity.card(user).encKey,
+      key,
+      random,
+    );
     key.fill(0);
-    const frame = encodeRecovery({ t: 'keep', time, locator: locatorOf(user), box });
+    const frame = encodeRecovery({ t: 'keep', locator: locatorOf(user), box });
     for (const peer of waiting) {
       await talk(peer, frame, (answer) => {
         if (answer.t === 'kept') has.set(peer, time);
@@ -218,13 +222,25 @@ export function createRecovery(node: Online, parts: Parts): Recovery {
     return since !== null && clock.now() - since < lookFor ? user : null;
   };
 
-  /** What another computer of this person, or one that is gone, wrote down. */
-  function take(user: UserId, device: DeviceId, time: number, box: Uint8Array): void {
-    if (device === identity.deviceId || (taken.get(device) ?? -1) >= time) return;
+  /** null: no computer of this person made it, or one with a later program, which is not the fault of who keeps it. */
+  function opened(user: UserId, box: Uint8Array): RecoveryRecord | null {
     const key = macKey(user);
-    const record = openRecord(box, (sealed) => identity.tryUnwrap(sealed, user), key);
-    key.fill(0);
-    if (record === null) return;
+    try {
+      return openRecord(box, (sealed) => identity.tryUnwrap(sealed, user), key);
+    } catch (error) {
+      logger.info({ err: error }, 'a recovery record can not be read');
+      return null;
+    } finally {
+      key.fill(0);
+    }
+  }
+
+  /** What another computer of this person, or one that is gone, wrote down. */
+  function take(user: UserId, box: Uint8Array): void {
+    const record = opened(user, box);
+    if (record === null || record.device === identity.deviceId) return;
+    const { device, time } = record;
+    if ((taken.get(device) ?? -1) >= time) return;
     taken.set(device, time);
     const fresh = parts.found.drives(user, device, record.drives);
     parts.found.names(user, record.names);
@@ -250,7 +266,7 @@ export function createRecovery(node: Online, parts: Parts): Recovery {
       await talk(peer, frame, (answer) => {
         if (answer.t !== 'record') return;
         answered.add(peer);
-        take(user, answer.device, answer.time, answer.box);
+        take(user, answer.box);
       });
     }
   }
